@@ -1,0 +1,1 @@
+"""Hypergradient descent on NumPy arrays, by NumPy or OpenCL."""

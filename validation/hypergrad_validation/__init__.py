@@ -1,0 +1,1 @@
+"""Problems, data, cases and bounds: what the proofs and the figures share."""
