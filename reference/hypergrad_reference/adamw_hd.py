@@ -10,72 +10,7 @@
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
-
-from hypergrad_reference.adamw import ExactScalars, Moments, Scalars, direction_exact, direction_shader
-from hypergrad_reference.sums import block_sums
-from hypergrad_reference.types import Vector
-
-
-class Operands(NamedTuple):
-    """What the inner products of a tensor are made of; arrays in the shape and dtype of the tensor."""
-
-    theta: Vector
-    grad: Vector  # g_t, after grad_scale
-    moments: Moments  # after step t-1
-    scalars: Scalars | None  # of step t-1; None if the tensor was not stepped then
-    grad_ema: Vector | None = None  # e, the surprise's expectation of the gradient
-    last_grad: Vector | None = None  # g_{t-1}, after grad_scale, for the derivative rule of beta1
-    last_beta1_power: float = 1.0  # the product of the beta1 used up to step t-2
-
-    @property
-    def direction(self) -> Vector:
-        """d_{t-1}, rebuilt from the moments."""
-        if self.scalars is None:
-            raise ValueError("scalars is None: a tensor that was not stepped at t-1 has no direction")
-        if isinstance(self.scalars, ExactScalars):
-            return direction_exact(self.moments, self.scalars)
-        return direction_shader(self.moments, self.scalars)
-
-
-def _grad_direction(o: Operands) -> Vector:
-    return block_sums(o.grad, o.direction)
-
-
-def _grad_grad(o: Operands) -> Vector:
-    return block_sums(o.grad, o.grad)
-
-
-def _direction_direction(o: Operands) -> Vector:
-    d = o.direction
-    return block_sums(d, d)
-
-
-def _grad_exp_avg(o: Operands) -> Vector:
-    return block_sums(o.grad, o.moments.exp_avg)
-
-
-def _grad_theta(o: Operands) -> Vector:
-    return block_sums(o.grad, o.theta)
-
-
-def _deviation_deviation(o: Operands) -> Vector:
-    if o.grad_ema is None:
-        raise ValueError("grad_ema is None: a tensor without one counts grad_grad instead")
-    deviation = o.grad - o.grad_ema
-    return block_sums(deviation, deviation)
-
-
-INNER_PRODUCTS: dict[str, Callable[[Operands], Vector]] = {
-    "grad_grad": _grad_grad,  # ||g_t||^2
-    "grad_direction": _grad_direction,  # <g_t, d_{t-1}>
-    "direction_direction": _direction_direction,  # ||d_{t-1}||^2
-    "grad_exp_avg": _grad_exp_avg,  # <g_t, m_{t-1}>
-    "grad_theta": _grad_theta,  # <g_t, theta_{t-1}>
-    "deviation_deviation": _deviation_deviation,  # ||g_t - e||^2
-}
-"""Every inner product that a rule of the family may ask for, by name: block sums of one tensor."""
 
 
 class Record(NamedTuple):

@@ -1,0 +1,64 @@
+// common.cl: what every kernel file starts with. Host code puts this text before the kernels of a file.
+//
+//   DOUBLE    the arrays are float64, otherwise float32; every operation rounds to that, none is contracted
+//   WIDTH     elements that a work-item takes at a time: 1, 2, 4, 8 or 16
+#pragma OPENCL FP_CONTRACT OFF
+
+#ifdef DOUBLE
+#define REAL double
+#else
+#define REAL float
+#endif
+#ifndef WIDTH
+#define WIDTH 8
+#endif
+
+typedef REAL real;
+
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+#if WIDTH == 1
+typedef real vec;
+#else
+typedef PASTE(REAL, WIDTH) vec;
+#endif
+
+// Users' arrays begin at any multiple of the element's size. A packed struct lets the compiler load and store whole
+// vectors there; vload and vstore would do as well, but some runtimes take them apart into single elements.
+typedef struct __attribute__((packed)) { vec v; } unaligned;
+
+// Elements i .. i+WIDTH-1 of p; zeros from n on.
+vec load(__global const real *p, ulong i, ulong n) {
+  if (i + WIDTH <= n) return ((__global const unaligned *)(p + i))->v;
+  union { vec v; real e[WIDTH]; } u;
+  u.v = (vec)(0);
+  for (int j = 0; j < WIDTH; j++)
+    if (i + j < n) u.e[j] = p[i + j];
+  return u.v;
+}
+
+// The same elements; nothing is written from n on.
+void store(vec x, __global real *p, ulong i, ulong n) {
+  if (i + WIDTH <= n) {
+    ((__global unaligned *)(p + i))->v = x;
+    return;
+  }
+  union { vec v; real e[WIDTH]; } u;
+  u.v = x;
+  for (int j = 0; j < WIDTH; j++)
+    if (i + j < n) p[i + j] = u.e[j];
+}
+
+// sqrt of a vector. One runtime aborts on a builtin function of a 512-bit vector; two halves give the same bits.
+#if WIDTH == 16 || (WIDTH == 8 && defined(DOUBLE))
+#define SQRT(x) ((vec)(sqrt((x).lo), sqrt((x).hi)))
+#else
+#define SQRT(x) sqrt(x)
+#endif
+
+// The guard of the GLSL shader: a bias correction is divided by no less than this.
+#ifdef DOUBLE
+#define TINY 1e-12
+#else
+#define TINY 1e-12f
+#endif

@@ -1,0 +1,138 @@
+"""Choosing an OpenCL device, and what the kernels need to know of it."""
+
+import os
+from functools import cache
+
+import numpy as np
+import pyopencl as cl
+
+from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundError
+
+REMEDY = "install one (pip install 'pyopencl[pocl]' brings PoCL for the CPU on Linux x86-64), or use device='numpy'"
+
+
+class Device:
+    """One OpenCL device with a context, a queue and its compiled kernels.
+
+    in_place    kernels may work on the memory of NumPy arrays: it is a CPU, and a trial at construction has shown
+                that what either side writes the other side reads, without a copy
+    """
+
+    def __init__(self, context: cl.Context) -> None:
+        self.context = context
+        self.cl_device = context.devices[0]
+        self.name = f"{self.cl_device.platform.name.strip()}: {self.cl_device.name.strip()}"
+        self.queue = cl.CommandQueue(context, self.cl_device)
+        self.process = os.getpid()
+        self._programs: dict[tuple[str, tuple[str, ...]], cl.Program] = {}
+        self.in_place = bool(self.cl_device.type & cl.device_type.CPU) and self._shares_memory()
+
+    def build(self, name: str, text: str, options: tuple[str, ...]) -> cl.Program:
+        """Compile a program once; later calls with the same name and options return the same program.
+
+        Raises BuildError with the compiler's log.
+        """
+        key = (name, options)
+        if key not in self._programs:
+            if self.cl_device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
+                options = (*options, "-cl-fp32-correctly-rounded-divide-sqrt")
+            try:
+                self._programs[key] = cl.Program(self.context, text).build(list(options))
+            except cl.Error as error:
+                raise BuildError(f"{name}.cl does not compile on {self.name} with {' '.join(options)}:\n{error}") from error
+        return self._programs[key]
+
+    def finish(self) -> None:
+        """Wait until everything asked for is done; what a kernel did wrong shows here at the latest."""
+        try:
+            self.queue.finish()
+        except cl.Error as error:
+            raise DeviceError(f"{self.name} failed: {error}") from error
+
+    def check_process(self) -> None:
+        """Raise DeviceError in a forked child, where OpenCL would hang for ever."""
+        if os.getpid() != self.process:
+            raise DeviceError(
+                f"{self.name} was opened in process {self.process} and cannot be used in its forked child {os.getpid()}: "
+                "start workers by spawn or forkserver, or open the optimizer in the child"
+            )
+
+    def _shares_memory(self) -> bool:
+        text = "__kernel void trial(__global int *x) { x[get_global_id(0)] += 1; }"
+        trial = cl.Kernel(self.build("trial", text, ()), "trial")
+        array = np.arange(1025, dtype=np.int32)[1:]  # off the alignment that a fresh array has
+        buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
+        for _ in range(2):
+            expected = array + 3
+            array += 2
+            trial(self.queue, (1024,), (16,), buffer)
+            self.queue.finish()
+            if not np.array_equal(array, expected):
+                return False
+        return True
+
+
+@cache
+def _open_device(device: cl.Device) -> Device:
+    return Device(cl.Context([device]))
+
+
+@cache
+def _open_context(context: cl.Context) -> Device:
+    return Device(context)
+
+
+def list_devices() -> list[cl.Device]:
+    """Every device of every platform; none if there is no platform."""
+    try:
+        platforms = cl.get_platforms()
+    except cl.Error:
+        return []
+    devices: list[cl.Device] = []
+    for platform in platforms:
+        try:
+            devices += platform.get_devices()
+        except cl.Error:
+            continue  # a platform without devices says so by an error
+    return devices
+
+
+def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
+    """The device that the description names, opened once in a process.
+
+    wanted    "opencl": what PYOPENCL_CTX names, else the first GPU, else the first device;
+              "opencl:PART" or "opencl:PART:INDEX": the first, or the one at INDEX, of the devices whose platform's or
+              own name contains PART, in any case;
+              a pyopencl.Device or pyopencl.Context: that one
+
+    Raises DeviceNotFoundError with the remedy; ValueError for a description that cannot be read.
+    """
+    if isinstance(wanted, cl.Context):
+        return _open_context(wanted)
+    if isinstance(wanted, cl.Device):
+        return _open_device(wanted)
+    kind, *rest = wanted.split(":")
+    if kind != "opencl" or len(rest) > 2 or (len(rest) == 2 and not rest[1].isdigit()):
+        raise ValueError(f"device={wanted!r}: give 'numpy', 'opencl', 'opencl:PART' or 'opencl:PART:INDEX'")
+    devices = list_devices()
+    if not devices:
+        raise DeviceNotFoundError(
+            f"device={wanted!r}: no OpenCL device was found; {REMEDY}. "
+            "(PoCL hides its device where its cache folder, POCL_CACHE_DIR, cannot be written.)"
+        )
+    if not rest:
+        if os.environ.get("PYOPENCL_CTX"):
+            try:
+                return _open_device(cl.create_some_context(interactive=False).devices[0])
+            except (cl.Error, RuntimeError, ValueError, IndexError) as error:
+                value = os.environ["PYOPENCL_CTX"]
+                raise DeviceNotFoundError(f"PYOPENCL_CTX={value!r} names no device: {error}; unset or mend it") from error
+        return _open_device(next((d for d in devices if d.type & cl.device_type.GPU), devices[0]))
+    part, index = rest[0].lower(), int(rest[1]) if len(rest) == 2 else 0
+    matches = [d for d in devices if part in d.platform.name.lower() or part in d.name.lower()]
+    if index >= len(matches):
+        names = "; ".join(f"{d.platform.name.strip()}: {d.name.strip()}" for d in devices)
+        raise DeviceNotFoundError(
+            f"device={wanted!r}: {len(matches)} of {len(devices)} devices match, index {index} is not there; found: {names}"
+        )
+    return _open_device(matches[index])

@@ -1,0 +1,102 @@
+// sums.cl: inner products of one tensor, block by block, all that are asked for in one pass over the arrays;
+// reference: hypergrad_reference/sums.py for the order, hypergrad_reference/adamw_hd.py for the products.
+//
+//   GRAD_GRAD              ||g||^2                g = grad * grad_scale
+//   GRAD_DIRECTION         <g, d>                 d rebuilt from the moments (SHADER, AMSGRAD as in adamw.cl)
+//   DIRECTION_DIRECTION    ||d||^2
+//   GRAD_EXP_AVG           <g, m>
+//   GRAD_THETA             <g, theta>
+//   DEVIATION_DEVIATION    ||g - e||^2
+//
+// Each is defined as the row of `out` that it goes to, or not at all; COUNT is the number of rows. Row r holds `blocks`
+// numbers, from offset + r * blocks on.
+// Launch: one item for a block of 4096 elements; any n, 64-bit. No barrier, no local memory, so no work-group size can
+// change a bit. Reads 4 bytes a float32 parameter for each array that a product names: 12 for <g, d> and ||g||^2.
+// Error against exact arithmetic, u = 2^-24 or 2^-53: (BLOCK/LANES + 4 + 1) u sum|x_i y_i| a block.
+
+#define BLOCK 4096
+#define LANES 16
+#define PARTS (LANES / WIDTH)
+
+// lane i + lane i + w/2, for w = 16, 8, 4, 2
+real fold(const vec *lanes) {
+  union { vec v[PARTS]; real e[LANES]; } u;
+  for (int p = 0; p < PARTS; p++) u.v[p] = lanes[p];
+  for (int w = LANES / 2; w > 0; w /= 2)
+    for (int j = 0; j < w; j++) u.e[j] += u.e[j + w];
+  return u.e[0];
+}
+
+__kernel void inner_products(const ulong n, const ulong blocks, __global real *out, const ulong offset,
+                             __global const real *grad, const real grad_scale
+#if defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION) || defined(GRAD_EXP_AVG)
+#define MOMENTS
+                             , __global const real *exp_avg
+#endif
+#if defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)
+#define DIRECTION
+                             , __global const real *exp_avg_sq  // or its running maximum
+#ifdef SHADER
+                             , const real beta1_t, const real beta2_t
+#else
+                             , const real i1, const real i2
+#endif
+                             , const real eps
+#endif
+#ifdef GRAD_THETA
+                             , __global const real *theta
+#endif
+#ifdef DEVIATION_DEVIATION
+                             , __global const real *grad_ema
+#endif
+) {
+  const ulong block = get_global_id(0);
+  if (block >= blocks) return;
+  const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
+
+  vec sum[COUNT][PARTS];
+  for (int r = 0; r < COUNT; r++)
+    for (int p = 0; p < PARTS; p++) sum[r][p] = (vec)(0);
+
+  for (ulong row = begin; row < end; row += LANES) {
+#pragma unroll
+    for (int p = 0; p < PARTS; p++) {
+      const ulong i = row + p * WIDTH;
+      const vec g = load(grad, i, n) * grad_scale;
+#ifdef MOMENTS
+      const vec m = load(exp_avg, i, n);
+#endif
+#ifdef DIRECTION
+      const vec u = load(exp_avg_sq, i, n);
+#ifdef SHADER
+      vec v_hat = u / max(TINY, 1 - beta2_t);
+      v_hat = v_hat < 0 ? (vec)(0) : v_hat;
+      const vec d = (m / max(TINY, 1 - beta1_t)) / (SQRT(v_hat) + eps);
+#else
+      const vec d = (m * i1) / (SQRT(u * i2) + eps);
+#endif
+#endif
+#ifdef GRAD_GRAD
+      sum[GRAD_GRAD][p] += g * g;
+#endif
+#ifdef GRAD_DIRECTION
+      sum[GRAD_DIRECTION][p] += g * d;
+#endif
+#ifdef DIRECTION_DIRECTION
+      sum[DIRECTION_DIRECTION][p] += d * d;
+#endif
+#ifdef GRAD_EXP_AVG
+      sum[GRAD_EXP_AVG][p] += g * m;
+#endif
+#ifdef GRAD_THETA
+      sum[GRAD_THETA][p] += g * load(theta, i, n);
+#endif
+#ifdef DEVIATION_DEVIATION
+      const vec deviation = g - load(grad_ema, i, n);
+      sum[DEVIATION_DEVIATION][p] += deviation * deviation;
+#endif
+    }
+  }
+
+  for (int r = 0; r < COUNT; r++) out[offset + r * blocks + block] = fold(sum[r]);
+}
