@@ -1,1 +1,11 @@
-"""Hypergradient descent on NumPy arrays, by NumPy or OpenCL."""
+"""Hypergradient descent on NumPy arrays, by NumPy or OpenCL.
+
+Importing this package needs neither pyopencl nor an OpenCL device.
+"""
+
+from hypergrad.adamw import AdamW
+from hypergrad.adamw_auto import AutoHypergradientAdamW
+from hypergrad.adamw_hd import HypergradientAdamW
+
+__all__ = ["AdamW", "AutoHypergradientAdamW", "HypergradientAdamW"]
+__version__ = "0.1.0"

@@ -4,11 +4,12 @@
 //   SHADER       the shader's scalars and arithmetic; otherwise `exact`
 //   AMSGRAD      divide by the running maximum of v (exact only)
 //   FOLLOW       also keep the running mean e of the gradient: 1 e = gamma e + (1-gamma) g, or 2 e = g the first time
+//   KEEP_GRAD    keep g for the next step's derivative with respect to beta1
 //   CLEAR_GRAD   leave zeros in grad
 //
 // Launch: one item for WIDTH elements; any n, 64-bit. No barrier, no local memory.
 // Moves 28 bytes a float32 parameter (reads theta, grad, m, v; writes theta, m, v); AMSGRAD +8, FOLLOW +8 (+4 the first
-// time), CLEAR_GRAD +4.
+// time), KEEP_GRAD +4, CLEAR_GRAD +4.
 // Error: none, the bits of NumPy, wherever division and square root are correctly rounded.
 
 __kernel void adamw(const ulong n,
@@ -24,6 +25,9 @@ __kernel void adamw(const ulong n,
 #endif
 #ifdef FOLLOW
                     __global real *grad_ema, const real gamma, const real one_minus_gamma,
+#endif
+#ifdef KEEP_GRAD
+                    __global real *last_grad,
 #endif
 #ifdef SHADER
                     const real learning_rate, const real beta1, const real beta2, const real epsilon,
@@ -64,6 +68,9 @@ __kernel void adamw(const ulong n,
   store(gamma * load(grad_ema, i, n) + one_minus_gamma * g, grad_ema, i, n);
 #elif FOLLOW == 2
   store(g, grad_ema, i, n);
+#endif
+#ifdef KEEP_GRAD
+  store(g, last_grad, i, n);
 #endif
 #ifdef CLEAR_GRAD
   store((vec)(0), grad, i, n);

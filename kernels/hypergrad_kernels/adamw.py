@@ -1,6 +1,7 @@
 """Host code of adamw.cl: the update of hypergrad_reference.adamw_loops, in place."""
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pyopencl as cl
@@ -17,7 +18,7 @@ class AdamW:
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
-        self._kernels: dict[tuple[np.dtype[np.floating], tuple[str, ...]], cl.Kernel] = {}
+        self._kernels: dict[tuple[np.dtype[np.floating[Any]], tuple[str, ...]], cl.Kernel] = {}
 
     def prepare(self, u: Update, clear_grad: bool) -> cl.Kernel:
         """The kernel for updates like this one; compiles it the first time. Raises BuildError."""
@@ -29,16 +30,20 @@ class AdamW:
             macros.append("AMSGRAD")
         if u.grad_ema is not None:
             macros.append("FOLLOW=2" if u.gamma is None else "FOLLOW=1")
+        if u.last_grad is not None:
+            macros.append("KEEP_GRAD")
         if clear_grad:
             macros.append("CLEAR_GRAD")
         key = (u.theta.dtype, tuple(macros))
         if key not in self._kernels:
             real = u.theta.dtype.type
-            arguments = [np.uint64, *[BUFFER] * 4]
+            arguments: list[type[np.generic] | None] = [np.uint64, *[BUFFER] * 4]
             if u.moments.max_exp_avg_sq is not None:
                 arguments.append(BUFFER)
             if u.grad_ema is not None:
                 arguments += [BUFFER, real, real]
+            if u.last_grad is not None:
+                arguments.append(BUFFER)
             arguments += [real] * len(u.scalars)
             arguments.append(real)
             width = choose_shape("adamw", u.theta.dtype).width
@@ -65,12 +70,14 @@ class AdamW:
         ]
         if u.moments.max_exp_avg_sq is not None:
             buffers.append(bind((name, "max_exp_avg_sq"), u.moments.max_exp_avg_sq, written=True))
-        follow: list[cl.Buffer | float] = []
+        kept: list[cl.Buffer | float] = []
         if u.grad_ema is not None:
             gamma = 0.0 if u.gamma is None else u.gamma
-            follow = [bind((name, "grad_ema"), u.grad_ema, written=True), gamma, 1 - gamma]
+            kept = [bind((name, "grad_ema"), u.grad_ema, written=True), gamma, 1 - gamma]
+        if u.last_grad is not None:
+            kept.append(bind((name, "last_grad"), u.last_grad, written=True))
         items = round_up(-(-u.theta.size // shape.width), shape.local_size)
         kernel(
             self.arrays.device.queue, (items,), (shape.local_size,),
-            u.theta.size, *buffers, *follow, *u.scalars, u.grad_scale,
+            u.theta.size, *buffers, *kept, *u.scalars, u.grad_scale,
         )  # fmt: skip

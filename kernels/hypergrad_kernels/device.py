@@ -39,7 +39,9 @@ class Device:
             try:
                 self._programs[key] = cl.Program(self.context, text).build(list(options))
             except cl.Error as error:
-                raise BuildError(f"{name}.cl does not compile on {self.name} with {' '.join(options)}:\n{error}") from error
+                raise BuildError(
+                    f"{name}.cl does not compile on {self.name} with {' '.join(options)}:\n{error}"
+                ) from error
         return self._programs[key]
 
     def finish(self) -> None:
@@ -53,8 +55,8 @@ class Device:
         """Raise DeviceError in a forked child, where OpenCL would hang for ever."""
         if os.getpid() != self.process:
             raise DeviceError(
-                f"{self.name} was opened in process {self.process} and cannot be used in its forked child {os.getpid()}: "
-                "start workers by spawn or forkserver, or open the optimizer in the child"
+                f"{self.name} was opened in process {self.process} and cannot be used in its fork {os.getpid()}: start "
+                "workers by spawn or forkserver, or open the optimizer in the child"
             )
 
     def _shares_memory(self) -> bool:
@@ -126,13 +128,15 @@ def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
                 return _open_device(cl.create_some_context(interactive=False).devices[0])
             except (cl.Error, RuntimeError, ValueError, IndexError) as error:
                 value = os.environ["PYOPENCL_CTX"]
-                raise DeviceNotFoundError(f"PYOPENCL_CTX={value!r} names no device: {error}; unset or mend it") from error
+                raise DeviceNotFoundError(
+                    f"PYOPENCL_CTX={value!r} names no device: {error}; unset or mend it"
+                ) from error
         return _open_device(next((d for d in devices if d.type & cl.device_type.GPU), devices[0]))
     part, index = rest[0].lower(), int(rest[1]) if len(rest) == 2 else 0
     matches = [d for d in devices if part in d.platform.name.lower() or part in d.name.lower()]
     if index >= len(matches):
         names = "; ".join(f"{d.platform.name.strip()}: {d.name.strip()}" for d in devices)
         raise DeviceNotFoundError(
-            f"device={wanted!r}: {len(matches)} of {len(devices)} devices match, index {index} is not there; found: {names}"
+            f"device={wanted!r}: {len(matches)} devices match, index {index} is not there; found: {names}"
         )
     return _open_device(matches[index])

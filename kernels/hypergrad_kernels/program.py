@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pyopencl as cl
@@ -23,10 +24,10 @@ def prepare(
     device: Device,
     file: str,
     kernel: str,
-    dtype: np.dtype,  # type: ignore[type-arg]
+    dtype: np.dtype[np.floating[Any]],
     width: int,
     macros: tuple[str, ...],
-    arguments: list[type | None],
+    arguments: list[type[np.generic] | None],
 ) -> cl.Kernel:
     """A new kernel object of FILE.cl, its program compiled once a device.
 

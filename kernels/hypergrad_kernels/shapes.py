@@ -1,6 +1,6 @@
 """How a kernel is laid over a device."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ DEFAULT = {
 """Safe on every runtime tried: no 512-bit vector reaches a builtin function."""
 
 
-def choose_shape(kernel: str, dtype: np.dtype) -> Shape:  # type: ignore[type-arg]
+def choose_shape(kernel: str, dtype: np.dtype[np.floating[Any]]) -> Shape:
     """The shape for a kernel file and a dtype."""
     return DEFAULT[kernel, dtype.name]
 

@@ -7,6 +7,7 @@
 //   GRAD_EXP_AVG           <g, m>
 //   GRAD_THETA             <g, theta>
 //   DEVIATION_DEVIATION    ||g - e||^2
+//   GRAD_BETA1_DERIVATIVE  <g, dd/dbeta1>         exact only
 //
 // Each is defined as the row of `out` that it goes to, or not at all; COUNT is the number of rows. Row r holds `blocks`
 // numbers, from offset + r * blocks on.
@@ -29,12 +30,15 @@ real fold(const vec *lanes) {
 
 __kernel void inner_products(const ulong n, const ulong blocks, __global real *out, const ulong offset,
                              __global const real *grad, const real grad_scale
-#if defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION) || defined(GRAD_EXP_AVG)
-#define MOMENTS
-                             , __global const real *exp_avg
-#endif
 #if defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)
 #define DIRECTION
+#endif
+#if defined(DIRECTION) || defined(GRAD_BETA1_DERIVATIVE) || defined(GRAD_EXP_AVG)
+#define EXP_AVG
+                             , __global const real *exp_avg
+#endif
+#if defined(DIRECTION) || defined(GRAD_BETA1_DERIVATIVE)
+#define EXP_AVG_SQ
                              , __global const real *exp_avg_sq  // or its running maximum
 #ifdef SHADER
                              , const real beta1_t, const real beta2_t
@@ -48,6 +52,9 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
 #endif
 #ifdef DEVIATION_DEVIATION
                              , __global const real *grad_ema
+#endif
+#ifdef GRAD_BETA1_DERIVATIVE
+                             , __global const real *last_grad, const real p_last, const real q_last
 #endif
 ) {
   const ulong block = get_global_id(0);
@@ -63,18 +70,22 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
     for (int p = 0; p < PARTS; p++) {
       const ulong i = row + p * WIDTH;
       const vec g = load(grad, i, n) * grad_scale;
-#ifdef MOMENTS
+#ifdef EXP_AVG
       const vec m = load(exp_avg, i, n);
 #endif
-#ifdef DIRECTION
+#ifdef EXP_AVG_SQ
       const vec u = load(exp_avg_sq, i, n);
 #ifdef SHADER
       vec v_hat = u / max(TINY, 1 - beta2_t);
       v_hat = v_hat < 0 ? (vec)(0) : v_hat;
-      const vec d = (m / max(TINY, 1 - beta1_t)) / (SQRT(v_hat) + eps);
+      const vec m_hat = m / max(TINY, 1 - beta1_t);
 #else
-      const vec d = (m * i1) / (SQRT(u * i2) + eps);
+      const vec v_hat = u * i2, m_hat = m * i1;
 #endif
+      const vec root = SQRT(v_hat) + eps;
+#endif
+#ifdef DIRECTION
+      const vec d = m_hat / root;
 #endif
 #ifdef GRAD_GRAD
       sum[GRAD_GRAD][p] += g * g;
@@ -94,6 +105,9 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
 #ifdef DEVIATION_DEVIATION
       const vec deviation = g - load(grad_ema, i, n);
       sum[DEVIATION_DEVIATION][p] += deviation * deviation;
+#endif
+#ifdef GRAD_BETA1_DERIVATIVE
+      sum[GRAD_BETA1_DERIVATIVE][p] += g * (((m - load(last_grad, i, n)) * p_last + m * q_last) / root);
 #endif
     }
   }

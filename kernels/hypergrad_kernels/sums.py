@@ -1,10 +1,11 @@
 """Host code of sums.cl: the inner products of hypergrad_reference.adamw_loops."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pyopencl as cl
-from hypergrad_reference.adamw import ExactScalars
+from hypergrad_reference.adamw import ExactScalars, beta1_derivative_scalars
 from hypergrad_reference.adamw_loops import INNER_PRODUCTS, Operands
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
@@ -19,24 +20,26 @@ class Sums:
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
-        self._kernels: dict[tuple[np.dtype[np.floating], tuple[str, ...], bool], cl.Kernel] = {}
+        self._kernels: dict[tuple[np.dtype[np.floating[Any]], tuple[str, ...], bool], cl.Kernel] = {}
 
     def prepare(self, names: tuple[str, ...], o: Operands) -> cl.Kernel:
         """The kernel for these products of operands like these; compiles it the first time. Raises BuildError."""
         factors = {factor for name in names for factor in INNER_PRODUCTS[name]}
-        shader = "direction" in factors and not isinstance(o.scalars, ExactScalars)
+        shader = bool(factors & {"direction", "beta1_derivative"}) and not isinstance(o.scalars, ExactScalars)
         key = (o.theta.dtype, names, shader)
         if key not in self._kernels:
             real = o.theta.dtype.type
-            arguments = [np.uint64, np.uint64, BUFFER, np.uint64, BUFFER, real]
-            if factors & {"direction", "exp_avg"}:
+            arguments: list[type[np.generic] | None] = [np.uint64, np.uint64, BUFFER, np.uint64, BUFFER, real]
+            if factors & {"direction", "exp_avg", "beta1_derivative"}:
                 arguments.append(BUFFER)
-            if "direction" in factors:
+            if factors & {"direction", "beta1_derivative"}:
                 arguments += [BUFFER, real, real, real]
             if "theta" in factors:
                 arguments.append(BUFFER)
             if "deviation" in factors:
                 arguments.append(BUFFER)
+            if "beta1_derivative" in factors:
+                arguments += [BUFFER, real, real]
             macros = [f"{name.upper()}={row}" for row, name in enumerate(names)]
             macros += [f"COUNT={len(names)}", *(["SHADER"] if shader else [])]
             width = choose_shape("sums", o.theta.dtype).width
@@ -52,9 +55,7 @@ class Sums:
 
         Returns one dict a tensor, as hypergrad_reference.adamw_loops.inner_products does.
         """
-        outs = [
-            np.empty((len(names), -(-o.theta.size // BLOCK)), o.theta.dtype) for _, names, o in work
-        ]
+        outs = [np.empty((len(names), -(-o.theta.size // BLOCK)), o.theta.dtype) for _, names, o in work]
         for (name, names, o), out in zip(work, outs, strict=True):
             if out.size:
                 self._launch(name, names, o, out)
@@ -71,9 +72,9 @@ class Sums:
             o.theta.size, blocks, bind((name, "out"), out, written=True), 0,
             bind((name, "grad"), o.grad), o.grad_scale,
         ]  # fmt: skip
-        if factors & {"direction", "exp_avg"}:
+        if factors & {"direction", "exp_avg", "beta1_derivative"}:
             arguments.append(bind((name, "exp_avg"), o.moments.exp_avg))
-        if "direction" in factors:
+        if factors & {"direction", "beta1_derivative"}:
             u = "exp_avg_sq" if o.moments.max_exp_avg_sq is None else "max_exp_avg_sq"
             arguments.append(bind((name, u), getattr(o.moments, u)))
             if isinstance(o.scalars, ExactScalars):
@@ -88,4 +89,11 @@ class Sums:
             if o.grad_ema is None:
                 raise ValueError("grad_ema is None: a tensor without one has no deviation")
             arguments.append(bind((name, "grad_ema"), o.grad_ema))
+        if "beta1_derivative" in factors:
+            if o.last_grad is None or not isinstance(o.scalars, ExactScalars):
+                raise ValueError(
+                    "the derivative with respect to beta1 needs last_grad and scalars of the exact convention"
+                )
+            arguments.append(bind((name, "last_grad"), o.last_grad))
+            arguments += beta1_derivative_scalars(o.scalars.b1, o.last_beta1_power)
         kernel(self.arrays.device.queue, (round_up(blocks, shape.local_size),), (shape.local_size,), *arguments)

@@ -7,7 +7,7 @@ In float32 the shader's 1 - 0.999 is off by 1.3e-5 of itself, which is why `exac
 `shader` the one of the translation test. Both round every operation to the dtype of the arrays, in the order written.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -50,6 +50,7 @@ class ShaderScalars(NamedTuple):
 
 
 Scalars = ExactScalars | ShaderScalars
+AnyScalars = TypeVar("AnyScalars", ExactScalars, ShaderScalars)
 
 
 def init(theta: Vector) -> Moments:
@@ -97,10 +98,17 @@ def shader_scalars(
     return ShaderScalars(lr, beta1, beta2, eps, weight_decay, beta1_power, beta2_power)
 
 
+def _round(scalars: AnyScalars, like: Vector) -> AnyScalars:
+    rounded: list[Any] = [like.dtype.type(scalar) for scalar in scalars]
+    return type(scalars)(*rounded)
+
+
 def _check(theta: Vector, grad: Vector, moments: Moments) -> None:
     for name, array in (("grad", grad), ("exp_avg", moments.exp_avg), ("exp_avg_sq", moments.exp_avg_sq)):
         if (array.shape, array.dtype) != (theta.shape, theta.dtype):
-            raise ValueError(f"{name} is {array.dtype}{array.shape}, theta is {theta.dtype}{theta.shape}: make them alike")
+            raise ValueError(
+                f"{name} is {array.dtype}{array.shape}, theta is {theta.dtype}{theta.shape}: make them alike"
+            )
 
 
 def apply_exact(
@@ -129,7 +137,7 @@ def apply_exact(
     (array([ 6.75, -1.25]), 1, array([0.5, 1.5]), array([0.25, 2.25]))
     """
     _check(theta, grad, moments)
-    s = ExactScalars(*(theta.dtype.type(scalar) for scalar in scalars))
+    s = _round(scalars, theta)
     g = grad * theta.dtype.type(grad_scale)
     m = s.b1 * moments.exp_avg + s.c1 * g
     v = s.b2 * moments.exp_avg_sq + (s.c2 * g) * g
@@ -141,13 +149,13 @@ def apply_amsgrad(
 ) -> tuple[Vector, Moments]:
     """One step of AdamW with amsgrad (Reddi et al. 2018), convention `exact`; arguments as in apply_exact.
 
-        v_max = max(v_max, v)
-        theta = theta*k - (a*m) / (sqrt(v_max*i2) + eps)
+    v_max = max(v_max, v)
+    theta = theta*k - (a*m) / (sqrt(v_max*i2) + eps)
     """
     if moments.max_exp_avg_sq is None:
         raise ValueError("moments has no max_exp_avg_sq: start from init_amsgrad")
     _check(theta, grad, moments)
-    s = ExactScalars(*(theta.dtype.type(scalar) for scalar in scalars))
+    s = _round(scalars, theta)
     g = grad * theta.dtype.type(grad_scale)
     m = s.b1 * moments.exp_avg + s.c1 * g
     v = s.b2 * moments.exp_avg_sq + (s.c2 * g) * g
@@ -176,7 +184,7 @@ def apply_shader(
     """
     _check(theta, grad, moments)
     one, tiny = theta.dtype.type(1), theta.dtype.type(1e-12)
-    s = ShaderScalars(*(theta.dtype.type(scalar) for scalar in scalars))
+    s = _round(scalars, theta)
     g = grad * theta.dtype.type(grad_scale)
     m = s.beta1 * moments.exp_avg + (one - s.beta1) * g
     v = s.beta2 * moments.exp_avg_sq + ((one - s.beta2) * g) * g
@@ -199,17 +207,55 @@ def direction_exact(moments: Moments, scalars: ExactScalars) -> Vector:
     array([0.5 , 0.75])
     """
     u = moments.exp_avg_sq if moments.max_exp_avg_sq is None else moments.max_exp_avg_sq
-    s = ExactScalars(*(u.dtype.type(scalar) for scalar in scalars))
-    return (moments.exp_avg * s.i1) / (np.sqrt(u * s.i2) + s.eps)
+    s = _round(scalars, u)
+    d: Vector = (moments.exp_avg * s.i1) / (np.sqrt(u * s.i2) + s.eps)
+    return d
+
+
+def direction_beta1_derivative(
+    moments: Moments, scalars: ExactScalars, last_grad: Vector, last_beta1_power: float
+) -> Vector:
+    """The derivative of the direction of the latest step, s, with respect to the beta1 of that step.
+
+    With pi_s = beta1 pi_{s-1} the product of the beta1 used so far, and m_{s-1} - g_s = (m_s - g_s) / beta1:
+
+        dd/dbeta1 = [ (m - g)*p + m*q ] / (sqrt(u*i2) + eps)
+        p = 1 / (beta1 (1 - pi_s)),   q = pi_{s-1} / (1 - pi_s)^2
+
+    moments             after step s
+    scalars             of step s, formed with beta1_power = pi_s; beta1 > 0
+    last_grad           g_s, after grad_scale
+    last_beta1_power    pi_{s-1}; 1 at the first step
+
+    p and q are formed in float64 and rounded once. Source: derived here.
+
+    >>> scalars = exact_scalars(0.5, 0.5, 0.75, 1.0, 0.25, beta1_power=0.5, beta2_power=0.75)
+    >>> moments = Moments(1, np.array([0.5, 1.5]), np.array([0.25, 2.25]))
+    >>> direction_beta1_derivative(moments, scalars, np.array([1.0, 3.0]), 1.0)
+    array([0., 0.])
+    >>> direction_beta1_derivative(moments, scalars, np.array([0.5, 2.0]), 1.0)
+    array([1., 1.])
+    """
+    u = moments.exp_avg_sq if moments.max_exp_avg_sq is None else moments.max_exp_avg_sq
+    p, q = map(u.dtype.type, beta1_derivative_scalars(scalars.b1, last_beta1_power))
+    i2, eps = u.dtype.type(scalars.i2), u.dtype.type(scalars.eps)
+    return ((moments.exp_avg - last_grad) * p + moments.exp_avg * q) / (np.sqrt(u * i2) + eps)
+
+
+def beta1_derivative_scalars(beta1: float, last_beta1_power: float) -> tuple[float, float]:
+    """The scalars p and q of direction_beta1_derivative, in float64."""
+    correction = 1 - beta1 * last_beta1_power
+    return 1 / (beta1 * correction), last_beta1_power / correction**2
 
 
 def direction_shader(moments: Moments, scalars: ShaderScalars) -> Vector:
     """The direction of the step that led to these moments, convention `shader`.
 
-        d = m_hat / (sqrt(max(v_hat, 0)) + epsilon)
+    d = m_hat / (sqrt(max(v_hat, 0)) + epsilon)
     """
     real = moments.exp_avg.dtype.type
-    s = ShaderScalars(*(real(scalar) for scalar in scalars))
+    s = _round(scalars, moments.exp_avg)
     m_hat = moments.exp_avg / max(real(1e-12), real(1) - s.beta1_t)
     v_hat = moments.exp_avg_sq / max(real(1e-12), real(1) - s.beta2_t)
-    return m_hat / (np.sqrt(np.maximum(v_hat, real(0))) + s.epsilon)
+    d: Vector = m_hat / (np.sqrt(np.maximum(v_hat, real(0))) + s.epsilon)
+    return d

@@ -10,7 +10,11 @@
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from hypergrad_reference.sums import total
+from hypergrad_reference.types import Vector
 
 
 class Record(NamedTuple):
@@ -95,3 +99,36 @@ def decayed_hypergradient(grad_direction: float, grad_theta: float, lr: float, w
     5.333333333333333
     """
     return (grad_direction + weight_decay * grad_theta) / (1 - lr * weight_decay)
+
+
+class DecayedTerm(NamedTuple):
+    """One tensor's share of a hypergradient with weight decay."""
+
+    ratio: float  # rho, the tensor's rate in units of the base rate
+    lr: float  # the tensor's rate and decay at step t-1
+    weight_decay: float
+    grad_direction: Vector  # block sums
+    grad_theta: Vector
+
+
+def total_decayed(terms: Iterable[DecayedTerm]) -> float:
+    """Minus the derivative of the next loss with respect to the base rate, weight decay included.
+
+        h = sum rho (<g, d> + wd <g, theta>) / (1 - lr wd)
+
+    Tensors that share rho, lr and wd are added exactly before anything is rounded.
+
+    >>> import numpy as np
+    >>> total_decayed([DecayedTerm(2.0, 0.5, 0.5, np.array([3.0]), np.array([0.75]))])
+    9.0
+    """
+    alike: dict[tuple[float, float, float], list[DecayedTerm]] = {}
+    for term in terms:
+        alike.setdefault((term.ratio, term.lr, term.weight_decay), []).append(term)
+    return math.fsum(
+        ratio
+        * decayed_hypergradient(
+            total(term.grad_direction for term in group), total(term.grad_theta for term in group), lr, weight_decay
+        )
+        for (ratio, lr, weight_decay), group in alike.items()
+    )

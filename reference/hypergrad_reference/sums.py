@@ -62,3 +62,19 @@ def total(blocks: Iterable[Vector]) -> float:
     except (OverflowError, ValueError):
         return math.nan
     return exact if math.isfinite(exact) else math.nan
+
+
+def weighted_total(terms: Iterable[tuple[float, Vector]]) -> float:
+    """Add block sums that carry weights: the blocks of each weight exactly, then weight times total, exactly.
+
+    terms    (weight, block sums of one tensor)
+
+    With all weights 1 this is `total`.
+
+    >>> weighted_total([(1.0, np.float32([1e30])), (2.0, np.float32([0.5])), (1.0, np.float32([-1e30, 3.0]))])
+    4.0
+    """
+    by_weight: dict[float, list[Vector]] = {}
+    for weight, blocks in terms:
+        by_weight.setdefault(weight, []).append(blocks)
+    return total([np.array([weight * total(blocks) for weight, blocks in by_weight.items()])])

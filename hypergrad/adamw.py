@@ -1,0 +1,96 @@
+"""AdamW on NumPy arrays."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hypergrad.optimizer import AdamWFamily, Plan, Sums
+from hypergrad.tensors import Tensor
+
+if TYPE_CHECKING:
+    from hypergrad.backend import DeviceChoice
+
+
+class Record(NamedTuple):
+    """A step of AdamW."""
+
+    step: int
+    lr: float  # of the first group
+    reason: str = "fixed rate"
+
+
+class AdamW(AdamWFamily):
+    """AdamW (Loshchilov and Hutter 2019).
+
+        m     = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
+        theta = theta (1 - lr weight_decay) - lr m_hat / (sqrt(v_hat) + eps)
+
+    params               arrays, objects with `.data` and `.grad`, or group dicts {"params": [...], "lr": ...}; float32
+                         or float64, C-contiguous, updated in place. None entries are passed over.
+    lr                   learning rate, >= 0; may be changed in param_groups between steps
+    betas                two numbers in [0, 1)
+    eps                  > 0, in units of the gradient
+    weight_decay         decoupled, >= 0, per unit of lr
+    amsgrad              divide by the running maximum of v
+    maximize             climb instead of descend
+    grad_scale           multiplies every gradient first
+    clear_grad           leave zeros in every gradient
+    scalar_convention    "exact": scalars formed in float64, rounded once; "shader": the arithmetic of adamw-update.glsl
+    nonfinite            a gradient with NaN or inf: "raise" NonFiniteError, "skip" the step and count it in `skipped`,
+                         or "propagate" it, which saves a pass over the gradient
+    use_gpu              OpenCL where a device is found, else NumPy with one warning; False is NumPy
+    device               "numpy" | "opencl" | "opencl:PART[:INDEX]" | a pyopencl Device or Context: exactly that
+
+    Raises ArgumentError or ArrayTypeError for what cannot be used, DeviceNotFoundError for a device that is not there.
+
+    >>> import numpy as np
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = AdamW([x], lr=0.5, betas=(0.5, 0.75), eps=1.0, weight_decay=0.25, use_gpu=False)
+    >>> opt.step(gradients=[np.array([1.0, 3.0])])
+    >>> x
+    array([ 0.625, -2.125])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        amsgrad: bool = False,
+        use_gpu: bool = True,
+        *,
+        maximize: bool = False,
+        grad_scale: float = 1.0,
+        clear_grad: bool = False,
+        scalar_convention: str = "exact",
+        nonfinite: str = "raise",
+        device: "DeviceChoice" = None,
+    ) -> None:
+        super().__init__(
+            params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize,
+            grad_scale=grad_scale, clear_grad=clear_grad, scalar_convention=scalar_convention, nonfinite=nonfinite,
+            use_gpu=use_gpu, device=device,
+        )  # fmt: skip
+
+    def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
+        return ()
+
+    def _schedule(self, sums: Sums) -> Plan:
+        rates = [float(group["lr"]) for group in self.param_groups]
+        beta1s = [float(group["betas"][0]) for group in self.param_groups]
+        return Plan(rates, beta1s, Record(self._steps + 1, rates[0]))
+
+    def _settle(self, plan: Plan) -> None:
+        """A fixed rate learns nothing from a step."""
+
+    def _dump_schedule(self) -> dict[str, float | None]:
+        return {}
+
+    def _load_schedule(self, scalars: Mapping[str, Any]) -> None:
+        """A fixed rate has nothing to load: it stands in the groups."""
+
+    def __repr__(self) -> str:
+        lr, (beta1, beta2) = self.param_groups[0]["lr"], self.param_groups[0]["betas"]
+        decay = self.param_groups[0]["weight_decay"]
+        return f"AdamW(lr={lr}, betas=({beta1}, {beta2}), weight_decay={decay}, device={self.device!r})"

@@ -1,0 +1,293 @@
+"""AutoHypergradientAdamW: AdamW that learns its rate, and beta1 if wanted, at a pace that tunes itself."""
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypergrad_reference import adamw_auto, surprise
+from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS, Constants, State
+from hypergrad_reference.adamw_loops import Update
+from hypergrad_reference.sums import total, weighted_total
+from hypergrad_reference.types import Vector
+
+from hypergrad.adaptive import AdaptiveAdamW
+from hypergrad.errors import ArgumentError
+from hypergrad.optimizer import Plan, Sums, check_range
+from hypergrad.rates import Rates
+from hypergrad.tensors import Tensor
+
+if TYPE_CHECKING:
+    from hypergrad.backend import DeviceChoice
+
+
+class AutoHypergradientAdamW(AdaptiveAdamW):
+    """AdamW whose rate follows a normalised hypergradient through AdaGrad.
+
+        h  = clip(-<g_t, d_{t-1}> / ||g_{t-1}||^2, -1, 1),   G = 0.99 G + 0.01 h^2
+        lr = lr - hyper_lr h / (sqrt(G) + 1e-12),   by at most a tenth of lr, within [lr_min, lr_max]
+
+    hyper_lr            >= 0, step of the rate, in units of lr
+    hyper_lr_beta       >= 0, step of beta1
+    lr_min, lr_max      bounds of the rate
+    adapt_momentum      adapt beta1 too, within [beta_min, beta_max]
+    track_surprise      form the surprise signal for the model to read (12 bytes more a float32 parameter)
+    surprise_gamma      in [0, 1], memory of the gradient's running mean
+    surprise_alpha      in [0, 1], share of the newest surprise in the accumulated one
+    trauma_threshold    > 0, accumulated surprise at which the gain is largest
+    warmup_steps        steps before anything adapts
+    lr_scope            "global" or "group", as in HypergradientAdamW
+    normalization       what <g_t, d_{t-1}> is divided by: "gradient" ||g_{t-1}||^2, "direction" ||d_{t-1}||^2, or
+                        "cosine" ||g_t|| ||d_{t-1}||, which does not depend on the scale of the loss
+    momentum_rule       what moves beta1: "seed" <g_t, m_{t-1}>, or "derivative", the derivative of the next loss
+
+    The other arguments, and what is raised, are those of AdamW.
+
+    >>> opt = AutoHypergradientAdamW([np.array([4.0])], use_gpu=False)
+    >>> opt
+    AutoHypergradientAdamW(lr=0.001000, beta1=0.9000, hyper_lr=0.01, lr_range=[1e-06, 1.0], adapt_momentum=False, \
+track_surprise=False)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        hyper_lr: float = 0.01,
+        hyper_lr_beta: float = 1.0,
+        lr_min: float = 1e-6,
+        lr_max: float = 1.0,
+        adapt_momentum: bool = False,
+        track_surprise: bool = False,
+        surprise_gamma: float = 0.9,
+        surprise_alpha: float = 0.1,
+        trauma_threshold: float = 0.5,
+        beta_min: float = 0.5,
+        beta_max: float = 0.9995,
+        warmup_steps: int = 10,
+        use_gpu: bool = True,
+        *,
+        amsgrad: bool = False,
+        lr_scope: str = "global",
+        normalization: str = "gradient",
+        momentum_rule: str = "seed",
+        maximize: bool = False,
+        grad_scale: float = 1.0,
+        clear_grad: bool = False,
+        scalar_convention: str = "exact",
+        nonfinite: str = "raise",
+        device: "DeviceChoice" = None,
+    ) -> None:
+        check_range("hyper_lr", hyper_lr, 0, math.inf, open_high=True)
+        check_range("hyper_lr_beta", hyper_lr_beta, 0, math.inf, open_high=True)
+        check_range("surprise_gamma", surprise_gamma, 0, 1)
+        check_range("surprise_alpha", surprise_alpha, 0, 1)
+        check_range("trauma_threshold", trauma_threshold, 0, math.inf, open_low=True, open_high=True)
+        check_range("beta_min", beta_min, 0, 1, open_high=True)
+        check_range("beta_max", beta_max, 0, 1, open_high=True)
+        check_range("warmup_steps", warmup_steps, 0, math.inf, open_high=True)
+        if beta_min > beta_max:
+            raise ArgumentError(f"beta_min={beta_min!r} is above beta_max={beta_max!r}: exchange them")
+        if normalization not in NORMALIZERS:
+            raise ArgumentError(f"normalization={normalization!r}: give one of {sorted(NORMALIZERS)}")
+        if momentum_rule not in MOMENTUM_RULES:
+            raise ArgumentError(f"momentum_rule={momentum_rule!r}: give one of {sorted(MOMENTUM_RULES)}")
+        if momentum_rule == "derivative" and scalar_convention != "exact":
+            raise ArgumentError("momentum_rule='derivative' is defined for scalar_convention='exact' only")
+        if adapt_momentum and momentum_rule == "derivative" and not (betas[0] > 0 and beta_min > 0):
+            raise ArgumentError(
+                f"momentum_rule='derivative' needs beta1={betas[0]!r} and beta_min={beta_min!r} above 0"
+            )
+        self.hyper_lr, self.hyper_lr_beta = hyper_lr, hyper_lr_beta
+        self.adapt_momentum, self.track_surprise = adapt_momentum, track_surprise
+        self.surprise_gamma, self.surprise_alpha = surprise_gamma, surprise_alpha
+        self.trauma_threshold = trauma_threshold
+        self.beta_min, self.beta_max = beta_min, beta_max
+        self.warmup_steps = warmup_steps
+        self.normalization, self.momentum_rule = normalization, momentum_rule
+        super().__init__(
+            params, lr=lr, lr_min=lr_min, lr_max=lr_max, lr_scope=lr_scope, betas=betas, eps=eps,
+            weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, grad_scale=grad_scale,
+            clear_grad=clear_grad, scalar_convention=scalar_convention, nonfinite=nonfinite, use_gpu=use_gpu,
+            device=device,
+        )  # fmt: skip
+        self._states = [
+            State(base, self._read_beta1(self._rates, scope)) for scope, base in enumerate(self._rates.bases)
+        ]
+        self._surprise = surprise.State()
+        self.beta1_histories = [array("d", [state.beta1]) for state in self._states]
+        self.surprise_history = array("d")
+        self.s_bar_history = array("d")
+
+    # What the model and the user read.
+
+    @property
+    def beta1_history(self) -> "array[float]":
+        """beta1 at first and after every adaptation; of the first group under lr_scope="group"."""
+        return self.beta1_histories[0]
+
+    @property
+    def current_surprise(self) -> float:
+        """S, how far the latest gradient was from its expectation, in [0, 1]; 0 before tracking starts."""
+        return self._surprise.surprise
+
+    @property
+    def accumulated_surprise(self) -> float:
+        """S_bar, the running mean of S, in [0, 1]; 0 before tracking starts."""
+        return self._surprise.accumulated
+
+    @property
+    def current_surprise_gain(self) -> float:
+        """S_bar exp(-S_bar / trauma_threshold), for x * (1 + scale * gain); 0 before tracking starts."""
+        return self._surprise.gain
+
+    # The schedule.
+
+    @property
+    def _tracking(self) -> bool:
+        return self.track_surprise and self._steps >= self.warmup_steps
+
+    def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
+        names = ["grad_grad"]  # the next step's normalizer, and the surprise's
+        if tensor.scalars is not None and self._steps >= self.warmup_steps:
+            names.append("grad_direction")
+            names += [name for name in NORMALIZERS[self.normalization][1] if name not in names]
+            if self.adapt_momentum:
+                names += MOMENTUM_RULES[self.momentum_rule][1]
+        if self._tracking and tensor.grad_ema is not None:
+            names.append("deviation_deviation")
+        return tuple(names)
+
+    def _schedule(self, sums: Sums) -> Plan:
+        rates = self._read_rates()
+        normalize, _ = NORMALIZERS[self.normalization]
+        follow = MOMENTUM_RULES[self.momentum_rule][0] if self.adapt_momentum else None
+        constants = Constants(
+            self.hyper_lr, self.hyper_lr_beta, self.lr_min, self.lr_max, self.beta_min, self.beta_max, self.warmup_steps
+        )
+        states, records = [], []
+        for scope, state in enumerate(self._states):
+            state = state._replace(lr=rates.bases[scope], beta1=self._read_beta1(rates, scope))
+            products = self._total(rates, scope, sums)
+            state, record = adamw_auto.schedule(self._steps + 1, state, products, constants, normalize, follow)
+            states.append(state)
+            records.append(record)
+        plan = self._plan(rates._replace(bases=tuple(state.lr for state in states)), records)
+        beta1s = plan.beta1s
+        if self.adapt_momentum:
+            beta1s = [states[scope].beta1 for scope in rates.scopes]
+        return plan._replace(beta1s=beta1s, state=(*plan.state, states, self._observe(sums)))
+
+    def _read_beta1(self, rates: Rates, scope: int) -> float:
+        """The beta1 that the groups of a scope share."""
+        beta1s = sorted({float(self.param_groups[group]["betas"][0]) for group in rates.members(scope)})
+        if self.adapt_momentum and len(beta1s) > 1:
+            raise ArgumentError(
+                f"adapt_momentum=True adapts one beta1, the groups have {beta1s}: make them equal, or lr_scope='group'"
+            )
+        return beta1s[0]
+
+    def _total(self, rates: Rates, scope: int, sums: Sums) -> adamw_auto.Sums | None:
+        movers = [t for t in self._find_movers(rates, scope, sums) if "grad_direction" in sums[t.position]]
+        if not movers:
+            return None
+
+        def add(name: str, power: int) -> float:
+            """An inner product over the movers, each weighted with a power of its group's share of the base rate."""
+            terms = [(rates.ratios[t.group] ** power, sums[t.position].get(name)) for t in movers]
+            return weighted_total((weight, blocks) for weight, blocks in terms if blocks is not None)
+
+        return adamw_auto.Sums(
+            grad_direction=add("grad_direction", 1),
+            last_grad_sq=total(t.grad_grad for t in movers if t.grad_grad is not None),
+            grad_sq=add("grad_grad", 0),
+            direction_sq=add("direction_direction", 2),
+            grad_exp_avg=add("grad_exp_avg", 0),
+            lr_grad_beta1_derivative=weighted_total(
+                (t.lr, sums[t.position]["grad_beta1_derivative"])
+                for t in movers
+                if "grad_beta1_derivative" in sums[t.position]
+            ),
+        )
+
+    def _observe(self, sums: Sums) -> surprise.State | None:
+        if not self._tracking:
+            return None
+        return surprise.observe(
+            self._surprise,
+            total(s["grad_grad"] for s in sums.values()),
+            total(s.get("deviation_deviation", s["grad_grad"]) for s in sums.values()),
+            self.surprise_gamma,
+            self.surprise_alpha,
+            self.trauma_threshold,
+        )
+
+    def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update:
+        u = super()._make_update(tensor, grad, plan)
+        if self._tracking:
+            first = tensor.grad_ema is None
+            u = u._replace(
+                grad_ema=np.empty_like(tensor.theta) if tensor.grad_ema is None else tensor.grad_ema,
+                gamma=None if first else self.surprise_gamma,
+            )
+        if self.adapt_momentum and self.momentum_rule == "derivative":
+            u = u._replace(last_grad=np.empty_like(tensor.theta) if tensor.last_grad is None else tensor.last_grad)
+        return u
+
+    def _raise_beta1(self, tensor: Tensor, beta1: float) -> float:
+        if self.adapt_momentum and self.momentum_rule == "derivative":
+            return tensor.beta1_power * beta1
+        return super()._raise_beta1(tensor, beta1)
+
+    def _settle(self, plan: Plan) -> None:
+        super()._settle(plan)
+        _, records, self._states, observed = plan.state
+        if self.adapt_momentum:
+            for group, beta1 in zip(self.param_groups, plan.beta1s, strict=True):
+                group["betas"] = (beta1, group["betas"][1])
+            self.defaults["betas"] = self.param_groups[0]["betas"]
+        for history, record in zip(self.beta1_histories, records, strict=True):
+            if math.isfinite(record.beta1_hypergradient):
+                history.append(record.beta1)
+        if observed is not None:
+            self._surprise = observed
+            self.surprise_history.append(observed.surprise)
+            self.s_bar_history.append(observed.accumulated)
+
+    # Saving.
+
+    def _histories(self) -> dict[str, "array[float]"]:
+        beta1s = {f"beta1_{scope}": history for scope, history in enumerate(self.beta1_histories)}
+        return super()._histories() | beta1s | {"surprise": self.surprise_history, "s_bar": self.s_bar_history}
+
+    def _dump_schedule(self) -> dict[str, float | None]:
+        scalars = super()._dump_schedule()
+        for scope, state in enumerate(self._states):
+            scalars[f"lr_accumulator{scope}"] = state.lr_accumulator
+            scalars[f"beta1_accumulator{scope}"] = state.beta1_accumulator
+        return scalars | self._surprise._asdict()
+
+    def _load_schedule(self, scalars: Mapping[str, Any]) -> None:
+        super()._load_schedule(scalars)
+        self._states = [
+            State(
+                base,
+                self._read_beta1(self._rates, scope),
+                scalars[f"lr_accumulator{scope}"],
+                scalars[f"beta1_accumulator{scope}"],
+            )
+            for scope, base in enumerate(self._rates.bases)
+        ]
+        self._surprise = surprise.State(*(scalars[name] for name in surprise.State._fields))
+        self.defaults["betas"] = self.param_groups[0]["betas"]
+
+    def __repr__(self) -> str:
+        return (
+            f"AutoHypergradientAdamW(lr={self.current_lr:.6f}, beta1={self._states[0].beta1:.4f}, "
+            f"hyper_lr={self.hyper_lr}, lr_range=[{self.lr_min}, {self.lr_max}], "
+            f"adapt_momentum={self.adapt_momentum}, track_surprise={self.track_surprise})"
+        )

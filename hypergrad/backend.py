@@ -1,0 +1,129 @@
+"""Who runs the two loops over the elements: NumPy or an OpenCL device."""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from hypergrad_reference.adamw_loops import Operands, Update, inner_products, update
+from hypergrad_reference.types import Vector
+
+from hypergrad.errors import BuildError, DeviceNotFoundError, DeviceWarning
+
+if TYPE_CHECKING:
+    import pyopencl
+
+    DeviceChoice = str | pyopencl.Device | pyopencl.Context | None
+
+
+class Backend(Protocol):
+    """The two loops. Tensors are named by their position, so that a backend may keep what it made for them."""
+
+    name: str
+
+    def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
+        """Block sums of the products asked for, of each tensor; nothing is written."""
+        ...
+
+    def prepare(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+        """Do now whatever could fail in `update`: compile, allocate. Nothing is written."""
+        ...
+
+    def update(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+        """Write theta, moments, grad_ema and last_grad of each tensor, and zeros to grad if clear_grad; then return."""
+        ...
+
+
+class NumPyBackend:
+    """The reference itself, its results copied into the arrays."""
+
+    name = "numpy"
+
+    def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
+        """Block sums by the reference."""
+        with np.errstate(all="ignore"):  # what is not finite is judged by the optimizer's policy, not by a warning
+            return [inner_products(names, operands) for _, names, operands in work]
+
+    def prepare(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+        """Nothing to prepare."""
+
+    def update(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+        """Compute by the reference, then copy."""
+        for _, u in work:
+            with np.errstate(all="ignore"):
+                theta, moments, grad_ema, last_grad = update(u)
+            u.theta[...] = theta
+            u.moments.exp_avg[...] = moments.exp_avg
+            u.moments.exp_avg_sq[...] = moments.exp_avg_sq
+            if u.moments.max_exp_avg_sq is not None and moments.max_exp_avg_sq is not None:
+                u.moments.max_exp_avg_sq[...] = moments.max_exp_avg_sq
+            if u.grad_ema is not None and grad_ema is not None:
+                u.grad_ema[...] = grad_ema
+            if u.last_grad is not None and last_grad is not None:
+                u.last_grad[...] = last_grad
+            if clear_grad:
+                u.grad[...] = 0
+
+
+class OpenCLBackend:
+    """The kernels, on one device."""
+
+    def __init__(self, device: "str | pyopencl.Device | pyopencl.Context") -> None:
+        from hypergrad_kernels.adamw import AdamW
+        from hypergrad_kernels.arrays import Arrays
+        from hypergrad_kernels.device import open_device
+        from hypergrad_kernels.sums import Sums
+
+        self.device = open_device(device)
+        self.name = f"opencl: {self.device.name}"
+        self._arrays = Arrays(self.device)
+        self._sums = Sums(self._arrays)
+        self._adamw = AdamW(self._arrays)
+
+    def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
+        """Block sums by sums.cl, with one wait for all tensors."""
+        self.device.check_process()
+        return self._sums.compute(work)
+
+    def prepare(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+        """Compile what adamw.cl needs."""
+        self.device.check_process()
+        for _, u in work:
+            self._adamw.prepare(u, clear_grad)
+
+    def update(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+        """Run adamw.cl, with one wait for all tensors."""
+        for position, u in work:
+            self._adamw.launch(position, u, clear_grad)
+        self._arrays.collect()
+
+
+def open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Backend:
+    """The backend that the arguments ask for.
+
+    use_gpu    without a device: OpenCL where there is one, else NumPy with one warning; False is NumPy
+    device     "numpy" | "opencl" | "opencl:PART[:INDEX]" | pyopencl.Device | pyopencl.Context: exactly that
+    dtypes     of the parameters, by name
+
+    Raises DeviceNotFoundError if the device asked for is not there or cannot take the dtypes.
+    """
+    if (isinstance(device, str) and device == "numpy") or (device is None and not use_gpu):
+        return NumPyBackend()
+    try:
+        try:
+            backend = OpenCLBackend("opencl" if device is None else device)
+        except ImportError as error:
+            raise DeviceNotFoundError(
+                f"device={device!r}: pyopencl cannot be imported ({error}); pip install 'pyopencl[pocl]', "
+                "or use device='numpy'"
+            ) from error
+        if "float64" in dtypes and not backend.device.cl_device.double_fp_config:
+            raise DeviceNotFoundError(
+                f"device={device!r}: {backend.device.name} has no float64; use float32 parameters or device='numpy'"
+            )
+    except (DeviceNotFoundError, BuildError) as error:
+        if device is not None:
+            raise
+        warnings.warn(f"NumPy does the work. {error}; use_gpu=False asks for NumPy", DeviceWarning, stacklevel=4)
+        return NumPyBackend()
+    return backend

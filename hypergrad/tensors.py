@@ -1,0 +1,148 @@
+"""From what the user hands over to tensors that a step can work on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from hypergrad_reference.adamw import Moments, Scalars
+from hypergrad_reference.types import Vector
+
+from hypergrad.errors import ArgumentError, ArrayTypeError
+
+DTYPES = ("float32", "float64")
+
+
+class Tensor:
+    """One parameter and what is kept for it. Arrays are flat; theta is the user's memory."""
+
+    def __init__(self, owner: object, position: int, group: int) -> None:
+        self.owner = owner  # as the user gave it: the array, or an object with .data and .grad
+        self.position = position  # among all parameters, None entries left out
+        self.group = group
+        self.name = f"params[{position}]"
+        self.theta = self._view(get_array(owner, self.name))
+        self.shape = get_array(owner, self.name).shape
+        self.moments: Moments
+        self.scalars: Scalars | None = None  # of its step at t-1; None if it sat that step out
+        self.lr = 0.0  # rate and decay of that step
+        self.weight_decay = 0.0
+        self.grad_grad: Vector | None = None  # block sums of ||g_{t-1}||^2
+        self.beta1_power = 1.0  # product of the beta1 used so far, and up to the step before the latest
+        self.last_beta1_power = 1.0
+        self.last_grad: Vector | None = None  # g_{t-1}, where the derivative with respect to beta1 is wanted
+        self.grad_ema: Vector | None = None  # what surprise expects of the gradient; None until it is first tracked
+
+    def _view(self, array: Vector) -> Vector:
+        if array.dtype.name not in DTYPES or not array.dtype.isnative:
+            raise ArrayTypeError(
+                f"{self.name} has dtype {array.dtype}: parameters are float32 or float64, convert with .astype"
+            )
+        if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+            raise ArgumentError(
+                f"{self.name} is updated in place and must be C-contiguous, writable and aligned: "
+                "np.require(x, requirements='CAW') makes such an array"
+            )
+        return array.reshape(-1)
+
+    def refresh(self) -> None:
+        """Take up the parameter's memory anew where `.data` of its owner is now another array."""
+        array = get_array(self.owner, self.name)
+        if array.ctypes.data == self.theta.ctypes.data and array.size == self.theta.size:
+            return
+        if (array.shape, array.dtype) != (self.shape, self.theta.dtype):
+            raise ArgumentError(
+                f"{self.name} was {self.theta.dtype}{self.shape} and is now {array.dtype}{array.shape}: "
+                "make a new optimizer for a new parameter"
+            )
+        self.theta = self._view(array)
+
+
+def get_array(owner: object, name: str) -> Vector:
+    """The array of a parameter or gradient: itself, or its `.data`."""
+    array = owner if isinstance(owner, np.ndarray) else getattr(owner, "data", None)
+    if not isinstance(array, np.ndarray):
+        raise ArrayTypeError(f"{name} is {type(owner).__name__}: give a NumPy array, or an object whose .data is one")
+    return array
+
+
+def collect_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
+    """Parameter groups as dicts with at least "params", a list without None entries."""
+    if isinstance(params, np.ndarray) or not isinstance(params, Iterable):
+        raise ArrayTypeError(f"params is {type(params).__name__}: give a list of arrays, [x] for a single one")
+    entries = [entry for entry in params if entry is not None]
+    dicts = [isinstance(entry, Mapping) for entry in entries]
+    if any(dicts) and not all(dicts):
+        raise ArgumentError("params mixes arrays and group dicts: give all arrays or all dicts")
+    groups = [dict(entry) for entry in entries] if any(dicts) else [{"params": entries}]
+    for number, group in enumerate(groups):
+        if "params" not in group:
+            raise ArgumentError(f"params[{number}] has no key 'params': it has {sorted(group)}")
+        members = group["params"]
+        if isinstance(members, np.ndarray) or not isinstance(members, Iterable):
+            members = [members]
+        group["params"] = [member for member in members if member is not None]
+    if not any(group["params"] for group in groups):
+        raise ArgumentError("params holds no parameter: give at least one array")
+    return groups
+
+
+def check_memory(tensors: Sequence[Tensor]) -> None:
+    """Raise ArgumentError if two parameters share memory."""
+    spans = sorted(
+        (tensor.theta.ctypes.data, tensor.theta.ctypes.data + tensor.theta.nbytes, tensor.name)
+        for tensor in tensors
+        if tensor.theta.size
+    )
+    for (_, end, name), (start, _, other) in pairwise(spans):
+        if start < end:
+            raise ArgumentError(f"{name} and {other} share memory: give each parameter once")
+
+
+def find_gradients(
+    tensors: Sequence[Tensor], gradients: Sequence[Any] | Mapping[int, Any] | None
+) -> list[tuple[Tensor, Any]]:
+    """The gradient of each tensor that has one, as the user gave it.
+
+    gradients    a list in the order of the parameters, a dict keyed by id(param), or None; where it has none for a
+                 tensor, the `.grad` of the parameter counts
+    """
+    if gradients is None:
+        given: list[Any] = [None] * len(tensors)
+    elif isinstance(gradients, Mapping):
+        unknown = set(gradients) - {id(tensor.owner) for tensor in tensors}
+        if unknown:
+            raise ArgumentError(
+                f"gradients has {len(unknown)} keys that are the id of no parameter: key it by id(param) of the very "
+                "objects given as params"
+            )
+        given = [gradients.get(id(tensor.owner)) for tensor in tensors]
+    else:
+        given = list(gradients)
+        if len(given) != len(tensors):
+            raise ArgumentError(
+                f"gradients has {len(given)} entries for {len(tensors)} parameters: give one each, None for none"
+            )
+    found = []
+    for tensor, gradient in zip(tensors, given, strict=True):
+        if gradient is None:
+            gradient = None if isinstance(tensor.owner, np.ndarray) else getattr(tensor.owner, "grad", None)
+        if gradient is not None:
+            found.append((tensor, gradient))
+    return found
+
+
+def flatten_gradient(tensor: Tensor, gradient: Any, clear_grad: bool) -> Vector:
+    """The gradient as a flat array of the parameter's dtype: its own memory if that will do, else a copy."""
+    name = f"the gradient of {tensor.name}"
+    array = get_array(gradient, name)
+    if array.shape != tensor.shape:
+        raise ArgumentError(f"{name} has shape {array.shape}: the parameter has {tensor.shape}")
+    if array.dtype != tensor.theta.dtype and (array.dtype.name, tensor.theta.dtype.name) != ("float64", "float32"):
+        raise ArrayTypeError(
+            f"{name} has dtype {array.dtype}, the parameter {tensor.theta.dtype}: convert it with .astype"
+        )
+    if clear_grad and not array.flags.writeable:
+        raise ArgumentError(f"{name} is read-only and clear_grad=True: pass a writable array or clear_grad=False")
+    with np.errstate(over="ignore"):  # a gradient past the largest float32 becomes inf and meets the policy
+        return np.require(array, tensor.theta.dtype, ["C", "A"]).reshape(-1)
