@@ -69,33 +69,33 @@ class OpenCLBackend:
     """The kernels, on one device."""
 
     def __init__(self, device: "str | pyopencl.Device | pyopencl.Context") -> None:
-        from hypergrad_kernels.adamw import AdamW
+        from hypergrad_kernels import adamw, sums
         from hypergrad_kernels.arrays import Arrays
         from hypergrad_kernels.device import open_device
-        from hypergrad_kernels.sums import Sums
+        from hypergrad_kernels.launcher import Launcher
 
         self.device = open_device(device)
         self.name = f"opencl: {self.device.name}"
-        self._arrays = Arrays(self.device)
-        self._sums = Sums(self._arrays)
-        self._adamw = AdamW(self._arrays)
+        self._launcher = Launcher(Arrays(self.device))
+        self._compute_sums, self._call_update = sums.compute_sums, adamw.call_update
 
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums by sums.cl, with one wait for all tensors."""
         self.device.check_process()
-        return self._sums.compute(work)
+        return self._compute_sums(self._launcher, work)
 
     def prepare(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
         """Compile what adamw.cl needs."""
         self.device.check_process()
         for _, u in work:
-            self._adamw.prepare(u, clear_grad)
+            self._launcher.prepare(self._call_update(u, clear_grad))
 
     def update(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
         """Run adamw.cl, with one wait for all tensors."""
         for position, u in work:
-            self._adamw.launch(position, u, clear_grad)
-        self._arrays.collect()
+            if u.theta.size:
+                self._launcher.launch(position, self._call_update(u, clear_grad), u.theta.size)
+        self._launcher.arrays.collect()
 
 
 def open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Backend:

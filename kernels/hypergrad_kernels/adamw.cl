@@ -4,6 +4,7 @@
 //   SHADER       the shader's scalars and arithmetic; otherwise `exact`
 //   AMSGRAD      divide by the running maximum of v (exact only)
 //   FOLLOW       also keep the running mean e of the gradient: 1 e = gamma e + (1-gamma) g, or 2 e = g the first time
+//   L2           g = grad * grad_scale + l2 * theta, decay coupled to the gradient
 //   KEEP_GRAD    keep g for the next step's derivative with respect to beta1
 //   CLEAR_GRAD   leave zeros in grad
 //
@@ -26,6 +27,9 @@ __kernel void adamw(const ulong n,
 #ifdef FOLLOW
                     __global real *grad_ema, const real gamma, const real one_minus_gamma,
 #endif
+#ifdef L2
+                    const real l2,
+#endif
 #ifdef KEEP_GRAD
                     __global real *last_grad,
 #endif
@@ -40,15 +44,19 @@ __kernel void adamw(const ulong n,
   const ulong i = get_global_id(0) * WIDTH;
   if (i >= n) return;
 
+  const vec w = load(theta, i, n);
+#ifdef L2
+  const vec g = load(grad, i, n) * grad_scale + l2 * w;
+#else
   const vec g = load(grad, i, n) * grad_scale;
+#endif
 #ifdef SHADER
   const vec m = beta1 * load(exp_avg, i, n) + (1 - beta1) * g;
   const vec v = beta2 * load(exp_avg_sq, i, n) + ((1 - beta2) * g) * g;
   const vec m_hat = m / max(TINY, 1 - beta1_t);
   vec v_hat = v / max(TINY, 1 - beta2_t);
   v_hat = v_hat < 0 ? (vec)(0) : v_hat;
-  const vec w = load(theta, i, n) * (1 - learning_rate * weight_decay) -
-                (learning_rate * m_hat) / (SQRT(v_hat) + epsilon);
+  const vec moved = w * (1 - learning_rate * weight_decay) - (learning_rate * m_hat) / (SQRT(v_hat) + epsilon);
 #else
   const vec m = b1 * load(exp_avg, i, n) + c1 * g;
   const vec v = b2 * load(exp_avg_sq, i, n) + (c2 * g) * g;
@@ -59,11 +67,11 @@ __kernel void adamw(const ulong n,
 #else
   const vec u = v;
 #endif
-  const vec w = load(theta, i, n) * k - (a * m) / (SQRT(u * i2) + eps);
+  const vec moved = w * k - (a * m) / (SQRT(u * i2) + eps);
 #endif
   store(m, exp_avg, i, n);
   store(v, exp_avg_sq, i, n);
-  store(w, theta, i, n);
+  store(moved, theta, i, n);
 #if FOLLOW == 1
   store(gamma * load(grad_ema, i, n) + one_minus_gamma * g, grad_ema, i, n);
 #elif FOLLOW == 2

@@ -1,8 +1,8 @@
 // sums.cl: inner products of one tensor, block by block, all that are asked for in one pass over the arrays;
 // reference: hypergrad_reference/sums.py for the order, hypergrad_reference/adamw_hd.py for the products.
 //
-//   GRAD_GRAD              ||g||^2                g = grad * grad_scale
-//   GRAD_DIRECTION         <g, d>                 d rebuilt from the moments (SHADER, AMSGRAD as in adamw.cl)
+//   GRAD_GRAD              ||g||^2                g = grad * grad_scale, with L2 + l2 * theta
+//   GRAD_DIRECTION         <g, d>                 d rebuilt from the moments (SHADER as in adamw.cl), or KEPT
 //   DIRECTION_DIRECTION    ||d||^2
 //   GRAD_EXP_AVG           <g, m>
 //   GRAD_THETA             <g, theta>
@@ -10,7 +10,7 @@
 //   GRAD_BETA1_DERIVATIVE  <g, dd/dbeta1>         exact only
 //
 // Each is defined as the row of `out` that it goes to, or not at all; COUNT is the number of rows. Row r holds `blocks`
-// numbers, from offset + r * blocks on.
+// numbers, from r * blocks on.
 // Launch: one item for a block of 4096 elements; any n, 64-bit. No barrier, no local memory, so no work-group size can
 // change a bit. Reads 4 bytes a float32 parameter for each array that a product names: 12 for <g, d> and ||g||^2.
 // Error against exact arithmetic, u = 2^-24 or 2^-53: (BLOCK/LANES + 4 + 1) u sum|x_i y_i| a block.
@@ -28,10 +28,14 @@ real fold(const vec *lanes) {
   return u.e[0];
 }
 
-__kernel void inner_products(const ulong n, const ulong blocks, __global real *out, const ulong offset,
+__kernel void inner_products(const ulong n, const ulong blocks, __global real *out,
                              __global const real *grad, const real grad_scale
 #if defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)
+#ifdef KEPT
+                             , __global const real *direction
+#else
 #define DIRECTION
+#endif
 #endif
 #if defined(DIRECTION) || defined(GRAD_BETA1_DERIVATIVE) || defined(GRAD_EXP_AVG)
 #define EXP_AVG
@@ -47,8 +51,11 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
 #endif
                              , const real eps
 #endif
-#ifdef GRAD_THETA
+#if defined(GRAD_THETA) || defined(L2)
                              , __global const real *theta
+#endif
+#ifdef L2
+                             , const real l2
 #endif
 #ifdef DEVIATION_DEVIATION
                              , __global const real *grad_ema
@@ -69,7 +76,14 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
 #pragma unroll
     for (int p = 0; p < PARTS; p++) {
       const ulong i = row + p * WIDTH;
+#if defined(GRAD_THETA) || defined(L2)
+      const vec w = load(theta, i, n);
+#endif
+#ifdef L2
+      const vec g = load(grad, i, n) * grad_scale + l2 * w;
+#else
       const vec g = load(grad, i, n) * grad_scale;
+#endif
 #ifdef EXP_AVG
       const vec m = load(exp_avg, i, n);
 #endif
@@ -84,8 +98,10 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
 #endif
       const vec root = SQRT(v_hat) + eps;
 #endif
-#ifdef DIRECTION
+#if defined(DIRECTION)
       const vec d = m_hat / root;
+#elif defined(KEPT)
+      const vec d = load(direction, i, n);
 #endif
 #ifdef GRAD_GRAD
       sum[GRAD_GRAD][p] += g * g;
@@ -100,7 +116,7 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
       sum[GRAD_EXP_AVG][p] += g * m;
 #endif
 #ifdef GRAD_THETA
-      sum[GRAD_THETA][p] += g * load(theta, i, n);
+      sum[GRAD_THETA][p] += g * w;
 #endif
 #ifdef DEVIATION_DEVIATION
       const vec deviation = g - load(grad_ema, i, n);
@@ -112,5 +128,5 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
     }
   }
 
-  for (int r = 0; r < COUNT; r++) out[offset + r * blocks + block] = fold(sum[r]);
+  for (int r = 0; r < COUNT; r++) out[r * blocks + block] = fold(sum[r]);
 }

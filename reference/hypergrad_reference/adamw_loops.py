@@ -1,15 +1,33 @@
-"""The two loops over the elements of one tensor that the AdamW family shares: its inner products, and its update.
+"""The two loops over the elements of one tensor: the inner products of every rule, and the update of the AdamW family.
 
 Kernels stand in for these two functions and for nothing else.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hypergrad_reference import adamw, surprise
-from hypergrad_reference.adamw import ExactScalars, Moments, Scalars
+from hypergrad_reference.adamw import ExactScalars, Moments, Scalars, ShaderScalars
 from hypergrad_reference.sums import block_sums
 from hypergrad_reference.types import Vector
+
+Anything = TypeVar("Anything")
+
+
+def form_gradient(theta: Vector, grad: Vector, grad_scale: float, l2: float) -> Vector:
+    """The gradient that a rule works with.
+
+        g = grad * grad_scale + l2 * theta
+
+    theta, grad       any shape, alike; float32 or float64
+    grad_scale, l2    rounded once to that dtype; an l2 of 0 adds nothing, not even to a NaN or inf of theta
+
+    >>> import numpy as np
+    >>> form_gradient(np.array([4.0]), np.array([3.0]), 2.0, 0.25)
+    array([7.])
+    """
+    g: Vector = grad * theta.dtype.type(grad_scale)
+    return g + theta.dtype.type(l2) * theta if l2 else g
 
 
 class Operands(NamedTuple):
@@ -17,12 +35,14 @@ class Operands(NamedTuple):
 
     theta: Vector
     grad: Vector  # as the caller gave it
-    grad_scale: float  # g_t = grad * grad_scale
-    moments: Moments  # after step t-1
+    grad_scale: float  # g_t = grad * grad_scale + l2 * theta
+    moments: Moments | None = None  # after step t-1; None for rules without
     scalars: Scalars | None = None  # of step t-1; None if the tensor was not stepped then
     grad_ema: Vector | None = None  # e, what surprise expects of the gradient
     last_grad: Vector | None = None  # g_{t-1}, after grad_scale, for the derivative with respect to beta1
     last_beta1_power: float = 1.0  # product of the beta1 used up to step t-2
+    l2: float = 0.0  # decay coupled to the gradient; with 0 nothing is added
+    direction: Vector | None = None  # d_{t-1}, for rules that keep it instead of rebuilding it
 
 
 INNER_PRODUCTS = {
@@ -51,26 +71,34 @@ def inner_products(names: Iterable[str], o: Operands) -> dict[str, Vector]:
     {'grad_grad': array([36.]), 'grad_theta': array([12.]), 'deviation_deviation': array([25.])}
     """
     needed = {factor for name in names for factor in INNER_PRODUCTS[name]}
-    g = o.grad * o.theta.dtype.type(o.grad_scale)
-    factors = {"grad": g, "exp_avg": o.moments.exp_avg, "theta": o.theta}
+    g = form_gradient(o.theta, o.grad, o.grad_scale, o.l2)
+    factors = {"grad": g, "theta": o.theta}
+    if "exp_avg" in needed:
+        factors["exp_avg"] = _demand(o.moments, "moments").exp_avg
     if "direction" in needed:
-        if o.scalars is None:
-            raise ValueError("scalars is None: a tensor that was not stepped at t-1 has no direction")
-        if isinstance(o.scalars, ExactScalars):
-            factors["direction"] = adamw.direction_exact(o.moments, o.scalars)
-        else:
-            factors["direction"] = adamw.direction_shader(o.moments, o.scalars)
+        factors["direction"] = _direct(o) if o.direction is None else o.direction
     if "deviation" in needed:
-        if o.grad_ema is None:
-            raise ValueError("grad_ema is None: a tensor without one has no deviation")
-        factors["deviation"] = g - o.grad_ema
+        factors["deviation"] = g - _demand(o.grad_ema, "grad_ema")
     if "beta1_derivative" in needed:
-        if o.last_grad is None or not isinstance(o.scalars, ExactScalars):
-            raise ValueError("the derivative with respect to beta1 needs last_grad and scalars of the exact convention")
+        if not isinstance(o.scalars, ExactScalars):
+            raise ValueError("scalars: the derivative with respect to beta1 needs those of the exact convention")
         factors["beta1_derivative"] = adamw.direction_beta1_derivative(
-            o.moments, o.scalars, o.last_grad, o.last_beta1_power
+            _demand(o.moments, "moments"), o.scalars, _demand(o.last_grad, "last_grad"), o.last_beta1_power
         )
     return {name: block_sums(*(factors[factor] for factor in INNER_PRODUCTS[name])) for name in names}
+
+
+def _demand(value: Anything | None, name: str) -> Anything:
+    if value is None:
+        raise ValueError(f"{name} is None: a tensor without it has no such inner product")
+    return value
+
+
+def _direct(o: Operands) -> Vector:
+    moments = _demand(o.moments, "moments")
+    if isinstance(o.scalars, ShaderScalars):
+        return adamw.direction_shader(moments, o.scalars)
+    return adamw.direction_exact(moments, _demand(o.scalars, "scalars"))
 
 
 class Update(NamedTuple):
@@ -78,11 +106,12 @@ class Update(NamedTuple):
 
     theta: Vector
     grad: Vector  # as the caller gave it
-    grad_scale: float  # g_t = grad * grad_scale
+    grad_scale: float  # g_t = grad * grad_scale + l2 * theta
     moments: Moments  # after step t-1, with max_exp_avg_sq for amsgrad
     scalars: Scalars  # of step t; their type says which convention
     grad_ema: Vector | None = None  # e, if surprise is tracked
     gamma: float | None = None  # memory of e; None makes e = g_t
+    l2: float = 0.0  # decay coupled to the gradient; with 0 nothing is added
     last_grad: Vector | None = None  # takes g_t after the step, if the derivative with respect to beta1 is wanted
 
 
@@ -99,14 +128,14 @@ def update(u: Update) -> tuple[Vector, Moments, Vector | None, Vector | None]:
     >>> theta, moments.exp_avg, grad_ema, last_grad
     (array([6.75]), array([0.5]), array([2.]), None)
     """
+    g = form_gradient(u.theta, u.grad, u.grad_scale, u.l2)
     if isinstance(u.scalars, ExactScalars):
         apply = adamw.apply_exact if u.moments.max_exp_avg_sq is None else adamw.apply_amsgrad
-        theta, moments = apply(u.theta, u.grad, u.moments, u.scalars, u.grad_scale)
+        theta, moments = apply(u.theta, g, u.moments, u.scalars)
     elif u.moments.max_exp_avg_sq is None:
-        theta, moments = adamw.apply_shader(u.theta, u.grad, u.moments, u.scalars, u.grad_scale)
+        theta, moments = adamw.apply_shader(u.theta, g, u.moments, u.scalars)
     else:
         raise ValueError("amsgrad is not part of the shader convention: use exact_scalars")
-    g = u.grad * u.theta.dtype.type(u.grad_scale)
     grad_ema = None
     if u.grad_ema is not None:
         grad_ema = g.copy() if u.gamma is None else surprise.follow(u.grad_ema, g, u.gamma)
