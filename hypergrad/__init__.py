@@ -3,9 +3,11 @@
 Importing this package needs neither pyopencl nor an OpenCL device.
 """
 
+from hypergrad.adam_hd import AdamHD
 from hypergrad.adamw import AdamW
 from hypergrad.adamw_auto import AutoHypergradientAdamW
 from hypergrad.adamw_hd import HypergradientAdamW
+from hypergrad.sgd_hd import SGDHD
 
-__all__ = ["AdamW", "AutoHypergradientAdamW", "HypergradientAdamW"]
+__all__ = ["SGDHD", "AdamHD", "AdamW", "AutoHypergradientAdamW", "HypergradientAdamW"]
 __version__ = "0.1.0"

@@ -1,9 +1,12 @@
 """AdamW on NumPy arrays."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hypergrad.optimizer import AdamWFamily, Plan, Sums
+from hypergrad.adamw_family import AdamWFamily
+from hypergrad.optimizer import Plan, Sums
+from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
 
 if TYPE_CHECKING:
@@ -14,7 +17,8 @@ class Record(NamedTuple):
     """A step of AdamW."""
 
     step: int
-    lr: float  # of the first group
+    lr: float
+    hypergradient: float = math.nan  # none was formed
     reason: str = "fixed rate"
 
 
@@ -76,19 +80,8 @@ class AdamW(AdamWFamily):
     def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
         return ()
 
-    def _schedule(self, sums: Sums) -> Plan:
-        rates = [float(group["lr"]) for group in self.param_groups]
-        beta1s = [float(group["betas"][0]) for group in self.param_groups]
-        return Plan(rates, beta1s, Record(self._steps + 1, rates[0]))
-
-    def _settle(self, plan: Plan) -> None:
-        """A fixed rate learns nothing from a step."""
-
-    def _dump_schedule(self) -> dict[str, float | None]:
-        return {}
-
-    def _load_schedule(self, scalars: Mapping[str, Any]) -> None:
-        """A fixed rate has nothing to load: it stands in the groups."""
+    def _schedule(self, rates: Rates, sums: Sums) -> Plan:
+        return Plan(rates, [Record(self._steps + 1, base) for base in rates.bases])
 
     def __repr__(self) -> str:
         lr, (beta1, beta2) = self.param_groups[0]["lr"], self.param_groups[0]["betas"]

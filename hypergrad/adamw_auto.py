@@ -12,7 +12,7 @@ from hypergrad_reference.adamw_loops import Update
 from hypergrad_reference.sums import total, weighted_total
 from hypergrad_reference.types import Vector
 
-from hypergrad.adaptive import AdaptiveAdamW
+from hypergrad.adamw_family import AdamWFamily, check_bounds
 from hypergrad.errors import ArgumentError
 from hypergrad.optimizer import Plan, Sums, check_range
 from hypergrad.rates import Rates
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice
 
 
-class AutoHypergradientAdamW(AdaptiveAdamW):
+class AutoHypergradientAdamW(AdamWFamily):
     """AdamW whose rate follows a normalised hypergradient through AdaGrad.
 
         h  = clip(-<g_t, d_{t-1}> / ||g_{t-1}||^2, -1, 1),   G = 0.99 G + 0.01 h^2
@@ -82,6 +82,7 @@ track_surprise=False)
         nonfinite: str = "raise",
         device: "DeviceChoice" = None,
     ) -> None:
+        check_bounds(lr, lr_min, lr_max)
         check_range("hyper_lr", hyper_lr, 0, math.inf, open_high=True)
         check_range("hyper_lr_beta", hyper_lr_beta, 0, math.inf, open_high=True)
         check_range("surprise_gamma", surprise_gamma, 0, 1)
@@ -153,17 +154,16 @@ track_surprise=False)
 
     def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
         names = ["grad_grad"]  # the next step's normalizer, and the surprise's
-        if tensor.scalars is not None and self._steps >= self.warmup_steps:
+        if tensor.moved and self._steps >= self.warmup_steps:
             names.append("grad_direction")
             names += [name for name in NORMALIZERS[self.normalization][1] if name not in names]
             if self.adapt_momentum:
                 names += MOMENTUM_RULES[self.momentum_rule][1]
-        if self._tracking and tensor.grad_ema is not None:
+        if self._tracking and "grad_ema" in tensor.arrays:
             names.append("deviation_deviation")
         return tuple(names)
 
-    def _schedule(self, sums: Sums) -> Plan:
-        rates = self._read_rates()
+    def _schedule(self, rates: Rates, sums: Sums) -> Plan:
         normalize, _ = NORMALIZERS[self.normalization]
         follow = MOMENTUM_RULES[self.momentum_rule][0] if self.adapt_momentum else None
         constants = Constants(
@@ -176,11 +176,11 @@ track_surprise=False)
             state, record = adamw_auto.schedule(self._steps + 1, state, products, constants, normalize, follow)
             states.append(state)
             records.append(record)
-        plan = self._plan(rates._replace(bases=tuple(state.lr for state in states)), records)
-        beta1s = plan.beta1s
-        if self.adapt_momentum:
-            beta1s = [states[scope].beta1 for scope in rates.scopes]
-        return plan._replace(beta1s=beta1s, state=(*plan.state, states, self._observe(sums)))
+        return Plan(rates._replace(bases=tuple(state.lr for state in states)), records, (states, self._observe(sums)))
+
+    def _get_beta1(self, plan: Plan, group: int) -> float:
+        states, _ = plan.state
+        return states[plan.rates.scopes[group]].beta1 if self.adapt_momentum else super()._get_beta1(plan, group)
 
     def _read_beta1(self, rates: Rates, scope: int) -> float:
         """The beta1 that the groups of a scope share."""
@@ -203,12 +203,12 @@ track_surprise=False)
 
         return adamw_auto.Sums(
             grad_direction=add("grad_direction", 1),
-            last_grad_sq=total(t.grad_grad for t in movers if t.grad_grad is not None),
+            last_grad_sq=total(t.arrays["grad_grad"] for t in movers),
             grad_sq=add("grad_grad", 0),
             direction_sq=add("direction_direction", 2),
             grad_exp_avg=add("grad_exp_avg", 0),
             lr_grad_beta1_derivative=weighted_total(
-                (t.lr, sums[t.position]["grad_beta1_derivative"])
+                (t.numbers["lr"], sums[t.position]["grad_beta1_derivative"])
                 for t in movers
                 if "grad_beta1_derivative" in sums[t.position]
             ),
@@ -228,29 +228,34 @@ track_surprise=False)
 
     def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update:
         u = super()._make_update(tensor, grad, plan)
+        kept = tensor.arrays
         if self._tracking:
-            first = tensor.grad_ema is None
+            known = kept.get("grad_ema")
             u = u._replace(
-                grad_ema=np.empty_like(tensor.theta) if tensor.grad_ema is None else tensor.grad_ema,
-                gamma=None if first else self.surprise_gamma,
+                grad_ema=np.empty_like(tensor.theta) if known is None else known,
+                gamma=None if known is None else self.surprise_gamma,
             )
-        if self.adapt_momentum and self.momentum_rule == "derivative":
-            u = u._replace(last_grad=np.empty_like(tensor.theta) if tensor.last_grad is None else tensor.last_grad)
+        if self._derives_momentum:
+            u = u._replace(last_grad=kept["last_grad"] if "last_grad" in kept else np.empty_like(tensor.theta))
         return u
 
+    @property
+    def _derives_momentum(self) -> bool:
+        return self.adapt_momentum and self.momentum_rule == "derivative"
+
     def _raise_beta1(self, tensor: Tensor, beta1: float) -> float:
-        if self.adapt_momentum and self.momentum_rule == "derivative":
-            return tensor.beta1_power * beta1
+        if self._derives_momentum:
+            return tensor.numbers.get("beta1_power", 1.0) * beta1
         return super()._raise_beta1(tensor, beta1)
 
     def _settle(self, plan: Plan) -> None:
         super()._settle(plan)
-        _, records, self._states, observed = plan.state
+        self._states, observed = plan.state
         if self.adapt_momentum:
-            for group, beta1 in zip(self.param_groups, plan.beta1s, strict=True):
-                group["betas"] = (beta1, group["betas"][1])
+            for number, group in enumerate(self.param_groups):
+                group["betas"] = (self._get_beta1(plan, number), group["betas"][1])
             self.defaults["betas"] = self.param_groups[0]["betas"]
-        for history, record in zip(self.beta1_histories, records, strict=True):
+        for history, record in zip(self.beta1_histories, plan.records, strict=True):
             if math.isfinite(record.beta1_hypergradient):
                 history.append(record.beta1)
         if observed is not None:

@@ -7,16 +7,17 @@ from hypergrad_reference import adamw_hd
 from hypergrad_reference.adamw_hd import DecayedTerm, Record
 from hypergrad_reference.sums import weighted_total
 
-from hypergrad.adaptive import AdaptiveAdamW
+from hypergrad.adamw_family import AdamWFamily, check_bounds
 from hypergrad.errors import ArgumentError
 from hypergrad.optimizer import Plan, Sums, check_range
+from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
 
 if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice
 
 
-class HypergradientAdamW(AdaptiveAdamW):
+class HypergradientAdamW(AdamWFamily):
     """AdamW whose rate descends its own gradient (Baydin et al. 2018, applied to AdamW).
 
         h  = sum <g_t, d_{t-1}>,   d = m_hat / (sqrt(v_hat) + eps)
@@ -69,6 +70,7 @@ class HypergradientAdamW(AdaptiveAdamW):
         check_range("beta_hyper", beta_hyper, 0, float("inf"), open_high=True)
         if log_scale and not lr_min > 0:
             raise ArgumentError(f"lr_min={lr_min!r} with log_scale=True: give a positive one")
+        check_bounds(lr, lr_min, lr_max)
         self.beta_hyper = beta_hyper
         self.log_scale = log_scale
         self.decay_in_hypergradient = decay_in_hypergradient
@@ -80,12 +82,11 @@ class HypergradientAdamW(AdaptiveAdamW):
         )  # fmt: skip
 
     def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
-        if tensor.scalars is None:
+        if not tensor.moved:
             return ()
         return ("grad_direction", "grad_theta") if self.decay_in_hypergradient else ("grad_direction",)
 
-    def _schedule(self, sums: Sums) -> Plan:
-        rates = self._read_rates()
+    def _schedule(self, rates: Rates, sums: Sums) -> Plan:
         step = self._steps + 1
         adapt = adamw_hd.schedule_log if self.log_scale else adamw_hd.schedule_linear
         records: list[Record] = []
@@ -99,13 +100,19 @@ class HypergradientAdamW(AdaptiveAdamW):
                 continue
             if self.decay_in_hypergradient:
                 h = adamw_hd.total_decayed(
-                    DecayedTerm(ratio, tensor.lr, tensor.weight_decay, s["grad_direction"], s["grad_theta"])
+                    DecayedTerm(
+                        ratio,
+                        tensor.numbers["lr"],
+                        tensor.numbers["weight_decay"],
+                        s["grad_direction"],
+                        s["grad_theta"],
+                    )
                     for ratio, tensor, s in terms
                 )
             else:
                 h = weighted_total((ratio, s["grad_direction"]) for ratio, _, s in terms)
             records.append(adapt(step, lr, h, self.beta_hyper, self.lr_min, self.lr_max))
-        return self._plan(rates._replace(bases=tuple(record.lr for record in records)), records)
+        return Plan(rates._replace(bases=tuple(record.lr for record in records)), records)
 
     def __repr__(self) -> str:
         return (

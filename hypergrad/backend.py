@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from hypergrad_reference.adamw_loops import Operands, Update, inner_products, update
+from hypergrad_reference.sgd_hd import Move, move
 from hypergrad_reference.types import Vector
 
 from hypergrad.errors import BuildError, DeviceNotFoundError, DeviceWarning
 
 if TYPE_CHECKING:
     import pyopencl
+    from hypergrad_kernels.launcher import Call
 
     DeviceChoice = str | pyopencl.Device | pyopencl.Context | None
 
@@ -25,11 +27,11 @@ class Backend(Protocol):
         """Block sums of the products asked for, of each tensor; nothing is written."""
         ...
 
-    def prepare(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+    def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Do now whatever could fail in `update`: compile, allocate. Nothing is written."""
         ...
 
-    def update(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+    def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Write theta, moments, grad_ema and last_grad of each tensor, and zeros to grad if clear_grad; then return."""
         ...
 
@@ -44,32 +46,37 @@ class NumPyBackend:
         with np.errstate(all="ignore"):  # what is not finite is judged by the optimizer's policy, not by a warning
             return [inner_products(names, operands) for _, names, operands in work]
 
-    def prepare(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+    def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Nothing to prepare."""
 
-    def update(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+    def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Compute by the reference, then copy."""
         for _, u in work:
             with np.errstate(all="ignore"):
-                theta, moments, grad_ema, last_grad = update(u)
-            u.theta[...] = theta
-            u.moments.exp_avg[...] = moments.exp_avg
-            u.moments.exp_avg_sq[...] = moments.exp_avg_sq
-            if u.moments.max_exp_avg_sq is not None and moments.max_exp_avg_sq is not None:
-                u.moments.max_exp_avg_sq[...] = moments.max_exp_avg_sq
-            if u.grad_ema is not None and grad_ema is not None:
-                u.grad_ema[...] = grad_ema
-            if u.last_grad is not None and last_grad is not None:
-                u.last_grad[...] = last_grad
+                written = _compute_move(u) if isinstance(u, Move) else _compute_update(u)
+            for target, result in written:
+                if target is not None and result is not None:
+                    target[...] = result
             if clear_grad:
                 u.grad[...] = 0
+
+
+def _compute_update(u: Update) -> list[tuple[Vector | None, Vector | None]]:
+    theta, moments, grad_ema, last_grad = update(u)
+    arrays = zip(u.moments[1:], moments[1:], strict=True)
+    return [(u.theta, theta), *arrays, (u.grad_ema, grad_ema), (u.last_grad, last_grad)]
+
+
+def _compute_move(m: Move) -> list[tuple[Vector | None, Vector | None]]:
+    theta, kept = move(m)
+    return [(m.theta, theta), *zip(m.kept[1:], kept[1:], strict=True)]
 
 
 class OpenCLBackend:
     """The kernels, on one device."""
 
     def __init__(self, device: "str | pyopencl.Device | pyopencl.Context") -> None:
-        from hypergrad_kernels import adamw, sums
+        from hypergrad_kernels import adamw, sgd_hd, sums
         from hypergrad_kernels.arrays import Arrays
         from hypergrad_kernels.device import open_device
         from hypergrad_kernels.launcher import Launcher
@@ -77,25 +84,29 @@ class OpenCLBackend:
         self.device = open_device(device)
         self.name = f"opencl: {self.device.name}"
         self._launcher = Launcher(Arrays(self.device))
-        self._compute_sums, self._call_update = sums.compute_sums, adamw.call_update
+        self._compute_sums = sums.compute_sums
+        self._call_update, self._call_move = adamw.call_update, sgd_hd.call_move
 
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums by sums.cl, with one wait for all tensors."""
         self.device.check_process()
         return self._compute_sums(self._launcher, work)
 
-    def prepare(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+    def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Compile what adamw.cl needs."""
         self.device.check_process()
         for _, u in work:
-            self._launcher.prepare(self._call_update(u, clear_grad))
+            self._launcher.prepare(self._call(u, clear_grad))
 
-    def update(self, work: Sequence[tuple[int, Update]], clear_grad: bool) -> None:
+    def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Run adamw.cl, with one wait for all tensors."""
         for position, u in work:
             if u.theta.size:
-                self._launcher.launch(position, self._call_update(u, clear_grad), u.theta.size)
+                self._launcher.launch(position, self._call(u, clear_grad), u.theta.size)
         self._launcher.arrays.collect()
+
+    def _call(self, u: Update | Move, clear_grad: bool) -> "Call":
+        return self._call_move(u) if isinstance(u, Move) else self._call_update(u, clear_grad)
 
 
 def open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Backend:

@@ -6,27 +6,24 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from hypergrad.errors import CheckpointError
 
-if TYPE_CHECKING:
-    from hypergrad.optimizer import AdamWFamily
-
 SCHEMA = 1
-ARRAYS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "grad_grad", "grad_ema", "last_grad")
+BLOCK_SUMS = ("grad_grad",)
+"""Kept arrays that hold a number a block, not one an element."""
 
 
-def check_state(optimizer: "AdamWFamily", state: Mapping[str, Any]) -> None:
-    """Raise CheckpointError unless the state fits the optimizer."""
-    own = optimizer.state_dict()
+def check_state(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Raise CheckpointError unless a state fits the optimizer whose present state is `own`."""
     missing = set(own) - set(state)
     if missing:
         raise CheckpointError(f"the state has no {sorted(missing)}: give what state_dict returned")
-    for key in ("kind", "scalar_convention"):
+    for key in set(own) - {"steps", "skipped", "schedule", "histories", "groups", "tensors"}:
         if state[key] != own[key]:
             raise CheckpointError(f"the state has {key}={state[key]!r}, the optimizer {own[key]!r}: make them alike")
     for key in ("groups", "tensors"):
@@ -38,19 +35,11 @@ def check_state(optimizer: "AdamWFamily", state: Mapping[str, Any]) -> None:
         if set(state[key]) != set(own[key]):
             raise CheckpointError(f"the state has {key} {sorted(state[key])}, the optimizer {sorted(own[key])}")
     for position, (saved, here) in enumerate(zip(state["tensors"], own["tensors"], strict=True)):
-        for name in ARRAYS:
-            if name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") and (name in saved) != (name in here):
-                raise CheckpointError(
-                    f"params[{position}]: {name} is in one of state and optimizer only: check amsgrad"
-                )
-            if name in saved and saved[name].dtype != here["exp_avg"].dtype:
-                raise CheckpointError(
-                    f"params[{position}] is {here['exp_avg'].dtype}, its saved {name} {saved[name].dtype}"
-                )
-            if name in saved and name != "grad_grad" and saved[name].shape != here["exp_avg"].shape:
-                raise CheckpointError(
-                    f"params[{position}] has shape {here['exp_avg'].shape}, its saved {name} {saved[name].shape}"
-                )
+        alike = [entry["dtype"] + str(tuple(entry["shape"])) for entry in (saved, here)]
+        if alike[0] != alike[1]:
+            raise CheckpointError(
+                f"params[{position}] is {alike[1]}, in the state {alike[0]}: give the same parameters"
+            )
 
 
 def _digest(document: str, arrays: Mapping[str, Any]) -> str:
@@ -66,8 +55,8 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     arrays = {f"histories/{name}": history for name, history in state["histories"].items()}
     plain = []
     for position, entry in enumerate(state["tensors"]):
-        arrays.update({f"tensors/{position}/{name}": entry[name] for name in ARRAYS if name in entry})
-        plain.append({name: value for name, value in entry.items() if name not in ARRAYS})
+        arrays.update({f"tensors/{position}/{name}": kept for name, kept in entry["arrays"].items()})
+        plain.append({name: value for name, value in entry.items() if name != "arrays"})
     rest = {key: value for key, value in state.items() if key != "histories"}
     document = json.dumps({"schema": SCHEMA, **rest, "tensors": plain})
     target = Path(path)
@@ -99,10 +88,12 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     if state.pop("schema", None) != SCHEMA:
         raise CheckpointError(f"{os.fspath(path)} has another schema than {SCHEMA}: save it anew with this version")
     state["histories"] = {}
+    for entry in state["tensors"]:
+        entry["arrays"] = {}
     for name, array in arrays.items():
         kind, *place = name.split("/")
         if kind == "histories":
             state["histories"][place[0]] = array
         else:
-            state["tensors"][int(place[0])][place[1]] = array
+            state["tensors"][int(place[0])]["arrays"][place[1]] = array
     return state

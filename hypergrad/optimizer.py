@@ -8,27 +8,25 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from hypergrad_reference import adamw
-from hypergrad_reference.adamw import ExactScalars, Scalars, ShaderScalars
 from hypergrad_reference.adamw_loops import Operands, Update
+from hypergrad_reference.sgd_hd import Move
 from hypergrad_reference.types import Vector
 
 from hypergrad import checkpoint
 from hypergrad.backend import open_backend
-from hypergrad.errors import ArgumentError, BrokenOptimizerError, CheckpointError, NonFiniteError
+from hypergrad.checkpoint import BLOCK_SUMS, check_state
+from hypergrad.errors import ArgumentError, BrokenOptimizerError, NonFiniteError
+from hypergrad.rates import Rates, open_rates, take_written
 from hypergrad.tensors import Tensor, check_memory, collect_groups, find_gradients, flatten_gradient
 
 if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice
 
 RECORDS = 1000
-KEPT_ARRAYS = ("grad_ema", "last_grad")
-KEPT_SCALARS = ("lr", "weight_decay", "beta1_power", "last_beta1_power")
-FORM_SCALARS: dict[str, Callable[..., Scalars]] = {"exact": adamw.exact_scalars, "shader": adamw.shader_scalars}
-SCALARS: dict[str, type[ExactScalars] | type[ShaderScalars]] = {"exact": ExactScalars, "shader": ShaderScalars}
 
 Sums = dict[int, dict[str, Vector]]
 """Block sums by position of the tensor and name of the product."""
@@ -37,10 +35,9 @@ Sums = dict[int, dict[str, Vector]]
 class Plan(NamedTuple):
     """What a schedule has decided about the step to come."""
 
-    rates: Sequence[float]  # of each group
-    beta1s: Sequence[float]  # of each group
-    record: Any  # a NamedTuple that says why
-    state: Any = None  # the schedule's own state after the step
+    rates: Rates
+    records: Sequence[Any]  # one a base rate: a NamedTuple with `lr` and `hypergradient` that says why it moved
+    state: Any = None  # what else the schedule takes up after the step
 
 
 class SkippedRecord(NamedTuple):
@@ -82,42 +79,30 @@ def check_range(
         raise ArgumentError(f"{name}={value!r}: give a number in {left}{low}, {high}{right}")
 
 
-class AdamWFamily(ABC):
-    """AdamW with a schedule between its two loops. What differs between the optimizers is the schedule alone."""
+class Optimizer(ABC):
+    """Parameters, rates and the two-phase step; a rule says what is summed, how rates move and tensors are updated."""
 
-    group_options = ("lr", "betas", "eps", "weight_decay")
+    group_options: tuple[str, ...] = ("lr",)
 
     def __init__(
         self,
         params: Iterable[Any],
+        defaults: Mapping[str, Any],
         *,
-        lr: float,
-        betas: tuple[float, float],
-        eps: float,
-        weight_decay: float,
-        amsgrad: bool,
-        maximize: bool,
-        grad_scale: float,
-        clear_grad: bool,
-        scalar_convention: str,
+        lr_scope: str,
+        lr_min: float,
+        lr_max: float,
         nonfinite: str,
         use_gpu: bool,
         device: "DeviceChoice",
+        clear_grad: bool = False,
     ) -> None:
-        if scalar_convention not in SCALARS:
-            raise ArgumentError(f"scalar_convention={scalar_convention!r}: give one of {sorted(SCALARS)}")
-        if scalar_convention == "shader" and amsgrad:
-            raise ArgumentError("amsgrad=True: the shader has no amsgrad, use scalar_convention='exact'")
         if nonfinite not in ("raise", "skip", "propagate"):
             raise ArgumentError(f"nonfinite={nonfinite!r}: give 'raise', 'skip' or 'propagate'")
-        check_range("grad_scale", grad_scale, -math.inf, math.inf)
-        self.defaults: dict[str, Any] = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
-        self.amsgrad = amsgrad
-        self.maximize = maximize
-        self.grad_scale = grad_scale
-        self.clear_grad = clear_grad
-        self.scalar_convention = scalar_convention
+        self.defaults = dict(defaults)
+        self.lr_scope, self.lr_min, self.lr_max = lr_scope, lr_min, lr_max
         self.nonfinite = nonfinite
+        self.clear_grad = clear_grad
         self.skipped = 0
         self.records: deque[Any] = deque(maxlen=RECORDS)
         self._steps = 0
@@ -130,23 +115,36 @@ class AdamWFamily(ABC):
                 self._tensors.append(Tensor(owner, len(self._tensors), number))
         check_memory(self._tensors)
         for tensor in self._tensors:
-            tensor.moments = (adamw.init_amsgrad if amsgrad else adamw.init)(tensor.theta)
-            self._check_eps(tensor)
+            self._open_tensor(tensor)
+        self._rates = open_rates(lr_scope, float(self.defaults["lr"]), self.param_groups)
+        self.lr_histories = [array("d", [base]) for base in self._rates.bases]
         self._backend = open_backend(use_gpu, device, {tensor.theta.dtype.name for tensor in self._tensors})
 
-    # What a subclass says.
+    # What a rule says.
+
+    @abstractmethod
+    def _open_tensor(self, tensor: Tensor) -> None:
+        """Allocate what the rule keeps of a tensor."""
 
     @abstractmethod
     def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
         """The inner products that the schedule needs of a tensor that has a gradient."""
 
     @abstractmethod
-    def _schedule(self, sums: Sums) -> Plan:
+    def _make_operands(self, tensor: Tensor, grad: Vector) -> Operands:
+        """What the inner products are made of."""
+
+    @abstractmethod
+    def _schedule(self, rates: Rates, sums: Sums) -> Plan:
         """Decide the rates of this step; sums are finite unless nonfinite is "propagate"."""
 
     @abstractmethod
-    def _settle(self, plan: Plan) -> None:
-        """Take the plan's scalars into the optimizer's state, after the tensors were written."""
+    def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update | Move:
+        """What the update is made of; arrays that it writes are allocated here."""
+
+    @abstractmethod
+    def _keep(self, tensor: Tensor, update: Any, sums: Mapping[str, Vector], plan: Plan) -> None:
+        """Take up what the update of a tensor leaves behind, beside what it wrote."""
 
     # What every optimizer has.
 
@@ -156,26 +154,35 @@ class AdamWFamily(ABC):
         return self._backend.name
 
     @property
+    def current_lr(self) -> float:
+        """The base rate; of the first group where each group has its own."""
+        return self._rates.bases[0]
+
+    @property
+    def lr_history(self) -> "array[float]":
+        """The base rate at first and after every adaptation; of the first group where each group has its own."""
+        return self.lr_histories[0]
+
+    @property
     def last_record(self) -> Any:
         """Why the rate moved, or did not, on the latest step; None before the first."""
         return self.records[-1] if self.records else None
 
     @property
     def state(self) -> dict[int, dict[str, Any]]:
-        """By id(param), for each that has taken a step: step, exp_avg, exp_avg_sq, in the parameter's shape."""
-        state = {}
-        for tensor in self._tensors:
-            moments = tensor.moments
-            if moments.step:
-                entry: dict[str, Any] = {
-                    "step": moments.step,
-                    "exp_avg": moments.exp_avg.reshape(tensor.shape),
-                    "exp_avg_sq": moments.exp_avg_sq.reshape(tensor.shape),
-                }
-                if moments.max_exp_avg_sq is not None:
-                    entry["max_exp_avg_sq"] = moments.max_exp_avg_sq.reshape(tensor.shape)
-                state[id(tensor.owner)] = entry
-        return state
+        """By id(param), for each that has taken a step: its step and what the rule keeps, in the parameter's shape."""
+        return {
+            id(tensor.owner): {
+                "step": tensor.step,
+                **{
+                    name: kept.reshape(tensor.shape)
+                    for name, kept in tensor.arrays.items()
+                    if kept.size == tensor.theta.size and name not in BLOCK_SUMS
+                },
+            }
+            for tensor in self._tensors
+            if tensor.step
+        }
 
     def zero_grad(self) -> None:
         """Set the `.grad` of every parameter that has one to None."""
@@ -210,6 +217,7 @@ class AdamWFamily(ABC):
             tensor.refresh()
         for number, group in enumerate(self.param_groups):
             self._check_group(number, group)
+        rates = take_written(self._rates, self.param_groups)
         active = [(tensor, flatten_gradient(tensor, gradient, self.clear_grad)) for tensor, gradient in found]
 
         sums = self._sum(active)
@@ -218,9 +226,9 @@ class AdamWFamily(ABC):
             if self.nonfinite == "raise":
                 raise NonFiniteError(f"{trouble}; nothing was changed, nonfinite='skip' passes over such a step")
             self.skipped += 1
-            self.records.append(SkippedRecord(self._steps + 1, self.param_groups[0]["lr"], trouble))
+            self.records.append(SkippedRecord(self._steps + 1, rates.bases[0], trouble))
             return loss
-        plan = self._schedule(sums)
+        plan = self._schedule(rates, sums)
         work = [(tensor, self._make_update(tensor, grad, plan)) for tensor, grad in active]
         self._backend.prepare([(tensor.position, u) for tensor, u in work], self.clear_grad)
         with defer_interrupt():
@@ -239,11 +247,7 @@ class AdamWFamily(ABC):
             if self.nonfinite != "propagate" and "grad_grad" not in names:
                 names = ("grad_grad", *names)  # one NaN or inf in the gradient shows in its norm
             if names:
-                operands = Operands(
-                    tensor.theta, grad, self._signed_scale, tensor.moments, tensor.scalars,
-                    tensor.grad_ema, tensor.last_grad, tensor.last_beta1_power,
-                )  # fmt: skip
-                work.append((tensor.position, names, operands))
+                work.append((tensor.position, names, self._make_operands(tensor, grad)))
         results = self._backend.inner_products(work) if work else []
         return {position: result for (position, _, _), result in zip(work, results, strict=True)}
 
@@ -256,31 +260,21 @@ class AdamWFamily(ABC):
                     continue
                 finite = np.isfinite(grad)
                 if not finite.all():
-                    place = np.unravel_index(int(np.argmin(finite)), tensor.shape)
-                    where = f"[{', '.join(map(str, place))}]"
-                    return f"the gradient of {tensor.name} holds {grad[int(np.argmin(finite))]} at {where}"
+                    first = int(np.argmin(finite))
+                    place = ", ".join(map(str, np.unravel_index(first, tensor.shape)))
+                    return f"the gradient of {tensor.name} holds {grad[first]} at [{place}]"
                 if name in self._name_products(tensor):
                     return f"the sum {name} of {tensor.name} is not finite though its gradient is: scale the loss down"
         return None
 
-    @property
-    def _signed_scale(self) -> float:
-        return -self.grad_scale if self.maximize else self.grad_scale
+    def _find_movers(self, rates: Rates, scope: int, sums: Sums) -> list[Tensor]:
+        """The tensors of a scope that moved at t-1 and have a gradient at t: only they tell how the rate did."""
+        members = set(rates.members(scope))
+        return [
+            tensor for tensor in self._tensors if tensor.group in members and tensor.moved and tensor.position in sums
+        ]
 
-    def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update:
-        group = self.param_groups[tensor.group]
-        beta1, beta2 = plan.beta1s[tensor.group], group["betas"][1]
-        scalars = FORM_SCALARS[self.scalar_convention](
-            plan.rates[tensor.group], beta1, beta2, group["eps"], group["weight_decay"],
-            self._raise_beta1(tensor, beta1), beta2 ** (tensor.moments.step + 1),
-        )  # fmt: skip
-        return Update(tensor.theta, grad, self._signed_scale, tensor.moments, scalars)
-
-    def _raise_beta1(self, tensor: Tensor, beta1: float) -> float:
-        """What the bias correction takes for beta1 to the power of the tensor's step."""
-        return beta1 ** (tensor.moments.step + 1)
-
-    def _write(self, work: Sequence[tuple[Tensor, Update]], sums: Sums, plan: Plan) -> None:
+    def _write(self, work: Sequence[tuple[Tensor, Any]], sums: Sums, plan: Plan) -> None:
         try:
             self._backend.update([(tensor.position, u) for tensor, u in work], self.clear_grad)
         except BaseException as error:
@@ -289,21 +283,28 @@ class AdamWFamily(ABC):
                 "restore the parameters and load a state saved then"
             )
             raise BrokenOptimizerError(self._broken) from error
-        stepped = {tensor.position: u for tensor, u in work}
+        updates = {tensor.position: u for tensor, u in work}
         for tensor in self._tensors:
-            done = stepped.get(tensor.position)
-            tensor.scalars = None if done is None else done.scalars
-            tensor.grad_grad = None if done is None else sums.get(tensor.position, {}).get("grad_grad")
-            if done is not None:
-                tensor.moments = tensor.moments._replace(step=tensor.moments.step + 1)
-                tensor.lr = plan.rates[tensor.group]
-                tensor.weight_decay = self.param_groups[tensor.group]["weight_decay"]
-                tensor.last_beta1_power = tensor.beta1_power
-                tensor.beta1_power *= plan.beta1s[tensor.group]
-                tensor.grad_ema, tensor.last_grad = done.grad_ema, done.last_grad
+            tensor.moved = tensor.position in updates
+            if tensor.moved:
+                self._keep(tensor, updates[tensor.position], sums.get(tensor.position, {}), plan)
+                tensor.step += 1
         self._steps += 1
         self._settle(plan)
-        self.records.append(plan.record)
+        self.records.append(plan.records[0] if plan.rates.shared else tuple(plan.records))
+
+    def _settle(self, plan: Plan) -> None:
+        """Take the plan's scalars into the optimizer's state, after the tensors were written."""
+        self._rates = plan.rates
+        self._show_rates()
+        for history, record in zip(self.lr_histories, plan.records, strict=True):
+            if math.isfinite(record.hypergradient):
+                history.append(record.lr)
+
+    def _show_rates(self) -> None:
+        self.defaults["lr"] = self._rates.bases[0]
+        for group, rate in zip(self.param_groups, self._rates.of_groups(), strict=True):
+            group["lr"] = rate
 
     # Groups.
 
@@ -316,64 +317,46 @@ class AdamWFamily(ABC):
         self._check_group(number, group)
 
     def _check_group(self, number: int, group: Mapping[str, Any]) -> None:
-        where = "" if len(self.param_groups) == 1 else f"param_groups[{number}]: "
-        check_range(f"{where}lr", group["lr"], 0, math.inf, open_high=True)
-        if len(group["betas"]) != 2:
-            raise ArgumentError(f"{where}betas={group['betas']!r}: give two numbers")
-        for index, beta in enumerate(group["betas"]):
-            check_range(f"{where}betas[{index}]", beta, 0, 1, open_high=True)
-        check_range(f"{where}eps", group["eps"], 0, math.inf, open_low=True, open_high=True)
-        check_range(f"{where}weight_decay", group["weight_decay"], 0, math.inf, open_high=True)
+        """Raise ArgumentError for an option of a group that is out of range."""
+        low, high = self.lr_min, self.lr_max
+        if self.lr_scope == "global":  # the bounds are those of the base rate
+            low, high = min(0.0, self.lr_min), math.inf
+        check_range(f"{self._name_group(number)}lr", group["lr"], low, high, open_high=math.isinf(high))
 
-    def _check_eps(self, tensor: Tensor) -> None:
-        eps = self.param_groups[tensor.group]["eps"]
-        if tensor.theta.dtype.type(eps) == 0:
-            raise ArgumentError(
-                f"eps={eps!r} is 0 in {tensor.theta.dtype}, the dtype of {tensor.name}: give a larger one"
-            )
+    def _name_group(self, number: int) -> str:
+        return "" if len(self.param_groups) == 1 else f"param_groups[{number}]: "
 
     # Saving.
 
     def _histories(self) -> dict[str, "array[float]"]:
-        return {}
+        return {f"lr{scope}": history for scope, history in enumerate(self.lr_histories)}
 
-    @abstractmethod
     def _dump_schedule(self) -> dict[str, float | None]:
         """The schedule's scalars, by name."""
+        bases: dict[str, float | None] = {f"lr{scope}": base for scope, base in enumerate(self._rates.bases)}
+        return bases | {f"ratio{group}": ratio for group, ratio in enumerate(self._rates.ratios)}
 
-    @abstractmethod
     def _load_schedule(self, scalars: Mapping[str, Any]) -> None:
         """Take up what _dump_schedule gave."""
+        self._rates = self._rates._replace(
+            bases=tuple(scalars[f"lr{scope}"] for scope in range(len(self._rates.bases))),
+            ratios=tuple(scalars[f"ratio{group}"] for group in range(len(self._rates.ratios))),
+        )
+        self._show_rates()
+
+    def _describe(self) -> dict[str, Any]:
+        """What a saved state must share with the optimizer that takes it up."""
+        return {"kind": type(self).__name__}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a run needs to go on bit for bit, parameters excepted: copies of arrays, and plain numbers.
 
-        Keys "kind", "steps", "skipped", "schedule" (scalars), "histories" (float64 arrays), "groups" (options, in the
-        order of param_groups), "tensors" (a dict a parameter, in order). `records` are not part of it.
+        Keys "kind" and what else must agree, "steps", "skipped", "schedule" (scalars), "histories" (float64 arrays),
+        "groups" (options, in the order of param_groups), "tensors" (a dict a parameter, in order: "shape", "dtype",
+        "step", "moved", "numbers", "arrays", these flat). `records` are not part of it.
         """
-        tensors = []
-        for tensor in self._tensors:
-            moments = tensor.moments
-            entry: dict[str, Any] = {
-                "step": moments.step,
-                "exp_avg": moments.exp_avg.reshape(tensor.shape).copy(),
-                "exp_avg_sq": moments.exp_avg_sq.reshape(tensor.shape).copy(),
-            }
-            if moments.max_exp_avg_sq is not None:
-                entry["max_exp_avg_sq"] = moments.max_exp_avg_sq.reshape(tensor.shape).copy()
-            if tensor.scalars is not None:
-                entry["scalars"] = list(map(float, tensor.scalars))
-            if tensor.grad_grad is not None:
-                entry["grad_grad"] = tensor.grad_grad.copy()
-            for name in KEPT_ARRAYS:
-                kept = getattr(tensor, name)
-                if kept is not None:
-                    entry[name] = kept.reshape(tensor.shape).copy()
-            entry.update({name: getattr(tensor, name) for name in KEPT_SCALARS})
-            tensors.append(entry)
         return {
-            "kind": type(self).__name__,
-            "scalar_convention": self.scalar_convention,
+            **self._describe(),
             "steps": self._steps,
             "skipped": self.skipped,
             "schedule": self._dump_schedule(),
@@ -382,7 +365,17 @@ class AdamWFamily(ABC):
                 {name: list(group[name]) if name == "betas" else group[name] for name in self.group_options}
                 for group in self.param_groups
             ],
-            "tensors": tensors,
+            "tensors": [
+                {
+                    "shape": list(tensor.shape),
+                    "dtype": tensor.theta.dtype.name,
+                    "step": tensor.step,
+                    "moved": tensor.moved,
+                    "numbers": dict(tensor.numbers),
+                    "arrays": {name: kept.copy() for name, kept in tensor.arrays.items()},
+                }
+                for tensor in self._tensors
+            ],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -390,41 +383,22 @@ class AdamWFamily(ABC):
 
         Raises CheckpointError, with nothing changed, if the state is of another optimizer or other parameters.
         """
-        checkpoint.check_state(self, state)
+        check_state(self.state_dict(), state)
         for tensor, entry in zip(self._tensors, state["tensors"], strict=True):
-            moments = tensor.moments
-            moments.exp_avg[...] = entry["exp_avg"].reshape(-1)
-            moments.exp_avg_sq[...] = entry["exp_avg_sq"].reshape(-1)
-            if moments.max_exp_avg_sq is not None:
-                moments.max_exp_avg_sq[...] = entry["max_exp_avg_sq"].reshape(-1)
-            tensor.moments = moments._replace(step=int(entry["step"]))
-            tensor.scalars = self._read_scalars(entry.get("scalars"))
-            tensor.grad_grad = entry["grad_grad"].copy() if "grad_grad" in entry else None
-            for name in KEPT_ARRAYS:
-                setattr(tensor, name, entry[name].reshape(-1).copy() if name in entry else None)
-            for name in KEPT_SCALARS:
-                setattr(tensor, name, float(entry[name]))
+            tensor.step, tensor.moved = int(entry["step"]), bool(entry["moved"])
+            tensor.numbers = dict(entry["numbers"])
+            tensor.arrays = {name: kept.copy() for name, kept in entry["arrays"].items()}
         for group, saved in zip(self.param_groups, state["groups"], strict=True):
-            group.update({**saved, "betas": tuple(saved["betas"])})
+            group.update({name: tuple(value) if name == "betas" else value for name, value in saved.items()})
         self._steps, self.skipped, self._broken = int(state["steps"]), int(state["skipped"]), None
         self._load_schedule(state["schedule"])
         for name, history in self._histories().items():
             history[:] = array("d", state["histories"][name].tolist())
 
-    def _read_scalars(self, values: Sequence[float] | None) -> Scalars | None:
-        if values is None:
-            return None
-        kind = SCALARS[self.scalar_convention]
-        if len(values) != len(kind._fields):
-            raise CheckpointError(
-                f"a tensor's scalars have {len(values)} entries, {kind.__name__} has {len(kind._fields)}"
-            )
-        return kind(*map(float, values))
-
-    def save(self, path: Any) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write state_dict to one .npz file, without pickle, whole or not at all."""
         checkpoint.save(path, self.state_dict())
 
-    def load(self, path: Any) -> None:
+    def load(self, path: str | PathLike[str]) -> None:
         """Go on from a file that save wrote. Raises CheckpointError, with nothing changed, if it is damaged."""
         self.load_state_dict(checkpoint.load(path))

@@ -5,7 +5,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypergrad_reference.adamw import Moments, Scalars
 from hypergrad_reference.types import Vector
 
 from hypergrad.errors import ArgumentError, ArrayTypeError
@@ -23,15 +22,10 @@ class Tensor:
         self.name = f"params[{position}]"
         self.theta = self._view(get_array(owner, self.name))
         self.shape = get_array(owner, self.name).shape
-        self.moments: Moments
-        self.scalars: Scalars | None = None  # of its step at t-1; None if it sat that step out
-        self.lr = 0.0  # rate and decay of that step
-        self.weight_decay = 0.0
-        self.grad_grad: Vector | None = None  # block sums of ||g_{t-1}||^2
-        self.beta1_power = 1.0  # product of the beta1 used so far, and up to the step before the latest
-        self.last_beta1_power = 1.0
-        self.last_grad: Vector | None = None  # g_{t-1}, where the derivative with respect to beta1 is wanted
-        self.grad_ema: Vector | None = None  # what surprise expects of the gradient; None until it is first tracked
+        self.step = 0  # number of steps it has taken
+        self.moved = False  # whether it took the latest step of the optimizer
+        self.arrays: dict[str, Vector] = {}  # what the rule keeps, elementwise or block sums
+        self.numbers: dict[str, float] = {}
 
     def _view(self, array: Vector) -> Vector:
         if array.dtype.name not in DTYPES or not array.dtype.isnative:

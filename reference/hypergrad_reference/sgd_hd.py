@@ -132,6 +132,48 @@ def update_nesterov(
     return theta - real(lr) * d, Kept(kept.step + 1, d, v)
 
 
+class Move(NamedTuple):
+    """What the update of one tensor is made of, for a caller that has tensors of its own to go over."""
+
+    rule: str  # a key of RULES
+    theta: Vector
+    grad: Vector
+    kept: Kept
+    lr: float
+    momentum: float = 0.0
+    dampening: float = 0.0  # heavy ball only
+    weight_decay: float = 0.0
+
+
+def _move_sgd(m: Move) -> tuple[Vector, Kept]:
+    return update_sgd(m.theta, m.grad, m.kept, m.lr, m.weight_decay)
+
+
+def _move_heavy_ball(m: Move) -> tuple[Vector, Kept]:
+    return update_heavy_ball(m.theta, m.grad, m.kept, m.lr, m.momentum, m.dampening, m.weight_decay)
+
+
+def _move_nesterov(m: Move) -> tuple[Vector, Kept]:
+    return update_nesterov(m.theta, m.grad, m.kept, m.lr, m.momentum, m.weight_decay)
+
+
+RULES: dict[str, Callable[[Move], tuple[Vector, Kept]]] = {
+    "sgd": _move_sgd,
+    "heavy_ball": _move_heavy_ball,
+    "nesterov": _move_nesterov,
+}
+"""The update of each method, by name."""
+
+
+def move(m: Move) -> tuple[Vector, Kept]:
+    """Move one tensor by the method it names; returns the new theta and what is kept, inputs are untouched.
+
+    >>> move(Move("nesterov", np.array([4.0]), np.array([1.0]), Kept(1, None, np.array([2.0])), 0.5, momentum=0.5))
+    (array([3.]), Kept(step=2, direction=array([2.]), velocity=array([2.])))
+    """
+    return RULES[m.rule](m)
+
+
 def _velocity(kept: Kept) -> Vector:
     if kept.velocity is None:
         raise ValueError("velocity is None: start from init_momentum")

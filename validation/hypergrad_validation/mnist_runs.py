@@ -67,7 +67,7 @@ class Words:
     """
 
     def __init__(self, seed: int) -> None:
-        self._state = np.random.RandomState(seed)  # noqa: NPY002 the legacy seeding is the point
+        self._state = np.random.RandomState(seed)
 
     def draw(self, n: int) -> NDArray[np.uint32]:
         """The next n words."""

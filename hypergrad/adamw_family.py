@@ -1,0 +1,154 @@
+"""What AdamW, HypergradientAdamW, AutoHypergradientAdamW and AdamHD share: moments, conventions, one update."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypergrad_reference import adamw
+from hypergrad_reference.adamw import ExactScalars, Moments, Scalars, ShaderScalars
+from hypergrad_reference.adamw_loops import Operands, Update
+from hypergrad_reference.types import Vector
+
+from hypergrad.errors import ArgumentError
+from hypergrad.optimizer import Optimizer, Plan, check_range
+from hypergrad.tensors import Tensor
+
+if TYPE_CHECKING:
+    from hypergrad.backend import DeviceChoice
+
+FORM_SCALARS: dict[str, Callable[..., Scalars]] = {"exact": adamw.exact_scalars, "shader": adamw.shader_scalars}
+SCALARS: dict[str, type[ExactScalars] | type[ShaderScalars]] = {"exact": ExactScalars, "shader": ShaderScalars}
+
+
+class AdamWFamily(Optimizer):
+    """AdamW with a schedule between its two loops. What differs between the optimizers is the schedule alone."""
+
+    group_options = ("lr", "betas", "eps", "weight_decay")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+        amsgrad: bool,
+        maximize: bool,
+        grad_scale: float,
+        clear_grad: bool,
+        scalar_convention: str,
+        nonfinite: str,
+        use_gpu: bool,
+        device: "DeviceChoice",
+        lr_scope: str = "group",
+        lr_min: float = 0.0,
+        lr_max: float = math.inf,
+    ) -> None:
+        if scalar_convention not in SCALARS:
+            raise ArgumentError(f"scalar_convention={scalar_convention!r}: give one of {sorted(SCALARS)}")
+        if scalar_convention == "shader" and amsgrad:
+            raise ArgumentError("amsgrad=True: the shader has no amsgrad, use scalar_convention='exact'")
+        check_range("grad_scale", grad_scale, -math.inf, math.inf, open_low=True, open_high=True)
+        self.amsgrad = amsgrad
+        self.maximize = maximize
+        self.grad_scale = grad_scale
+        self.scalar_convention = scalar_convention
+        super().__init__(
+            params,
+            {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay},
+            lr_scope=lr_scope, lr_min=lr_min, lr_max=lr_max, nonfinite=nonfinite, use_gpu=use_gpu, device=device,
+            clear_grad=clear_grad,
+        )  # fmt: skip
+
+    def _check_group(self, number: int, group: Mapping[str, Any]) -> None:
+        super()._check_group(number, group)
+        where = self._name_group(number)
+        if len(group["betas"]) != 2:
+            raise ArgumentError(f"{where}betas={group['betas']!r}: give two numbers")
+        for index, beta in enumerate(group["betas"]):
+            check_range(f"{where}betas[{index}]", beta, 0, 1, open_high=True)
+        check_range(f"{where}eps", group["eps"], 0, math.inf, open_low=True, open_high=True)
+        check_range(f"{where}weight_decay", group["weight_decay"], 0, math.inf, open_high=True)
+
+    def _open_tensor(self, tensor: Tensor) -> None:
+        eps = self.param_groups[tensor.group]["eps"]
+        if tensor.theta.dtype.type(eps) == 0:
+            raise ArgumentError(f"eps={eps!r} is 0 in {tensor.theta.dtype}, the dtype of {tensor.name}: give more")
+        for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if self.amsgrad else ("exp_avg", "exp_avg_sq"):
+            tensor.arrays[name] = np.zeros_like(tensor.theta)
+
+    def _get_moments(self, tensor: Tensor) -> Moments:
+        kept = tensor.arrays
+        return Moments(tensor.step, kept["exp_avg"], kept["exp_avg_sq"], kept.get("max_exp_avg_sq"))
+
+    def _get_scalars(self, tensor: Tensor) -> Scalars | None:
+        """The scalars of a tensor's step at t-1; None if it sat that step out."""
+        if not tensor.moved:
+            return None
+        kind = SCALARS[self.scalar_convention]
+        return kind(*(tensor.numbers[name] for name in kind._fields))
+
+    @property
+    def _signed_scale(self) -> float:
+        return -self.grad_scale if self.maximize else self.grad_scale
+
+    def _make_operands(self, tensor: Tensor, grad: Vector) -> Operands:
+        kept = tensor.arrays
+        return Operands(
+            tensor.theta, grad, self._signed_scale, self._get_moments(tensor), self._get_scalars(tensor),
+            kept.get("grad_ema"), kept.get("last_grad"), tensor.numbers.get("last_beta1_power", 1.0),
+        )  # fmt: skip
+
+    def _get_beta1(self, plan: Plan, group: int) -> float:
+        return float(self.param_groups[group]["betas"][0])
+
+    def _get_decay(self, group: int) -> float:
+        """The decoupled weight decay of a group."""
+        return float(self.param_groups[group]["weight_decay"])
+
+    def _raise_beta1(self, tensor: Tensor, beta1: float) -> float:
+        """What the bias correction takes for beta1 to the power of the tensor's step."""
+        return beta1 ** (tensor.step + 1)
+
+    def _form_scalars(self, tensor: Tensor, lr: float, beta1: float) -> Scalars:
+        group = self.param_groups[tensor.group]
+        beta2 = group["betas"][1]
+        return FORM_SCALARS[self.scalar_convention](
+            lr, beta1, beta2, group["eps"], self._get_decay(tensor.group),
+            self._raise_beta1(tensor, beta1), beta2 ** (tensor.step + 1),
+        )  # fmt: skip
+
+    def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update:
+        lr, beta1 = plan.rates.of_groups()[tensor.group], self._get_beta1(plan, tensor.group)
+        scalars = self._form_scalars(tensor, lr, beta1)
+        return Update(tensor.theta, grad, self._signed_scale, self._get_moments(tensor), scalars)
+
+    def _keep(self, tensor: Tensor, update: Update, sums: Mapping[str, Vector], plan: Plan) -> None:
+        beta1_power = tensor.numbers.get("beta1_power", 1.0)
+        tensor.numbers = {
+            **update.scalars._asdict(),
+            "lr": plan.rates.of_groups()[tensor.group],
+            "weight_decay": self._get_decay(tensor.group),
+            "last_beta1_power": beta1_power,
+            "beta1_power": beta1_power * self._get_beta1(plan, tensor.group),
+        }
+        for name in ("grad_ema", "last_grad"):
+            kept = getattr(update, name)
+            if kept is not None:
+                tensor.arrays[name] = kept
+        if "grad_grad" in sums:
+            tensor.arrays["grad_grad"] = sums["grad_grad"]
+
+    def _describe(self) -> dict[str, Any]:
+        return super()._describe() | {"scalar_convention": self.scalar_convention, "amsgrad": self.amsgrad}
+
+
+def check_bounds(lr: float, lr_min: float, lr_max: float) -> None:
+    """Raise ArgumentError unless 0 <= lr_min <= lr <= lr_max."""
+    check_range("lr_min", lr_min, 0, math.inf, open_high=True)
+    check_range("lr_max", lr_max, 0, math.inf, open_high=True)
+    if lr_min > lr_max:
+        raise ArgumentError(f"lr_min={lr_min!r} is above lr_max={lr_max!r}: exchange them")
+    check_range("lr", lr, lr_min, lr_max)
