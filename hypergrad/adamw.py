@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypergrad.adamw_family import AdamWFamily
-from hypergrad.optimizer import Plan, Sums
+from hypergrad.optimizer import Plan, Sums, make_plan
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
 
@@ -81,7 +81,7 @@ class AdamW(AdamWFamily):
         return ()
 
     def _schedule(self, rates: Rates, sums: Sums) -> Plan:
-        return Plan(rates, [Record(self._steps + 1, base) for base in rates.bases])
+        return make_plan(rates, [Record(self._steps + 1, base) for base in rates.bases])
 
     def __repr__(self) -> str:
         lr, (beta1, beta2) = self.param_groups[0]["lr"], self.param_groups[0]["betas"]

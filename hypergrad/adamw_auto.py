@@ -14,7 +14,7 @@ from hypergrad_reference.types import Vector
 
 from hypergrad.adamw_family import AdamWFamily, check_bounds
 from hypergrad.errors import ArgumentError
-from hypergrad.optimizer import Plan, Sums, check_range
+from hypergrad.optimizer import Plan, Sums, check_range, make_plan
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
 
@@ -176,7 +176,7 @@ track_surprise=False)
             state, record = adamw_auto.schedule(self._steps + 1, state, products, constants, normalize, follow)
             states.append(state)
             records.append(record)
-        return Plan(rates._replace(bases=tuple(state.lr for state in states)), records, (states, self._observe(sums)))
+        return make_plan(rates, records, (states, self._observe(sums)))
 
     def _get_beta1(self, plan: Plan, group: int) -> float:
         states, _ = plan.state

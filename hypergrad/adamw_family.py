@@ -120,24 +120,36 @@ class AdamWFamily(Optimizer):
             self._raise_beta1(tensor, beta1), beta2 ** (tensor.step + 1),
         )  # fmt: skip
 
+    def _make_numbers(self, tensor: Tensor, plan: Plan) -> tuple[Scalars, dict[str, float]]:
+        """The scalars of a tensor's step, and what is kept of them; tensors with the same history share both."""
+        last_beta1_power = tensor.numbers.get("beta1_power", 1.0)
+        key = (tensor.group, tensor.step, last_beta1_power)
+        if key not in plan.memo:
+            lr, beta1 = plan.group_rates[tensor.group], self._get_beta1(plan, tensor.group)
+            scalars = self._form_scalars(tensor, lr, beta1)
+            plan.memo[key] = (
+                scalars,
+                {
+                    **scalars._asdict(),
+                    "lr": lr,
+                    "weight_decay": self._get_decay(tensor.group),
+                    "last_beta1_power": last_beta1_power,
+                    "beta1_power": last_beta1_power * beta1,
+                },
+            )
+        numbers: tuple[Scalars, dict[str, float]] = plan.memo[key]
+        return numbers
+
     def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update:
-        lr, beta1 = plan.rates.of_groups()[tensor.group], self._get_beta1(plan, tensor.group)
-        scalars = self._form_scalars(tensor, lr, beta1)
+        scalars, _ = self._make_numbers(tensor, plan)
         return Update(tensor.theta, grad, self._signed_scale, self._get_moments(tensor), scalars)
 
     def _keep(self, tensor: Tensor, update: Update, sums: Mapping[str, Vector], plan: Plan) -> None:
-        beta1_power = tensor.numbers.get("beta1_power", 1.0)
-        tensor.numbers = {
-            **update.scalars._asdict(),
-            "lr": plan.rates.of_groups()[tensor.group],
-            "weight_decay": self._get_decay(tensor.group),
-            "last_beta1_power": beta1_power,
-            "beta1_power": beta1_power * self._get_beta1(plan, tensor.group),
-        }
-        for name in ("grad_ema", "last_grad"):
-            kept = getattr(update, name)
-            if kept is not None:
-                tensor.arrays[name] = kept
+        _, tensor.numbers = self._make_numbers(tensor, plan)
+        if update.grad_ema is not None:
+            tensor.arrays["grad_ema"] = update.grad_ema
+        if update.last_grad is not None:
+            tensor.arrays["last_grad"] = update.last_grad
         if "grad_grad" in sums:
             tensor.arrays["grad_grad"] = sums["grad_grad"]
 

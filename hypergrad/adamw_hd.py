@@ -9,7 +9,7 @@ from hypergrad_reference.sums import weighted_total
 
 from hypergrad.adamw_family import AdamWFamily, check_bounds
 from hypergrad.errors import ArgumentError
-from hypergrad.optimizer import Plan, Sums, check_range
+from hypergrad.optimizer import Plan, Sums, check_range, make_plan
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
 
@@ -112,7 +112,7 @@ class HypergradientAdamW(AdamWFamily):
             else:
                 h = weighted_total((ratio, s["grad_direction"]) for ratio, _, s in terms)
             records.append(adapt(step, lr, h, self.beta_hyper, self.lr_min, self.lr_max))
-        return Plan(rates._replace(bases=tuple(record.lr for record in records)), records)
+        return make_plan(rates, records)
 
     def __repr__(self) -> str:
         return (

@@ -7,7 +7,7 @@ from hypergrad_reference.hypergradient import Record
 from hypergrad_reference.sums import weighted_total
 
 from hypergrad.errors import ArgumentError
-from hypergrad.optimizer import Plan
+from hypergrad.optimizer import Plan, make_plan
 from hypergrad.optimizer import Sums as BlockSums
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
@@ -52,4 +52,4 @@ def schedule_rates(
 
         totals = hypergradient.Sums(add("grad_direction", 1), add("grad_grad", 0), add("direction_direction", 2))
         records.append(schedule(step, base, totals if tensors else None, hyper_lr=hypergrad_lr))
-    return Plan(rates._replace(bases=tuple(record.lr for record in records)), records)
+    return make_plan(rates, records)

@@ -37,7 +37,15 @@ class Plan(NamedTuple):
 
     rates: Rates
     records: Sequence[Any]  # one a base rate: a NamedTuple with `lr` and `hypergradient` that says why it moved
+    group_rates: Sequence[float]  # of each group, as rates gives them
+    memo: dict[Any, Any]  # what tensors with the same history share, formed once
     state: Any = None  # what else the schedule takes up after the step
+
+
+def make_plan(rates: Rates, records: Sequence[Any], state: Any = None) -> Plan:
+    """The plan for rates whose bases the records have moved."""
+    rates = rates._replace(bases=tuple(record.lr for record in records))
+    return Plan(rates, records, rates.of_groups(), {}, state)
 
 
 class SkippedRecord(NamedTuple):

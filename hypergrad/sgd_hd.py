@@ -104,7 +104,7 @@ class SGDHD(Optimizer):
 
     def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Move:
         kept = Kept(tensor.step, tensor.arrays["direction"], tensor.arrays.get("velocity"))
-        lr = plan.rates.of_groups()[tensor.group]
+        lr = plan.group_rates[tensor.group]
         decay = self.param_groups[tensor.group]["weight_decay"]
         return Move(self._method, tensor.theta, grad, kept, lr, self.momentum, self.dampening, decay)
 

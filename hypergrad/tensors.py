@@ -41,6 +41,8 @@ class Tensor:
 
     def refresh(self) -> None:
         """Take up the parameter's memory anew where `.data` of its owner is now another array."""
+        if isinstance(self.owner, np.ndarray):
+            return  # an array stays where it is
         array = get_array(self.owner, self.name)
         if array.ctypes.data == self.theta.ctypes.data and array.size == self.theta.size:
             return
@@ -138,5 +140,7 @@ def flatten_gradient(tensor: Tensor, gradient: Any, clear_grad: bool) -> Vector:
         )
     if clear_grad and not array.flags.writeable:
         raise ArgumentError(f"{name} is read-only and clear_grad=True: pass a writable array or clear_grad=False")
+    if array.dtype == tensor.theta.dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array.reshape(-1)
     with np.errstate(over="ignore"):  # a gradient past the largest float32 becomes inf and meets the policy
         return np.require(array, tensor.theta.dtype, ["C", "A"]).reshape(-1)
