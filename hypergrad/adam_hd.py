@@ -4,14 +4,13 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hypergrad_reference.adamw_loops import Operands, Update
-from hypergrad_reference.types import Vector
-
 from hypergrad.adamw_family import AdamWFamily
 from hypergrad.hypergradient import name_products, schedule_rates
 from hypergrad.optimizer import Plan, Sums, check_range
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
+from hypergrad_reference.adamw_loops import Operands, Update
+from hypergrad_reference.types import Vector
 
 if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice

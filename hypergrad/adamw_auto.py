@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hypergrad_reference import adamw_auto, surprise
-from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS, Constants, State
-from hypergrad_reference.adamw_loops import Update
-from hypergrad_reference.sums import total, weighted_total
-from hypergrad_reference.types import Vector
 
 from hypergrad.adamw_family import AdamWFamily, check_bounds
 from hypergrad.errors import ArgumentError
 from hypergrad.optimizer import Plan, Sums, check_range, make_plan
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
+from hypergrad_reference import adamw_auto, surprise
+from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS, Constants, State
+from hypergrad_reference.adamw_loops import Update
+from hypergrad_reference.sums import total, weighted_total
+from hypergrad_reference.types import Vector
 
 if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hypergrad_reference import adamw
-from hypergrad_reference.adamw import ExactScalars, Moments, Scalars, ShaderScalars
-from hypergrad_reference.adamw_loops import Operands, Update
-from hypergrad_reference.types import Vector
 
 from hypergrad.errors import ArgumentError
 from hypergrad.optimizer import Optimizer, Plan, check_range
 from hypergrad.tensors import Tensor
+from hypergrad_reference import adamw
+from hypergrad_reference.adamw import ExactScalars, Moments, Scalars, ShaderScalars
+from hypergrad_reference.adamw_loops import Operands, Update
+from hypergrad_reference.types import Vector
 
 if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice

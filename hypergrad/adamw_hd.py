@@ -3,15 +3,14 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hypergrad_reference import adamw_hd
-from hypergrad_reference.adamw_hd import DecayedTerm, Record
-from hypergrad_reference.sums import weighted_total
-
 from hypergrad.adamw_family import AdamWFamily, check_bounds
 from hypergrad.errors import ArgumentError
 from hypergrad.optimizer import Plan, Sums, check_range, make_plan
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
+from hypergrad_reference import adamw_hd
+from hypergrad_reference.adamw_hd import DecayedTerm, Record
+from hypergrad_reference.sums import weighted_total
 
 if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice

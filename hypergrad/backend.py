@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+from hypergrad.errors import BuildError, DeviceNotFoundError, DeviceWarning
 from hypergrad_reference.adamw_loops import Operands, Update, inner_products, update
 from hypergrad_reference.sgd_hd import Move, move
 from hypergrad_reference.types import Vector
 
-from hypergrad.errors import BuildError, DeviceNotFoundError, DeviceWarning
-
 if TYPE_CHECKING:
     import pyopencl
+
     from hypergrad_kernels.launcher import Call
 
     DeviceChoice = str | pyopencl.Device | pyopencl.Context | None

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from hypergrad_reference import hypergradient
-from hypergrad_reference.hypergradient import Record
-from hypergrad_reference.sums import weighted_total
-
 from hypergrad.errors import ArgumentError
 from hypergrad.optimizer import Plan, make_plan
 from hypergrad.optimizer import Sums as BlockSums
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
+from hypergrad_reference import hypergradient
+from hypergrad_reference.hypergradient import Record
+from hypergrad_reference.sums import weighted_total
 
 RULES: dict[str, tuple[Callable[..., Record], tuple[str, ...]]] = {
     "additive": (hypergradient.schedule_additive, ("grad_direction",)),

@@ -12,9 +12,6 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from hypergrad_reference.adamw_loops import Operands, Update
-from hypergrad_reference.sgd_hd import Move
-from hypergrad_reference.types import Vector
 
 from hypergrad import checkpoint
 from hypergrad.backend import open_backend
@@ -22,6 +19,9 @@ from hypergrad.checkpoint import BLOCK_SUMS, check_state
 from hypergrad.errors import ArgumentError, BrokenOptimizerError, NonFiniteError
 from hypergrad.rates import Rates, open_rates, take_written
 from hypergrad.tensors import Tensor, check_memory, collect_groups, find_gradients, flatten_gradient
+from hypergrad_reference.adamw_loops import Operands, Update
+from hypergrad_reference.sgd_hd import Move
+from hypergrad_reference.types import Vector
 
 if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hypergrad_reference.adamw_loops import Operands
-from hypergrad_reference.sgd_hd import Kept, Move
-from hypergrad_reference.types import Vector
 
 from hypergrad.errors import ArgumentError
 from hypergrad.hypergradient import name_products, schedule_rates
 from hypergrad.optimizer import Optimizer, Plan, Sums, check_range
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
+from hypergrad_reference.adamw_loops import Operands
+from hypergrad_reference.sgd_hd import Kept, Move
+from hypergrad_reference.types import Vector
 
 if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice

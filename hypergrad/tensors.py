@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypergrad_reference.types import Vector
 
 from hypergrad.errors import ArgumentError, ArrayTypeError
+from hypergrad_reference.types import Vector
 
 DTYPES = ("float32", "float64")
 

@@ -1,10 +1,10 @@
 """Host code of adamw.cl: the update of hypergrad_reference.adamw_loops, in place."""
 
 import numpy as np
-from hypergrad_reference.adamw import ShaderScalars
-from hypergrad_reference.adamw_loops import Update
 
 from hypergrad_kernels.launcher import Argument, Buffer, Call, Scalar
+from hypergrad_reference.adamw import ShaderScalars
+from hypergrad_reference.adamw_loops import Update
 
 
 def call_update(u: Update, clear_grad: bool = False) -> Call:

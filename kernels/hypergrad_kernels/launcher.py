@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyopencl as cl
-from hypergrad_reference.types import Vector
 
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.shapes import Shape, choose_shape, round_up
+from hypergrad_reference.types import Vector
 
 DType = np.dtype[np.floating[Any]]
 

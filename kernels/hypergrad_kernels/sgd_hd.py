@@ -1,9 +1,9 @@
 """Host code of sgd_hd.cl: the updates of hypergrad_reference.sgd_hd, in place."""
 
 import numpy as np
-from hypergrad_reference.sgd_hd import Move
 
 from hypergrad_kernels.launcher import Argument, Buffer, Call, Scalar
+from hypergrad_reference.sgd_hd import Move
 
 MACROS = {"sgd": (), "heavy_ball": ("HEAVY_BALL",), "nesterov": ("NESTEROV",)}
 

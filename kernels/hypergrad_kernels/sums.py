@@ -3,12 +3,12 @@
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+
+from hypergrad_kernels.launcher import Argument, Buffer, Call, Launcher, Scalar
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars, beta1_derivative_scalars
 from hypergrad_reference.adamw_loops import INNER_PRODUCTS, Operands
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
-
-from hypergrad_kernels.launcher import Argument, Buffer, Call, Launcher, Scalar
 
 
 def call_sums(names: tuple[str, ...], o: Operands, out: Vector) -> Call:

@@ -17,6 +17,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
 from hypergrad_reference import adam_hd, sgd_hd
 from hypergrad_reference.hypergradient import (
     Record,
@@ -26,7 +28,6 @@ from hypergrad_reference.hypergradient import (
     schedule_multiplicative,
 )
 from hypergrad_reference.types import Vector
-from numpy.typing import DTypeLike, NDArray
 
 BATCH = 128
 LAYERS = {"logreg": (784, 10), "mlp": (784, 1000, 1000, 10)}
