@@ -62,3 +62,17 @@ void store(vec x, __global real *p, ulong i, ulong n) {
 #else
 #define TINY 1e-12f
 #endif
+
+// The order of the sums: blocks of BLOCK elements, LANES accumulators, PARTS vectors of them.
+#define BLOCK 4096
+#define LANES 16
+#define PARTS (LANES / WIDTH)
+
+// lane i + lane i + w/2, for w = 16, 8, 4, 2
+real fold(const vec *lanes) {
+  union { vec v[PARTS]; real e[LANES]; } u;
+  for (int p = 0; p < PARTS; p++) u.v[p] = lanes[p];
+  for (int w = LANES / 2; w > 0; w /= 2)
+    for (int j = 0; j < w; j++) u.e[j] += u.e[j + w];
+  return u.e[0];
+}

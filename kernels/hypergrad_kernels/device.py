@@ -1,14 +1,19 @@
 """Choosing an OpenCL device, and what the kernels need to know of it."""
 
 import os
+import warnings
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import pyopencl as cl
 
-from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundError
+from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
 
-REMEDY = "install one (pip install 'pyopencl[pocl]' brings PoCL for the CPU on Linux x86-64), or use device='numpy'"
+REMEDY = (
+    "install one (pip install 'pyopencl[pocl]' brings PoCL for the CPU on Linux x86-64; for a processor that it does "
+    "not know, apt install pocl-opencl-icd, or pip install intel-opencl-rt intel-cmplr-lib-rt), or use device='numpy'"
+)
 
 
 class Device:
@@ -99,15 +104,33 @@ def list_devices() -> list[cl.Device]:
     return devices
 
 
+def _open_first(devices: Sequence[cl.Device]) -> Device:
+    """The first device that compiles; an installed runtime need not know the processor it runs on."""
+    failures: list[BuildError] = []
+    for device in devices:
+        try:
+            opened = _open_device(device)
+        except BuildError as error:
+            failures.append(error)
+            continue
+        for failure in failures:
+            warnings.warn(f"{opened.name} does the work. {failure}", DeviceWarning, stacklevel=2)
+        return opened
+    reasons = "\n".join(map(str, failures))
+    raise BuildError(f"no OpenCL device compiles a kernel; {REMEDY}\n{reasons}")
+
+
 def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
     """The device that the description names, opened once in a process.
 
-    wanted    "opencl": what PYOPENCL_CTX names, else the first GPU, else the first device;
+    wanted    "opencl": what PYOPENCL_CTX names, else the first GPU that compiles, else the first device that does, with
+              a warning for each that was passed over;
               "opencl:PART" or "opencl:PART:INDEX": the first, or the one at INDEX, of the devices whose platform's or
               own name contains PART, in any case;
               a pyopencl.Device or pyopencl.Context: that one
 
-    Raises DeviceNotFoundError with the remedy; ValueError for a description that cannot be read.
+    Raises DeviceNotFoundError with the remedy; BuildError if the device cannot compile; ValueError for a description
+    that cannot be read.
     """
     if isinstance(wanted, cl.Context):
         return _open_context(wanted)
@@ -131,7 +154,7 @@ def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
                 raise DeviceNotFoundError(
                     f"PYOPENCL_CTX={value!r} names no device: {error}; unset or mend it"
                 ) from error
-        return _open_device(next((d for d in devices if d.type & cl.device_type.GPU), devices[0]))
+        return _open_first(sorted(devices, key=lambda d: not d.type & cl.device_type.GPU))
     part, index = rest[0].lower(), int(rest[1]) if len(rest) == 2 else 0
     matches = [d for d in devices if part in d.platform.name.lower() or part in d.name.lower()]
     if index >= len(matches):

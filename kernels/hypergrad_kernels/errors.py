@@ -11,3 +11,7 @@ class BuildError(RuntimeError):
 
 class DeviceError(RuntimeError):
     """A device failed while it was at work."""
+
+
+class DeviceWarning(UserWarning):
+    """Another device, or NumPy, does the work than one might expect."""

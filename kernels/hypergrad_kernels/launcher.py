@@ -55,11 +55,11 @@ class Launcher:
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
-        self._kernels: dict[tuple[str, DType, tuple[str, ...]], tuple[cl.Kernel, Shape]] = {}
+        self._kernels: dict[tuple[str, str, DType, tuple[str, ...]], tuple[cl.Kernel, Shape]] = {}
 
     def prepare(self, call: Call) -> tuple[cl.Kernel, Shape]:
         """The kernel for a call and its launch shape, compiled the first time. Raises BuildError."""
-        key = (call.file, call.dtype, call.macros)
+        key = (call.file, call.kernel, call.dtype, call.macros)
         if key not in self._kernels:
             shape = choose_shape(call.file, call.dtype)
             double = ("-DDOUBLE",) if call.dtype == np.float64 else ()

@@ -15,6 +15,8 @@ class Shape(NamedTuple):
 DEFAULT = {
     ("adamw", "float32"): Shape(width=8, local_size=64),
     ("adamw", "float64"): Shape(width=4, local_size=64),
+    ("hdm", "float32"): Shape(width=8, local_size=16),
+    ("hdm", "float64"): Shape(width=4, local_size=16),
     ("sgd_hd", "float32"): Shape(width=8, local_size=64),
     ("sgd_hd", "float64"): Shape(width=4, local_size=64),
     ("sums", "float32"): Shape(width=8, local_size=4),

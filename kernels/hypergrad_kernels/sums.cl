@@ -15,19 +15,6 @@
 // change a bit. Reads 4 bytes a float32 parameter for each array that a product names: 12 for <g, d> and ||g||^2.
 // Error against exact arithmetic, u = 2^-24 or 2^-53: (BLOCK/LANES + 4 + 1) u sum|x_i y_i| a block.
 
-#define BLOCK 4096
-#define LANES 16
-#define PARTS (LANES / WIDTH)
-
-// lane i + lane i + w/2, for w = 16, 8, 4, 2
-real fold(const vec *lanes) {
-  union { vec v[PARTS]; real e[LANES]; } u;
-  for (int p = 0; p < PARTS; p++) u.v[p] = lanes[p];
-  for (int w = LANES / 2; w > 0; w /= 2)
-    for (int j = 0; j < w; j++) u.e[j] += u.e[j + w];
-  return u.e[0];
-}
-
 __kernel void inner_products(const ulong n, const ulong blocks, __global real *out,
                              __global const real *grad, const real grad_scale
 #if defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)
