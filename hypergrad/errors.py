@@ -1,6 +1,6 @@
 """What an optimizer raises. Each error names the argument, its value and the remedy."""
 
-from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundError
+from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
 
 __all__ = [
     "ArgumentError",
@@ -33,7 +33,3 @@ class CheckpointError(ValueError):
 
 class BrokenOptimizerError(RuntimeError):
     """A device failed in the middle of a step: parameters and state no longer belong together."""
-
-
-class DeviceWarning(UserWarning):
-    """NumPy does the work because no OpenCL device could be used."""

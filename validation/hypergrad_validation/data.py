@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
-from hypergrad_reference.types import Vector
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from hypergrad_reference.types import Vector
 
 LIBSVM_URL = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/"
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"

@@ -13,11 +13,11 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-from hypergrad_reference.types import Vector
 from numpy.typing import ArrayLike
 from scipy import linalg, optimize, sparse, special
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from hypergrad_reference.types import Vector
 from hypergrad_validation.data import Dataset
 
 AUTHORS_SEED = 20250128

@@ -1,0 +1,49 @@
+"""Fixtures and settings that every test shares."""
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("steady")
+
+
+def _find_devices():
+    """The devices that compile, and for each that does not, why."""
+    try:
+        from hypergrad_kernels.device import list_devices, open_device
+        from hypergrad_kernels.errors import BuildError
+    except ImportError as error:
+        return [], [f"pyopencl cannot be imported: {error}"]
+    usable, troubles = [], []
+    for device in list_devices():
+        try:
+            open_device(device)
+            usable.append(device)
+        except BuildError as error:
+            troubles.append(str(error))
+    return usable, troubles
+
+
+DEVICES, TROUBLES = _find_devices()
+
+
+@pytest.fixture(
+    params=range(len(DEVICES)) or [None],
+    ids=[f"{d.platform.name.strip()}-{i}" for i, d in enumerate(DEVICES)] or ["no-opencl"],
+)
+def device(request):
+    """Each OpenCL device there is, in turn."""
+    if request.param is None:
+        pytest.skip("no OpenCL device")
+    return DEVICES[request.param]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say which devices were under test, and loudly what was not."""
+    for trouble in TROUBLES:
+        terminalreporter.write_line(f"NOT TESTED: {trouble}", red=True)
+    if DEVICES:
+        names = ", ".join(f"{d.platform.name.strip()} {d.platform.version.strip()}" for d in DEVICES)
+        terminalreporter.write_line(f"OpenCL devices under test: {names}")
+    else:
+        terminalreporter.write_sep("=", "NO OPENCL DEVICE: no kernel was tested", red=True, bold=True)
