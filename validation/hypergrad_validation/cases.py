@@ -1,0 +1,375 @@
+"""Every case that kernels, sums and optimizers are tried on, declared once; its name is its id in test output.
+
+A case knows its arrays: they are drawn from a generator seeded by size and array, and lie between GUARD elements of
+GUARD_VALUE on either side, so that `array.base` shows what was written past the ends.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad.optimizer import Optimizer
+from hypergrad_reference import adamw
+from hypergrad_reference.adamw import Moments, Scalars
+from hypergrad_reference.adamw_loops import INNER_PRODUCTS, Operands, Update
+from hypergrad_reference.hdm_loops import Arrays
+from hypergrad_reference.hdm_loops import Scalars as HDMScalars
+from hypergrad_reference.sgd_hd import Kept, Move
+from hypergrad_reference.types import Vector
+
+DTYPES = ("float32", "float64")
+SIZES = (1, 2, 15, 16, 17, 255, 256, 257, 4095, 4096, 4097, 65537, 1000003)
+"""One element, primes, and one off each width, group and block."""
+TAILS = (1, 17, 4097)
+"""Sizes that divide by no width, with 0, 1 and many full vectors before the tail."""
+
+GUARD = 1024  # elements that 64 items with vectors of 16 can reach
+GUARD_VALUE = 2.75
+
+
+# What arrays hold.
+
+
+def _draw_normal(rng: np.random.Generator, n: int, dtype: str) -> Vector:
+    return rng.standard_normal(n).astype(dtype)
+
+
+def _draw_subnormal(rng: np.random.Generator, n: int, dtype: str) -> Vector:
+    return _draw_normal(rng, n, dtype) * np.finfo(dtype).smallest_normal
+
+
+def _draw_huge(rng: np.random.Generator, n: int, dtype: str) -> Vector:
+    return _draw_normal(rng, n, dtype) * (np.finfo(dtype).max / 8)
+
+
+def _draw_bits(rng: np.random.Generator, n: int, dtype: str) -> Vector:
+    """Any finite number there is, each bit pattern as likely as another."""
+    array = np.frombuffer(rng.bytes(n * np.dtype(dtype).itemsize), dtype)
+    return np.where(np.isfinite(array), array, 0).astype(dtype)
+
+
+VALUES: dict[str, Callable[[np.random.Generator, int, str], Vector]] = {
+    "normal": _draw_normal,
+    "subnormal": _draw_subnormal,
+    "huge": _draw_huge,
+    "bits": _draw_bits,
+}
+SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "accumulator")
+"""Arrays that hold sums of squares."""
+
+
+class Data(NamedTuple):
+    """What the arrays of a case hold."""
+
+    dtype: str
+    n: int
+    values: str = "normal"  # a key of VALUES
+    offset: int = 0  # elements by which every array begins past the alignment of a fresh one
+    negative_squares: bool = False  # leave the sign of SQUARES to chance
+    planted: tuple[float, ...] = ()  # first elements of `grad`
+
+    @property
+    def name(self) -> str:
+        """What is unusual, after dtype and size."""
+        marks = [self.values] * (self.values != "normal") + ["odd-address"] * bool(self.offset)
+        marks += ["negative-squares"] * self.negative_squares + ["nonfinite"] * bool(self.planted)
+        return "-".join((self.dtype, f"n{self.n}", *marks))
+
+    def draw(self, name: str) -> Vector:
+        """The array of that name, fresh, between guards."""
+        array = VALUES[self.values](np.random.default_rng([self.n, *name.encode()]), self.n, self.dtype)
+        if name in SQUARES and not self.negative_squares:
+            array = np.abs(array)
+        if name == "grad":
+            array[: len(self.planted)] = self.planted[: self.n]
+        return surround(array, self.offset)
+
+
+def surround(array: Vector, offset: int = 0) -> Vector:
+    """A copy between guards; its `base` is the whole."""
+    begin = GUARD + offset
+    whole = np.full(begin + array.size + GUARD, GUARD_VALUE, array.dtype)
+    whole[begin : begin + array.size] = array
+    return whole[begin : begin + array.size]
+
+
+EVERY_SIZE = [Data(dtype, n) for dtype in DTYPES for n in SIZES]
+EVERY_TAIL = [Data(dtype, n) for dtype in DTYPES for n in TAILS]
+ODD_ADDRESSES = [Data(dtype, n, offset=1) for dtype in DTYPES for n in (16, 4097)]
+EXTREMES = [
+    data
+    for dtype in DTYPES
+    for data in (
+        Data(dtype, 1027, "subnormal"),
+        Data(dtype, 1027, "huge"),
+        Data(dtype, 1027, "bits", negative_squares=True),
+        Data(dtype, 19, planted=(math.nan, math.inf, -math.inf)),
+    )
+]
+
+FORM_SCALARS: dict[str, Callable[..., Scalars]] = {"exact": adamw.exact_scalars, "shader": adamw.shader_scalars}
+
+
+# The update of the AdamW family.
+
+
+class UpdateCase(NamedTuple):
+    """A call of `hypergrad_reference.adamw_loops.update`."""
+
+    name: str
+    data: Data
+    convention: str = "exact"
+    amsgrad: bool = False
+    grad_scale: float = 1.0
+    l2: float = 0.0
+    gamma: float | None = None  # memory of grad_ema
+    follow: bool = False  # keep grad_ema
+    keep_grad: bool = False
+    clear_grad: bool = False
+    beta_powers: tuple[float, float] = (0.9**7, 0.999**7)
+
+    def make(self) -> Update:
+        """The update with fresh arrays."""
+        draw = self.data.draw
+        return Update(
+            draw("theta"),
+            draw("grad"),
+            self.grad_scale,
+            Moments(6, draw("exp_avg"), draw("exp_avg_sq"), draw("max_exp_avg_sq") if self.amsgrad else None),
+            FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, 1e-8, 1e-2, *self.beta_powers),
+            draw("grad_ema") if self.follow else None,
+            self.gamma,
+            self.l2,
+            draw("last_grad") if self.keep_grad else None,
+        )
+
+
+UPDATE_VARIANTS: dict[str, dict[str, Any]] = {
+    "exact": {},
+    "exact-scaled": {"grad_scale": -0.3},
+    "exact-l2": {"l2": 1e-2},
+    "exact-follow-first": {"follow": True},
+    "exact-follow": {"follow": True, "gamma": 0.9},
+    "exact-keep_grad": {"keep_grad": True},
+    "exact-clear_grad": {"clear_grad": True},
+    "exact-amsgrad": {"amsgrad": True},
+    "shader": {"convention": "shader"},
+    "shader-clear_grad": {"convention": "shader", "clear_grad": True},
+    "shader-guarded": {
+        "convention": "shader",
+        "beta_powers": (1.0, 1.0),
+    },  # where nothing but 1e-12 is left to divide by
+}
+ALL_AT_ONCE = {"grad_scale": -0.3, "l2": 1e-2, "follow": True, "gamma": 0.9, "keep_grad": True, "clear_grad": True}
+UPDATE_VARIANTS["exact-all"] = {"amsgrad": True, **ALL_AT_ONCE}
+UPDATE_VARIANTS["shader-all"] = {"convention": "shader", **ALL_AT_ONCE}
+
+EXTRA = {"exact-all": [*ODD_ADDRESSES, *EXTREMES], "shader-all": [*ODD_ADDRESSES, *EXTREMES]}
+EVERYWHERE = ("exact", "shader")
+"""Variants that meet every size; the others meet the tails."""
+
+
+def _cross(variants: Iterable[str]) -> list[tuple[str, str, Data]]:
+    """(case name, variant, data) of each variant on the data that it has to meet."""
+    return [
+        (f"{variant}-{data.name}", variant, data)
+        for variant in variants
+        for data in (EVERY_SIZE if variant in EVERYWHERE else EVERY_TAIL) + EXTRA.get(variant, [])
+    ]
+
+
+UPDATES = [UpdateCase(name, data, **UPDATE_VARIANTS[variant]) for name, variant, data in _cross(UPDATE_VARIANTS)]
+
+
+# Inner products.
+
+
+class SumsCase(NamedTuple):
+    """A call of `hypergrad_reference.adamw_loops.inner_products`."""
+
+    name: str
+    data: Data
+    products: tuple[str, ...]
+    convention: str = "exact"
+    amsgrad: bool = False
+    grad_scale: float = 1.0
+    l2: float = 0.0
+    kept: bool = False  # the direction is kept, not rebuilt
+    beta_powers: tuple[float, float] = (0.9**7, 0.999**7)
+
+    def make(self) -> Operands:
+        """The operands with fresh arrays."""
+        draw = self.data.draw
+        return Operands(
+            draw("theta"),
+            draw("grad"),
+            self.grad_scale,
+            Moments(7, draw("exp_avg"), draw("exp_avg_sq"), draw("max_exp_avg_sq") if self.amsgrad else None),
+            FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, 1e-8, 1e-2, *self.beta_powers),
+            draw("grad_ema"),
+            draw("last_grad"),
+            0.9**6,
+            self.l2,
+            draw("direction") if self.kept else None,
+        )
+
+
+WITHOUT_DERIVATIVE = tuple(name for name in INNER_PRODUCTS if name != "grad_beta1_derivative")
+"""What the shader convention can be asked for."""
+SUMS_VARIANTS: dict[str, dict[str, Any]] = {name: {"products": (name,)} for name in INNER_PRODUCTS} | {
+    "exact": {"products": ("grad_direction", "grad_grad"), "grad_scale": -0.3},
+    "shader": {"products": ("grad_direction", "grad_grad"), "convention": "shader"},
+    "shader-guarded": {"products": ("grad_direction",), "convention": "shader", "beta_powers": (1.0, 1.0)},
+    "kept": {"products": ("direction_direction", "grad_direction", "grad_grad"), "kept": True, "l2": 1e-2},
+    "kept-and-derivative": {"products": ("grad_direction", "grad_beta1_derivative", "grad_exp_avg"), "kept": True},
+    "amsgrad": {"products": ("grad_direction", "grad_beta1_derivative"), "amsgrad": True},
+    "exact-all": {"products": tuple(INNER_PRODUCTS), "grad_scale": -0.3, "l2": 1e-2},
+    "shader-all": {"products": WITHOUT_DERIVATIVE, "convention": "shader", "grad_scale": -0.3, "l2": 1e-2},
+}
+SUMS = [SumsCase(name, data, **SUMS_VARIANTS[variant]) for name, variant, data in _cross(SUMS_VARIANTS)]
+
+
+# The update of SGD-HD.
+
+
+class MoveCase(NamedTuple):
+    """A call of `hypergrad_reference.sgd_hd.move`."""
+
+    name: str
+    data: Data
+    rule: str
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    step: int = 6  # that the tensor has taken
+
+    def make(self) -> Move:
+        """The move with fresh arrays."""
+        draw = self.data.draw
+        kept = Kept(self.step, draw("direction"), draw("velocity") if self.momentum else None)
+        return Move(
+            self.rule, draw("theta"), draw("grad"), kept, 1e-2, self.momentum, self.dampening, self.weight_decay
+        )
+
+
+MOVE_VARIANTS: dict[str, dict[str, Any]] = {
+    "sgd": {"rule": "sgd"},
+    "sgd-l2": {"rule": "sgd", "weight_decay": 1e-2},
+    "heavy_ball": {"rule": "heavy_ball", "momentum": 0.9, "dampening": 0.3},
+    "heavy_ball-first": {"rule": "heavy_ball", "momentum": 0.9, "dampening": 0.3, "step": 0},
+    "heavy_ball-l2": {"rule": "heavy_ball", "momentum": 0.9, "weight_decay": 1e-2},
+    "nesterov": {"rule": "nesterov", "momentum": 0.9},
+    "nesterov-l2": {"rule": "nesterov", "momentum": 0.9, "weight_decay": 1e-2},
+}
+MOVES = [
+    MoveCase(f"{variant}-{data.name}", data, **options)
+    for variant, options in MOVE_VARIANTS.items()
+    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
+] + [MoveCase(f"nesterov-l2-large-{d.name}", d, **MOVE_VARIANTS["nesterov-l2"]) for d in EVERY_SIZE if d.n > 4097]
+
+
+# An iteration of HDM.
+
+
+class AdaptCase(NamedTuple):
+    """A call of one of the `adapt` functions of `hypergrad_reference.hdm_loops`."""
+
+    name: str
+    data: Data
+    learner: str
+    accepted: bool
+    scalars: HDMScalars = HDMScalars(denominator=3.0, rate=0.7, eps=1e-3, low=-0.2, high=0.9, beta=0.95)
+
+    def make(self) -> tuple[Arrays, Vector]:
+        """Fresh arrays, and the gradient at the trial point."""
+        return Arrays(*map(self.data.draw, Arrays._fields)), self.data.draw("trial_gradient")
+
+
+ADAPTS = [
+    AdaptCase(f"{learner}-{outcome}-{data.name}", data, learner, outcome == "accepted")
+    for learner in ("adagrad", "adagrad_inside", "ogd")
+    for outcome in ("accepted", "refused")
+    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
+] + [AdaptCase(f"adagrad-accepted-large-{d.name}", d, "adagrad", True) for d in EVERY_SIZE if d.n > 4097]
+
+
+# Whole runs of the optimizers.
+
+
+class Trajectory(NamedTuple):
+    """An optimizer on several tensors for a number of steps."""
+
+    name: str
+    optimizer: type[Optimizer]
+    options: Mapping[str, Any]
+    steps: int = 1000
+
+
+TENSORS = (((3,), "float32"), ((17, 5), "float32"), ((), "float64"), ((4, 2, 33), "float64"), ((4099,), "float32"))
+"""Shapes and dtypes of the tensors of a run."""
+
+
+def start_run() -> list[Vector]:
+    """The tensors before the first step."""
+    rng = np.random.default_rng(1)
+    return [np.asarray(rng.standard_normal(shape), dtype) for shape, dtype in TENSORS]
+
+
+def find_gradient(thetas: list[Vector], step: int) -> list[Vector | None]:
+    """Noisy gradients of a quadratic with curvatures from 1 to 2; step counts from 0.
+
+    The second tensor has none in every seventh step, the first none in the first two.
+    """
+    rng = np.random.default_rng([2, step])
+    grads: list[Vector | None] = []
+    for theta in thetas:
+        curvature = np.linspace(1, 2, theta.size).reshape(theta.shape)
+        grads.append(np.asarray(curvature * theta + 0.1 * rng.standard_normal(theta.shape), theta.dtype))
+    if step % 7 == 3:
+        grads[1] = None
+    if step < 2:
+        grads[0] = None
+    return grads
+
+
+def two_groups(thetas: list[Vector]) -> list[dict[str, Any]]:
+    """The same tensors in two groups, the second at three times the rate."""
+    return [{"params": thetas[:2]}, {"params": thetas[2:], "lr": 3e-3}]
+
+
+HYPER = {"lr": 1e-3, "beta_hyper": 1e-6}
+TRAJECTORIES = [
+    Trajectory("AdamW", AdamW, {"lr": 1e-2}),
+    Trajectory("AdamW-amsgrad", AdamW, {"lr": 1e-2, "amsgrad": True}, steps=200),
+    Trajectory("AdamW-shader", AdamW, {"lr": 1e-2, "scalar_convention": "shader"}, steps=200),
+    Trajectory(
+        "AdamW-scaled", AdamW, {"lr": 1e-2, "maximize": True, "grad_scale": -0.3, "clear_grad": True}, steps=200
+    ),
+    Trajectory("HypergradientAdamW", HypergradientAdamW, HYPER),
+    Trajectory("HypergradientAdamW-log", HypergradientAdamW, {"lr": 1e-3, "beta_hyper": 1e-3, "log_scale": True}),
+    Trajectory("HypergradientAdamW-decay", HypergradientAdamW, {**HYPER, "decay_in_hypergradient": True}, steps=200),
+    Trajectory("HypergradientAdamW-shader", HypergradientAdamW, {**HYPER, "scalar_convention": "shader"}, steps=200),
+    Trajectory("HypergradientAdamW-amsgrad", HypergradientAdamW, {**HYPER, "amsgrad": True}, steps=200),
+    Trajectory("HypergradientAdamW-propagate", HypergradientAdamW, {**HYPER, "nonfinite": "propagate"}, steps=200),
+    Trajectory("Auto", AutoHypergradientAdamW, {"adapt_momentum": True, "track_surprise": True}),
+    Trajectory("Auto-rate-alone", AutoHypergradientAdamW, {}, steps=200),
+    Trajectory("Auto-surprise-alone", AutoHypergradientAdamW, {"track_surprise": True, "grad_scale": 0.5}, steps=200),
+    Trajectory(
+        "Auto-derivative-cosine",
+        AutoHypergradientAdamW,
+        {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "cosine"},
+        steps=200,
+    ),
+    Trajectory(
+        "Auto-derivative-direction-amsgrad",
+        AutoHypergradientAdamW,
+        {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "direction", "amsgrad": True},
+        steps=200,
+    ),
+    Trajectory(
+        "Auto-shader-log", AutoHypergradientAdamW, {"adapt_momentum": True, "scalar_convention": "shader"}, steps=200
+    ),
+]

@@ -1,0 +1,215 @@
+"""A kernel leaves the bits of the reference in its arrays, and nothing anywhere else."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from hypergrad_kernels import launcher as launcher_module
+from hypergrad_kernels.adamw import call_update
+from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.device import open_device
+from hypergrad_kernels.hdm import call_adapt, compute_inner_products
+from hypergrad_kernels.launcher import Call, Launcher, Scalar
+from hypergrad_kernels.sgd_hd import call_move
+from hypergrad_kernels.shapes import Shape
+from hypergrad_kernels.sums import call_sums, compute_sums
+from hypergrad_reference import hdm_loops, sgd_hd
+from hypergrad_reference.adamw_loops import inner_products, update
+from hypergrad_reference.sums import BLOCK
+from hypergrad_validation.cases import ADAPTS, MOVES, SUMS, UPDATES, surround
+from hypergrad_validation.compare import find_differences
+
+LEARNERS = {
+    "adagrad": hdm_loops.adapt_adagrad,
+    "adagrad_inside": hdm_loops.adapt_adagrad_inside,
+    "ogd": hdm_loops.adapt_ogd,
+}
+
+
+@pytest.fixture
+def launcher(device):
+    return Launcher(Arrays(open_device(device)))
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    with np.errstate(all="ignore"):  # some cases overflow on purpose
+        yield
+
+
+class Trial(NamedTuple):
+    """A call, the arrays it may touch, and what the reference says they hold afterwards."""
+
+    call: Call
+    arrays: dict
+    wanted: dict
+    per_item: int | None = None  # elements of a work-item; None: a vector
+
+    def launch(self, launcher):
+        launcher.launch("case", self.call, next(iter(self.arrays.values())).size, self.per_item)
+        launcher.arrays.collect()
+
+
+def make_trial(call, arrays, wanted, per_item=None):
+    present = {name: array for name, array in arrays.items() if array is not None}
+    return Trial(call, present, {name: wanted.get(name, array) for name, array in present.items()}, per_item)
+
+
+def try_update(case):
+    u = case.make()
+    theta, moments, grad_ema, last_grad = update(u)
+    arrays = {"theta": u.theta, "grad": u.grad, "grad_ema": u.grad_ema, "last_grad": u.last_grad, **u.moments._asdict()}
+    wanted = {"theta": theta, "grad_ema": grad_ema, "last_grad": last_grad, **moments._asdict()}
+    if case.clear_grad:
+        wanted["grad"] = np.zeros_like(u.grad)
+    del arrays["step"]
+    return make_trial(call_update(u, case.clear_grad), arrays, wanted)
+
+
+def try_move(case):
+    m = case.make()
+    theta, kept = sgd_hd.move(m)
+    arrays = {"theta": m.theta, "grad": m.grad, "direction": m.kept.direction, "velocity": m.kept.velocity}
+    wanted = {"theta": theta, "direction": kept.direction, "velocity": kept.velocity}
+    return make_trial(call_move(m), arrays, wanted)
+
+
+def try_adapt(case):
+    a, trial_gradient = case.make()
+    after = LEARNERS[case.learner](a, trial_gradient, case.accepted, case.scalars)
+    call = call_adapt(case.learner, a, trial_gradient, case.accepted, case.scalars)
+    return make_trial(call, a._asdict() | {"trial_gradient": trial_gradient}, after._asdict())
+
+
+def try_sums(case):
+    o = case.make()
+    wanted = np.array(list(inner_products(case.products, o).values()))
+    out = surround(np.zeros(wanted.size, case.data.dtype))
+    call = call_sums(case.products, o, out.reshape(wanted.shape))
+    arrays = {"theta": o.theta, "grad": o.grad, "grad_ema": o.grad_ema, "last_grad": o.last_grad}
+    arrays |= {"direction": o.direction, "out": out, **o.moments._asdict()}
+    del arrays["step"]
+    return make_trial(call, arrays, {"out": wanted}, BLOCK)
+
+
+TRIALS = [
+    pytest.param(make, case, id=f"{kernel}-{case.name}")
+    for kernel, make, cases in (
+        ("adamw", try_update, UPDATES),
+        ("sums", try_sums, SUMS),
+        ("sgd_hd", try_move, MOVES),
+        ("hdm", try_adapt, ADAPTS),
+    )
+    for case in cases
+]
+
+
+def pick(*patterns):
+    """The trials whose id, without the dtype, is one of the patterns."""
+    return [p for p in TRIALS if p.id.replace("float32-", "").replace("float64-", "") in patterns]
+
+
+def show_memory(arrays):
+    """Each array with the guards around it."""
+    return {name: array.base for name, array in arrays.items()}
+
+
+def foresee_memory(trial):
+    """The memory of a trial as it should be afterwards."""
+    memory = {name: base.copy() for name, base in show_memory(trial.arrays).items()}
+    for name, array in trial.arrays.items():
+        begin = (array.ctypes.data - array.base.ctypes.data) // array.itemsize
+        memory[name][begin : begin + array.size] = trial.wanted[name].reshape(-1)
+    return memory
+
+
+@pytest.mark.parametrize(("make", "case"), TRIALS)
+def test_kernel_leaves_the_bits_of_the_reference_and_nothing_else(make, case, launcher):
+    trial = make(case)
+    expected = foresee_memory(trial)
+    trial.launch(launcher)
+    assert find_differences(show_memory(trial.arrays), expected) == []
+
+
+@pytest.mark.parametrize("case", [c for c in ADAPTS if c.name.startswith("adagrad-accepted")], ids=lambda c: c.name)
+def test_hdm_sums_are_the_reference_and_nothing_is_written(case, launcher):
+    a, trial_gradient = case.make()
+    wanted = hdm_loops.inner_products(a, trial_gradient)
+    before = {name: base.copy() for name, base in show_memory(a._asdict()).items()}
+    assert find_differences(compute_inner_products(launcher, "case", a, trial_gradient), wanted) == []
+    assert find_differences(show_memory(a._asdict()), before) == []
+
+
+@pytest.mark.parametrize(("make", "case"), [p for p in TRIALS if p.id.endswith("-n17")])
+def test_reference_leaves_its_inputs_alone(make, case):
+    drawn = {name: base for name, base in show_memory(make(case).arrays).items() if name != "out"}
+    assert find_differences(drawn, {name: case.data.draw(name).base for name in drawn}) == []
+
+
+def test_sums_of_several_tensors_come_in_order(launcher):
+    cases = [p.values[1] for p in pick("sums-exact-n4097", "sums-exact-n17", "sums-kept-n4097", "sums-shader-n1")]
+    work = [(case.name, case.products, case.make()) for case in cases]
+    for (_, products, o), got in zip(work, compute_sums(launcher, work), strict=True):
+        assert find_differences(got, inner_products(products, o)) == []
+
+
+# Whatever shape may be found to be the fastest, results stay. A double16 would reach sqrt in halves of 512 bits, on
+# which one runtime aborts.
+SHAPES = [Shape(width, local_size) for width in (1, 2, 4, 8, 16) for local_size in (1, 16, 64)]
+LAID_OUT = pick(
+    "adamw-exact-all-n4097", "adamw-exact-all-n4097-odd-address", "adamw-shader-all-n4097", "sums-exact-all-n4097",
+    "sums-shader-all-n4097", "sums-kept-n4097", "sgd_hd-nesterov-l2-n4097", "hdm-adagrad-accepted-n4097",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"width{s.width}-group{s.local_size}")
+@pytest.mark.parametrize(("make", "case"), LAID_OUT)
+def test_launch_shape_changes_no_bit(make, case, shape, launcher, monkeypatch):
+    widest = {"float32": 16, "float64": 8}[case.data.dtype]
+    monkeypatch.setattr(launcher_module, "choose_shape", lambda *_: shape._replace(width=min(shape.width, widest)))
+    trial = make(case)
+    expected = foresee_memory(trial)
+    trial.launch(launcher)
+    assert find_differences(show_memory(trial.arrays), expected) == []
+
+
+# An array of more than 2^32 elements does not fit here. What can be tried: items past the first 2^32 elements find
+# nothing to do, where an index of 32 bits would bring them back to element 0; 2^32 + n elements are not taken for n.
+INDEXED = [p for p in pick("adamw-exact-n4097", "sgd_hd-sgd-n4097", "hdm-ogd-accepted-n4097") if "float32" in p.id]
+
+
+def launch_items(launcher, call, first, items):
+    kernel, _ = launcher.prepare(call)
+    values = [
+        a.value if isinstance(a, Scalar) else launcher.arrays.bind(a.name, a.array, a.written) for a in call.arguments
+    ]
+    kernel(launcher.arrays.device.queue, (items,), (1,), *values, global_offset=(first,))
+    launcher.arrays.collect()
+
+
+@pytest.mark.parametrize(("make", "case"), INDEXED)
+def test_index_does_not_wrap_at_32_bits(make, case, launcher):
+    trial = make(case)
+    before = {name: base.copy() for name, base in show_memory(trial.arrays).items()}
+    _, shape = launcher.prepare(trial.call)
+    launch_items(launcher, trial.call, 2**32 // shape.width, 4)
+    assert find_differences(show_memory(trial.arrays), before) == []
+
+
+@pytest.mark.parametrize(("make", "case"), INDEXED)
+def test_size_does_not_wrap_at_32_bits(make, case, launcher):
+    trial = make(case)
+    larger = trial.call._replace(arguments=[Scalar(np.uint64, 2**32 + 1), *trial.call.arguments[1:]])
+    _, shape = launcher.prepare(larger)
+    launch_items(launcher, larger, 0, 4096 // shape.width)
+    got = {name: array[:4096] for name, array in trial.arrays.items()}
+    assert find_differences(got, {name: array[:4096] for name, array in trial.wanted.items()}) == []
+
+
+@pytest.mark.parametrize("case", [p.values[1] for p in pick("sums-grad_grad-n4097")], ids=lambda c: c.name)
+def test_block_index_does_not_wrap_at_32_bits(case, launcher):
+    first = 2**32 // BLOCK
+    out = np.ones((1, first + 1), case.data.dtype)
+    launch_items(launcher, call_sums(case.products, case.make(), out), first, 1)
+    assert out[0, first] == 0  # no element of the array is that far
