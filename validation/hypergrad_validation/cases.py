@@ -5,7 +5,7 @@ GUARD_VALUE on either side, so that `array.base` shows what was written past the
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -299,13 +299,19 @@ ADAPTS = [
 # Whole runs of the optimizers.
 
 
+def two_groups(thetas: list[Vector]) -> list[dict[str, Any]]:
+    """Tensors in two groups, the second at another rate than the optimizer's."""
+    return [{"params": thetas[:2]}, {"params": thetas[2:], "lr": 3e-3}]
+
+
 class Trajectory(NamedTuple):
     """An optimizer on several tensors for a number of steps."""
 
     name: str
-    optimizer: type[Optimizer]
+    optimizer: Callable[..., Optimizer]
     options: Mapping[str, Any]
-    steps: int = 1000
+    steps: int = 200
+    group: Callable[[list[Vector]], list[Any]] = list
 
 
 TENSORS = (((3,), "float32"), ((17, 5), "float32"), ((), "float64"), ((4, 2, 33), "float64"), ((4099,), "float32"))
@@ -318,7 +324,7 @@ def start_run() -> list[Vector]:
     return [np.asarray(rng.standard_normal(shape), dtype) for shape, dtype in TENSORS]
 
 
-def find_gradient(thetas: list[Vector], step: int) -> list[Vector | None]:
+def find_gradient(thetas: Sequence[Vector], step: int) -> list[Vector | None]:
     """Noisy gradients of a quadratic with curvatures from 1 to 2; step counts from 0.
 
     The second tensor has none in every seventh step, the first none in the first two.
@@ -335,41 +341,36 @@ def find_gradient(thetas: list[Vector], step: int) -> list[Vector | None]:
     return grads
 
 
-def two_groups(thetas: list[Vector]) -> list[dict[str, Any]]:
-    """The same tensors in two groups, the second at three times the rate."""
-    return [{"params": thetas[:2]}, {"params": thetas[2:], "lr": 3e-3}]
-
-
+ADAMW = {"lr": 1e-2}
 HYPER = {"lr": 1e-3, "beta_hyper": 1e-6}
+LOG = {"lr": 1e-3, "beta_hyper": 1e-5, "log_scale": True}
+AUTO = {"adapt_momentum": True, "track_surprise": True}
+DERIVATIVE = {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "cosine"}
 TRAJECTORIES = [
-    Trajectory("AdamW", AdamW, {"lr": 1e-2}),
-    Trajectory("AdamW-amsgrad", AdamW, {"lr": 1e-2, "amsgrad": True}, steps=200),
-    Trajectory("AdamW-shader", AdamW, {"lr": 1e-2, "scalar_convention": "shader"}, steps=200),
+    Trajectory("AdamW", AdamW, ADAMW, steps=1000),
+    Trajectory("AdamW-amsgrad", AdamW, {**ADAMW, "amsgrad": True}),
+    Trajectory("AdamW-shader", AdamW, {**ADAMW, "scalar_convention": "shader"}),
+    Trajectory("AdamW-climbs", AdamW, {**ADAMW, "maximize": True, "grad_scale": -0.3, "clear_grad": True}),
+    Trajectory("HypergradientAdamW", HypergradientAdamW, HYPER, steps=1000),
+    Trajectory("HypergradientAdamW-log", HypergradientAdamW, LOG, steps=1000),
+    Trajectory("HypergradientAdamW-decay", HypergradientAdamW, {**HYPER, "decay_in_hypergradient": True}),
+    Trajectory("HypergradientAdamW-shader", HypergradientAdamW, {**HYPER, "scalar_convention": "shader"}),
+    Trajectory("HypergradientAdamW-amsgrad", HypergradientAdamW, {**HYPER, "amsgrad": True}),
+    Trajectory("HypergradientAdamW-propagate", HypergradientAdamW, {**HYPER, "nonfinite": "propagate"}),
+    Trajectory("HypergradientAdamW-groups", HypergradientAdamW, HYPER, group=two_groups),
+    Trajectory("HypergradientAdamW-own-rates", HypergradientAdamW, {**HYPER, "lr_scope": "group"}, group=two_groups),
+    Trajectory("AutoHypergradientAdamW", AutoHypergradientAdamW, AUTO, steps=1000),
+    Trajectory("AutoHypergradientAdamW-rate-alone", AutoHypergradientAdamW, {}),
+    Trajectory("AutoHypergradientAdamW-scaled", AutoHypergradientAdamW, {"track_surprise": True, "grad_scale": 0.3}),
+    Trajectory("AutoHypergradientAdamW-shader", AutoHypergradientAdamW, {**AUTO, "scalar_convention": "shader"}),
+    Trajectory("AutoHypergradientAdamW-derivative", AutoHypergradientAdamW, DERIVATIVE),
     Trajectory(
-        "AdamW-scaled", AdamW, {"lr": 1e-2, "maximize": True, "grad_scale": -0.3, "clear_grad": True}, steps=200
-    ),
-    Trajectory("HypergradientAdamW", HypergradientAdamW, HYPER),
-    Trajectory("HypergradientAdamW-log", HypergradientAdamW, {"lr": 1e-3, "beta_hyper": 1e-3, "log_scale": True}),
-    Trajectory("HypergradientAdamW-decay", HypergradientAdamW, {**HYPER, "decay_in_hypergradient": True}, steps=200),
-    Trajectory("HypergradientAdamW-shader", HypergradientAdamW, {**HYPER, "scalar_convention": "shader"}, steps=200),
-    Trajectory("HypergradientAdamW-amsgrad", HypergradientAdamW, {**HYPER, "amsgrad": True}, steps=200),
-    Trajectory("HypergradientAdamW-propagate", HypergradientAdamW, {**HYPER, "nonfinite": "propagate"}, steps=200),
-    Trajectory("Auto", AutoHypergradientAdamW, {"adapt_momentum": True, "track_surprise": True}),
-    Trajectory("Auto-rate-alone", AutoHypergradientAdamW, {}, steps=200),
-    Trajectory("Auto-surprise-alone", AutoHypergradientAdamW, {"track_surprise": True, "grad_scale": 0.5}, steps=200),
-    Trajectory(
-        "Auto-derivative-cosine",
+        "AutoHypergradientAdamW-direction-amsgrad",
         AutoHypergradientAdamW,
-        {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "cosine"},
-        steps=200,
+        {**DERIVATIVE, "normalization": "direction", "amsgrad": True},
     ),
+    Trajectory("AutoHypergradientAdamW-groups", AutoHypergradientAdamW, AUTO, group=two_groups),
     Trajectory(
-        "Auto-derivative-direction-amsgrad",
-        AutoHypergradientAdamW,
-        {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "direction", "amsgrad": True},
-        steps=200,
-    ),
-    Trajectory(
-        "Auto-shader-log", AutoHypergradientAdamW, {"adapt_momentum": True, "scalar_convention": "shader"}, steps=200
+        "AutoHypergradientAdamW-own-rates", AutoHypergradientAdamW, {**AUTO, "lr_scope": "group"}, group=two_groups
     ),
 ]
