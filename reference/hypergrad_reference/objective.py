@@ -1,6 +1,6 @@
 """What a deterministic method asks of the function that it minimises."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hypergrad_reference.types import Vector
 
@@ -30,3 +30,35 @@ class TwiceDifferentiable(Objective, Protocol):
     def hessian_product(self, x: Vector, v: Vector) -> Vector:
         """The Hessian of f at x times v; x, v and the result are (n,)."""
         ...
+
+
+class Quadratic(NamedTuple):
+    """f(x) = 1/2 <x - c, H (x - c)>, the objective of the examples.
+
+    hessian   (n, n)  H, symmetric
+    optimum   (n,)    c
+
+    >>> import numpy as np
+    >>> Quadratic(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([1.0, 1.0])).value_and_gradient(np.array([3.0, 0.0]))
+    (6.0, array([ 4., -4.]))
+    """
+
+    hessian: Vector
+    optimum: Vector
+
+    def value(self, x: Vector) -> float:
+        """f(x)."""
+        return self.value_and_gradient(x)[0]
+
+    def gradient(self, x: Vector) -> Vector:
+        """H (x - c)."""
+        return self.value_and_gradient(x)[1]
+
+    def value_and_gradient(self, x: Vector) -> tuple[float, Vector]:
+        """f(x) and its gradient."""
+        gradient = self.hessian @ (x - self.optimum)
+        return float((x - self.optimum) @ gradient) / 2, gradient
+
+    def hessian_product(self, x: Vector, v: Vector) -> Vector:
+        """H v."""
+        return self.hessian @ v
