@@ -174,6 +174,15 @@ def test_launch_shape_changes_no_bit(make, case, shape, launcher, monkeypatch):
     assert find_differences(show_memory(trial.arrays), expected) == []
 
 
+@pytest.mark.parametrize(("make", "case"), LAID_OUT)
+def test_kernel_works_on_copies_where_memory_is_not_shared(make, case, launcher, monkeypatch):
+    monkeypatch.setattr(launcher.arrays.device, "in_place", False)
+    trial = make(case)
+    expected = foresee_memory(trial)
+    trial.launch(launcher)
+    assert find_differences(show_memory(trial.arrays), expected) == []
+
+
 # An array of more than 2^32 elements does not fit here. What can be tried: items past the first 2^32 elements find
 # nothing to do, where an index of 32 bits would bring them back to element 0; 2^32 + n elements are not taken for n.
 INDEXED = [p for p in pick("adamw-exact-n4097", "sgd_hd-sgd-n4097", "hdm-ogd-accepted-n4097") if "float32" in p.id]

@@ -51,11 +51,16 @@ def _draw_bits(rng: np.random.Generator, n: int, dtype: str) -> Vector:
     return np.where(np.isfinite(array), array, 0).astype(dtype)
 
 
+def _draw_zero(rng: np.random.Generator, n: int, dtype: str) -> Vector:
+    return np.zeros(n, dtype)
+
+
 VALUES: dict[str, Callable[[np.random.Generator, int, str], Vector]] = {
     "normal": _draw_normal,
     "subnormal": _draw_subnormal,
     "huge": _draw_huge,
     "bits": _draw_bits,
+    "zero": _draw_zero,
 }
 SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "accumulator")
 """Arrays that hold sums of squares."""
@@ -106,10 +111,13 @@ EXTREMES = [
         Data(dtype, 1027, "subnormal"),
         Data(dtype, 1027, "huge"),
         Data(dtype, 1027, "bits", negative_squares=True),
+        Data(dtype, 3, "zero"),
         Data(dtype, 19, planted=(math.nan, math.inf, -math.inf)),
     )
 ]
 
+EPS = 1e-3
+"""Of every update here: large enough to show where it stands."""
 FORM_SCALARS: dict[str, Callable[..., Scalars]] = {"exact": adamw.exact_scalars, "shader": adamw.shader_scalars}
 
 
@@ -139,7 +147,7 @@ class UpdateCase(NamedTuple):
             draw("grad"),
             self.grad_scale,
             Moments(6, draw("exp_avg"), draw("exp_avg_sq"), draw("max_exp_avg_sq") if self.amsgrad else None),
-            FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, 1e-8, 1e-2, *self.beta_powers),
+            FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, EPS, 1e-2, *self.beta_powers),
             draw("grad_ema") if self.follow else None,
             self.gamma,
             self.l2,
@@ -208,7 +216,7 @@ class SumsCase(NamedTuple):
             draw("grad"),
             self.grad_scale,
             Moments(7, draw("exp_avg"), draw("exp_avg_sq"), draw("max_exp_avg_sq") if self.amsgrad else None),
-            FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, 1e-8, 1e-2, *self.beta_powers),
+            FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, EPS, 1e-2, *self.beta_powers),
             draw("grad_ema"),
             draw("last_grad"),
             0.9**6,
