@@ -1,5 +1,6 @@
 # make figures   reproduce and draw: out/report.html        make test    every test
 # make bench     speed, as ratios inside one run             make check   ruff, mypy, tests on the built wheel
+# make mutants   break the code on purpose: tests go red
 #
 # Each works in a fresh clone with Python >= 3.11, make and a package index. PYTHON names the interpreter.
 
@@ -9,7 +10,7 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures test bench check clean
+.PHONY: figures test bench check mutants clean
 
 figures: $(VENV)/ready
 	$(BIN)/python -m paper_figs
@@ -27,6 +28,9 @@ check: $(VENV)/ready build/wheel/ready
 	$(BIN)/mypy
 	cd build/wheel && venv/bin/python -m pytest -q .
 
+mutants: $(VENV)/ready
+	$(BIN)/python validation/mutate.py
+
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,figures]'
@@ -39,7 +43,7 @@ build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad reference kernel
 	$(BIN)/python -m build --wheel --installer pip --outdir build/wheel
 	$(PYTHON) -m venv build/wheel/venv
 	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt \
-	    pytest pytest-timeout scikit-learn build/wheel/*.whl
+	    hypothesis pytest pytest-timeout build/wheel/*.whl
 	cp validation/conftest.py validation/test_kernels.py validation/test_wheel.py build/wheel/
 	printf '[pytest]\nfilterwarnings = error\n    ignore:Non-empty compiler output\n' > build/wheel/pytest.ini
 	touch $@

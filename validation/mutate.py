@@ -1,0 +1,150 @@
+"""Break the code on purpose and see the tests go red: `python validation/mutate.py [PART OF A NAME]`.
+
+The mutants are the tables [[mutant]] of mutants/*.toml:
+
+    name        what is broken
+    file        path from the root
+    old, new    text that stands in the file exactly once, and what takes its place
+    tests       arguments of pytest, for the few tests that should notice; the file's own `tests` where left out
+    survives    why no test can notice, for a mutant that changes nothing; it must then survive
+
+Works on copies of the checkout. Ends with 1 if a mutant is not what it should be: killed by a failing test, or a
+declared survivor. A mutant that cannot be applied, imported or compiled proves nothing, and counts as a failure.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+JOBS = os.cpu_count() or 1
+TIMEOUT = 600
+RED, GREEN = 1, 0  # pytest's exit codes; the others mean that no test had its say
+
+
+class Mutant(NamedTuple):
+    """A row of the lists."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+    survives: str = ""
+
+
+def read_mutants() -> list[Mutant]:
+    """All lists, in the order of their names."""
+    lists = [tomllib.loads(path.read_text("utf-8")) for path in sorted((ROOT / "validation/mutants").glob("*.toml"))]
+    mutants = [Mutant(**{"tests": known["tests"], **row}) for known in lists for row in known["mutant"]]
+    twice = [name for name, count in Counter(mutant.name for mutant in mutants).items() if count > 1]
+    if twice:
+        raise SystemExit(f"more than one mutant is called {twice}: give each its own name")
+    return mutants
+
+
+def copy_checkout(target: Path) -> Path:
+    """Copy every file that git knows or would add."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target / name)
+    return target
+
+
+def run_tests(tree: Path, tests: str) -> tuple[int, str]:
+    """The exit code of pytest (negative for a signal), and what it printed."""
+    environment = os.environ | {
+        "POCL_CACHE_DIR": str(tree.parent / "pocl"),
+        "PYOPENCL_NO_CACHE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # a mutant of the same size and second would be taken for the original
+    }
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *shlex.split(tests)]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+    return done.returncode, done.stdout + done.stderr
+
+
+def judge(tree: Path, mutant: Mutant) -> tuple[bool, str]:
+    """Whether a mutant is what it should be, and the verdict in words."""
+    path = tree / mutant.file
+    text = path.read_text("utf-8")
+    places = text.count(mutant.old)
+    if places != 1 or mutant.old == mutant.new:
+        return False, f"NOT APPLIED: its text stands {places} times in {mutant.file}"
+    path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    try:
+        code, output = run_tests(tree, mutant.tests)
+    except subprocess.TimeoutExpired:
+        return False, f"NO VERDICT within {TIMEOUT} s"
+    finally:
+        path.write_text(text, "utf-8")
+    if code == GREEN:
+        return bool(mutant.survives), f"survives: {mutant.survives}" if mutant.survives else "SURVIVES"
+    if code < 0:
+        return not mutant.survives, f"killed: signal {-code}"
+    last_lines = "\n".join(output.splitlines()[-15:])
+    if code != RED or re.search("does not compile on|(Import|Name|Syntax)Error", failure_lines(output)):
+        return False, f"PROVES NOTHING: pytest ended with {code}\n{last_lines}"
+    if mutant.survives:
+        return False, "KILLED though declared a survivor"
+    return True, f"killed: {failed_test(output)}"
+
+
+def failure_lines(output: str) -> str:
+    """The lines of an error, as pytest marks them."""
+    return "\n".join(line for line in output.splitlines() if line.startswith("E "))
+
+
+def failed_test(output: str) -> str:
+    """The name of the first failed test."""
+    found = re.search(r"^(?:FAILED|ERROR) .*::(.*?)(?: - |$)", output, re.MULTILINE)
+    return found[1] if found else "a test"
+
+
+def main(part: str = "") -> int:
+    """Judge the mutants whose names contain `part`."""
+    mutants = [mutant for mutant in read_mutants() if part in mutant.name]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(JOBS) as pool:
+        trees: SimpleQueue[Path] = SimpleQueue()
+        for job in range(JOBS):
+            trees.put(copy_checkout(Path(folder) / f"tree{job}"))
+
+        def in_a_tree(work: Callable[[Path, Any], Any], argument: Any) -> Any:
+            tree = trees.get()
+            try:
+                return work(tree, argument)
+            finally:
+                trees.put(tree)
+
+        selections = sorted({mutant.tests for mutant in mutants})
+        for tests, (code, output) in zip(selections, pool.map(partial(in_a_tree, run_tests), selections), strict=True):
+            if code != GREEN:
+                print(f"the original does not pass: pytest {tests}\n{output}")
+                return 1
+        bad = 0
+        for mutant, (good, verdict) in zip(mutants, pool.map(partial(in_a_tree, judge), mutants), strict=True):
+            print(f"{'  ' if good else '! '}{mutant.name:<55} {verdict}", flush=True)
+            bad += not good
+    print(f"{len(mutants)} mutants, {bad} not as they should be")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
