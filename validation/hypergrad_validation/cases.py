@@ -74,7 +74,7 @@ class Data(NamedTuple):
     values: str = "normal"  # a key of VALUES
     offset: int = 0  # elements by which every array begins past the alignment of a fresh one
     negative_squares: bool = False  # leave the sign of SQUARES to chance
-    planted: tuple[float, ...] = ()  # first elements of `grad`
+    planted: tuple[float, ...] = ()  # first elements of `grad` and `grad_ema`
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ class Data(NamedTuple):
         array = VALUES[self.values](np.random.default_rng([self.n, *name.encode()]), self.n, self.dtype)
         if name in SQUARES and not self.negative_squares:
             array = np.abs(array)
-        if name == "grad":
+        if name in ("grad", "grad_ema"):
             array[: len(self.planted)] = self.planted[: self.n]
         return surround(array, self.offset)
 
@@ -175,7 +175,12 @@ ALL_AT_ONCE = {"grad_scale": -0.3, "l2": 1e-2, "follow": True, "gamma": 0.9, "ke
 UPDATE_VARIANTS["exact-all"] = {"amsgrad": True, **ALL_AT_ONCE}
 UPDATE_VARIANTS["shader-all"] = {"convention": "shader", **ALL_AT_ONCE}
 
-EXTRA = {"exact-all": [*ODD_ADDRESSES, *EXTREMES], "shader-all": [*ODD_ADDRESSES, *EXTREMES]}
+EXTRA = {
+    "exact": EXTREMES,  # without l2, whose +0 would hide a -0
+    "exact-all": [*ODD_ADDRESSES, *EXTREMES],
+    "exact-follow-first": EXTREMES,  # what is not initialised must not be read
+    "shader-all": [*ODD_ADDRESSES, *EXTREMES],
+}
 EVERYWHERE = ("exact", "shader")
 """Variants that meet every size; the others meet the tails."""
 
