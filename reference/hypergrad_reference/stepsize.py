@@ -34,6 +34,22 @@ DIAGONAL = Shape(np.zeros, lambda P, g: P * g, lambda u, g: u * g)
 FULL = Shape(lambda n: np.zeros((n, n)), lambda P, g: P @ g, np.outer)
 
 
+def start(shape: Shape, n: int, stepsize: Stepsize | None) -> Stepsize:
+    """P_1 of a method in n dimensions: the stepsize given, 0 if it is None.
+
+    Raises ValueError if it is not as large as the shape says.
+
+    >>> start(SCALAR, 3, np.array(0.5)), start(DIAGONAL, 3, None)
+    (array(0.5), array([0., 0., 0.]))
+    """
+    zeros = shape.zeros(n)
+    if stepsize is None:
+        return zeros
+    if np.shape(stepsize) != zeros.shape:
+        raise ValueError(f"stepsize has shape {np.shape(stepsize)}: give P_1 of shape {zeros.shape}")
+    return np.array(stepsize, dtype=np.float64)
+
+
 def pattern(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Shape:
     """The shape whose entries outside a fixed sparsity pattern are zero.
 
