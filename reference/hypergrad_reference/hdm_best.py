@@ -134,7 +134,7 @@ def first_lr(constants: Constants) -> float:
 def step(objective: Objective, state: State, constants: Constants) -> State:
     """Iteration k of HDM-Best; one evaluation of f and its gradient. The equations are at the top of the module.
 
-    A value of NaN or inf at the trial point refuses the step.
+    A value of NaN or inf at the trial point refuses the step, yet P learns from it, and does not recover from NaN.
 
     >>> from hypergrad_reference.objective import Quadratic
     >>> square = Quadratic(np.array([[2.0]]), np.array([0.0]))
@@ -146,6 +146,11 @@ def step(objective: Objective, state: State, constants: Constants) -> State:
     >>> state.x.round(9), state.displacement.round(9), state.accepted, state.ratio_sum
     (array([2.]), array([-2.]), 1, 2.0)
     """
+    return guess_curvature(advance(objective, state, constants), constants)
+
+
+def advance(objective: Objective, state: State, constants: Constants) -> State:
+    """An iteration up to the guess: trial, learners, decay of lr, null step."""
     c, s, g, d = constants, state, state.gradient, state.displacement
     trial = (s.x - c.shape.apply(s.P, g)) + c.momentum.apply(s.beta, d)
     trial_value, trial_gradient = objective.value_and_gradient(trial)
@@ -162,7 +167,7 @@ def step(objective: Objective, state: State, constants: Constants) -> State:
         lr=_decay(s, c),
         iteration=s.iteration + 1,
     )
-    return _guess(_move(adapted, trial, trial_value, trial_gradient), c)
+    return _move(adapted, trial, trial_value, trial_gradient)
 
 
 def _decay(state: State, constants: Constants) -> float:
@@ -183,7 +188,8 @@ def _move(state: State, trial: Vector, value: float, gradient: Vector) -> State:
     return s._replace(x=trial, value=value, gradient=gradient, displacement=displacement, accepted=s.accepted + 1)
 
 
-def _guess(state: State, constants: Constants) -> State:
+def guess_curvature(state: State, constants: Constants) -> State:
+    """Replace L by the mean curvature ratio once, when enough steps are accepted; lr = 1 / L, and U starts anew."""
     s = state
     if s.guessed or s.accepted <= max(min(constants.maxiter / 4, 200), 20):
         return s
