@@ -33,6 +33,9 @@ JOBS = os.cpu_count() or 1
 TIMEOUT = 600
 RED, GREEN = 1, 0  # pytest's exit codes; the others mean that no test had its say
 
+NO_VERDICT = r"^E .*(does not compile on|ImportError|ModuleNotFoundError|NameError|SyntaxError)"
+"""How pytest marks the line of an error that is none of the tests'."""
+
 
 class Mutant(NamedTuple):
     """A row of the lists."""
@@ -99,23 +102,13 @@ def judge(tree: Path, mutant: Mutant) -> tuple[bool, str]:
         return bool(mutant.survives), f"survives: {mutant.survives}" if mutant.survives else "SURVIVES"
     if code < 0:
         return not mutant.survives, f"killed: signal {-code}"
-    last_lines = "\n".join(output.splitlines()[-15:])
-    if code != RED or re.search("does not compile on|(Import|Name|Syntax)Error", failure_lines(output)):
+    test = re.search(r"^(?:FAILED|ERROR) .*?::(.*?)(?: - |$)", output, re.MULTILINE)
+    if code != RED or test is None or re.search(NO_VERDICT, output, re.MULTILINE):
+        last_lines = "\n".join(output.splitlines()[-15:])
         return False, f"PROVES NOTHING: pytest ended with {code}\n{last_lines}"
     if mutant.survives:
         return False, "KILLED though declared a survivor"
-    return True, f"killed: {failed_test(output)}"
-
-
-def failure_lines(output: str) -> str:
-    """The lines of an error, as pytest marks them."""
-    return "\n".join(line for line in output.splitlines() if line.startswith("E "))
-
-
-def failed_test(output: str) -> str:
-    """The name of the first failed test."""
-    found = re.search(r"^(?:FAILED|ERROR) .*::(.*?)(?: - |$)", output, re.MULTILINE)
-    return found[1] if found else "a test"
+    return True, f"killed: {test[1]}"
 
 
 def main(part: str = "") -> int:
