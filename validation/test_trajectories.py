@@ -5,7 +5,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
-from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad_reference import adamw, adamw_auto, adamw_hd, surprise
 from hypergrad_reference.sums import BLOCK, block_sums, total
 from hypergrad_validation.cases import TRAJECTORIES, find_gradient, start_run
@@ -174,9 +174,11 @@ def test_auto_hypergradient_adamw_is_the_reference():
     assert opt.current_surprise_gain == observed[-1].gain
 
 
-# What must not matter. All three optimizers, since each forms sums of its own.
+# What must not matter, in all optimizers, since each forms sums of its own.
 
 OPTIMIZERS = {
+    "SGDHD": partial(SGDHD, lr=1e-2, hypergrad_lr=1e-6, momentum=0.9, nesterov=True),
+    "AdamHD": partial(AdamHD, lr=1e-3, hypergrad_lr=1e-6, rule="multiplicative"),
     "AdamW": partial(AdamW, lr=1e-2),
     "HypergradientAdamW": partial(HypergradientAdamW, lr=1e-3, beta_hyper=1e-6),
     "AutoHypergradientAdamW": partial(AutoHypergradientAdamW, adapt_momentum=True, track_surprise=True),

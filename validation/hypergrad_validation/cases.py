@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.optimizer import Optimizer
 from hypergrad_reference import adamw
 from hypergrad_reference.adamw import Moments, Scalars
@@ -359,7 +359,13 @@ HYPER = {"lr": 1e-3, "beta_hyper": 1e-6}
 LOG = {"lr": 1e-3, "beta_hyper": 1e-5, "log_scale": True}
 AUTO = {"adapt_momentum": True, "track_surprise": True}
 DERIVATIVE = {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "cosine"}
+SGD = {"lr": 1e-2, "hypergrad_lr": 1e-6}
 TRAJECTORIES = [
+    Trajectory("SGDHD", SGDHD, {**SGD, "weight_decay": 1e-3}, steps=1000),
+    Trajectory("SGDHD-heavy-ball", SGDHD, {**SGD, "momentum": 0.9, "dampening": 0.3}, group=two_groups),
+    Trajectory("SGDHD-nesterov", SGDHD, {"momentum": 0.9, "nesterov": True, "rule": "multiplicative"}),
+    Trajectory("AdamHD", AdamHD, {**SGD, "weight_decay": 1e-3}, steps=1000),
+    Trajectory("AdamHD-multiplicative", AdamHD, {**SGD, "rule": "multiplicative"}, group=two_groups),
     Trajectory("AdamW", AdamW, ADAMW, steps=1000),
     Trajectory("AdamW-amsgrad", AdamW, {**ADAMW, "amsgrad": True}),
     Trajectory("AdamW-shader", AdamW, {**ADAMW, "scalar_convention": "shader"}),
