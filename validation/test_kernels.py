@@ -157,13 +157,14 @@ def test_sums_of_several_tensors_come_in_order(launcher):
 # Whatever shape may be found to be the fastest, results stay. A double16 would reach sqrt in halves of 512 bits, on
 # which one runtime aborts.
 SHAPES = [Shape(width, local_size) for width in (1, 2, 4, 8, 16) for local_size in (1, 16, 64)]
+SHAPES += [Shape(8, 16, steps, access) for steps in (1, 5) for access in ("VLOAD", "ALIGNED")] + [Shape(4, 4, steps=32)]
 LAID_OUT = pick(
     "adamw-exact-all-n4097", "adamw-exact-all-n4097-odd-address", "adamw-shader-all-n4097", "sums-exact-all-n4097",
     "sums-shader-all-n4097", "sums-kept-n4097", "sgd_hd-nesterov-l2-n4097", "hdm-adagrad-accepted-n4097",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"width{s.width}-group{s.local_size}")
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"width{s.width}-group{s.local_size}-{s.steps}-{s.access}")
 @pytest.mark.parametrize(("make", "case"), LAID_OUT)
 def test_launch_shape_changes_no_bit(make, case, shape, launcher, monkeypatch):
     widest = {"float32": 16, "float64": 8}[case.data.dtype]
@@ -202,7 +203,7 @@ def test_index_does_not_wrap_at_32_bits(make, case, launcher):
     trial = make(case)
     before = {name: base.copy() for name, base in show_memory(trial.arrays).items()}
     _, shape = launcher.prepare(trial.call)
-    launch_items(launcher, trial.call, 2**32 // shape.width, 4)
+    launch_items(launcher, trial.call, 2**32 // shape.elements, 4)
     assert find_differences(show_memory(trial.arrays), before) == []
 
 
@@ -211,7 +212,7 @@ def test_size_does_not_wrap_at_32_bits(make, case, launcher):
     trial = make(case)
     larger = trial.call._replace(arguments=[Scalar(np.uint64, 2**32 + 1), *trial.call.arguments[1:]])
     _, shape = launcher.prepare(larger)
-    launch_items(launcher, larger, 0, 4096 // shape.width)
+    launch_items(launcher, larger, 0, 4096 // shape.elements)
     got = {name: array[:4096] for name, array in trial.arrays.items()}
     assert find_differences(got, {name: array[:4096] for name, array in trial.wanted.items()}) == []
 

@@ -2,6 +2,8 @@
 //
 //   DOUBLE    the arrays are float64, otherwise float32; every operation rounds to that, none is contracted
 //   WIDTH     elements that a work-item takes at a time: 1, 2, 4, 8 or 16
+//   STEPS     how often it does so in an elementwise kernel
+//   ACCESS    how it reaches them: PACKED, VLOAD, or ALIGNED where every array begins at a multiple of a vector
 #pragma OPENCL FP_CONTRACT OFF
 
 #ifdef DOUBLE
@@ -11,6 +13,15 @@
 #endif
 #ifndef WIDTH
 #define WIDTH 8
+#endif
+#ifndef STEPS
+#define STEPS 1
+#endif
+#define PACKED 0
+#define VLOAD 1
+#define ALIGNED 2
+#ifndef ACCESS
+#define ACCESS PACKED
 #endif
 
 typedef REAL real;
@@ -23,13 +34,27 @@ typedef real vec;
 typedef PASTE(REAL, WIDTH) vec;
 #endif
 
+// The hint keeps a compiler from vectorising over work-items what is vectors already: one gathers single elements then,
+// and is ten times slower.
+#define KERNEL __kernel __attribute__((vec_type_hint(vec))) void
+
 // Users' arrays begin at any multiple of the element's size. A packed struct lets the compiler load and store whole
 // vectors there; vload and vstore would do as well, but some runtimes take them apart into single elements.
+#if WIDTH == 1 || ACCESS == ALIGNED
+#define LOAD(p) (*(__global const vec *)(p))
+#define STORE(x, p) (*(__global vec *)(p) = (x))
+#elif ACCESS == VLOAD
+#define LOAD(p) PASTE(vload, WIDTH)(0, p)
+#define STORE(x, p) PASTE(vstore, WIDTH)(x, 0, p)
+#else
 typedef struct __attribute__((packed)) { vec v; } unaligned;
+#define LOAD(p) (((__global const unaligned *)(p))->v)
+#define STORE(x, p) (((__global unaligned *)(p))->v = (x))
+#endif
 
 // Elements i .. i+WIDTH-1 of p; zeros from n on.
 vec load(__global const real *p, ulong i, ulong n) {
-  if (i + WIDTH <= n) return ((__global const unaligned *)(p + i))->v;
+  if (i + WIDTH <= n) return LOAD(p + i);
   union { vec v; real e[WIDTH]; } u;
   u.v = (vec)(0);
   for (int j = 0; j < WIDTH; j++)
@@ -40,7 +65,7 @@ vec load(__global const real *p, ulong i, ulong n) {
 // The same elements; nothing is written from n on.
 void store(vec x, __global real *p, ulong i, ulong n) {
   if (i + WIDTH <= n) {
-    ((__global unaligned *)(p + i))->v = x;
+    STORE(x, p + i);
     return;
   }
   union { vec v; real e[WIDTH]; } u;
@@ -48,6 +73,10 @@ void store(vec x, __global real *p, ulong i, ulong n) {
   for (int j = 0; j < WIDTH; j++)
     if (i + j < n) p[i + j] = u.e[j];
 }
+
+// The vectors of a work-item of an elementwise kernel, one after another.
+#define FOR_EACH_VECTOR(i, n) \
+  for (ulong i = (ulong)get_global_id(0) * (WIDTH * STEPS), end_ = min(i + WIDTH * STEPS, n); i < end_; i += WIDTH)
 
 // sqrt of a vector. One runtime aborts on a builtin function of a 512-bit vector; two halves give the same bits.
 #if WIDTH == 16 || (WIDTH == 8 && defined(DOUBLE))

@@ -6,16 +6,16 @@
 //   OGD        P - rate r;   INSIDE  P - (rate r) / sqrt(U + eps);   otherwise  P - (rate r) / (sqrt(U) + eps)
 //   ACCEPTED   x, g, d = trial, g+, trial - x;   otherwise d = 0
 //
-// Launch: inner_products one item for a block of 4096 elements, adapt one for WIDTH; any n, 64-bit. No barrier, no local
-// memory. Moves, in float64: inner_products 40 bytes an element; adapt 80 accepted (reads x, g, g+, P, U, trial; writes
-// x, g, d, P, U, trial less what stays), 72 refused; OGD 16 less.
+// Launch: inner_products one item for a block of 4096 elements, adapt one for WIDTH * STEPS; any n, 64-bit. No barrier,
+// no local memory. Moves, in float64: inner_products 40 bytes an element; adapt 80 accepted (reads x, g, g+, P, U,
+// trial; writes x, g, d, P, U, trial less what stays), 72 refused; OGD 16 less.
 // Error: adapt none, the bits of NumPy; the sums as in sums.cl.
 
 #define COUNT 4
 
-__kernel void inner_products(const ulong n, const ulong blocks, __global real *out, __global const real *x,
-                             __global const real *gradient, __global const real *displacement,
-                             __global const real *trial, __global const real *trial_gradient) {
+KERNEL inner_products(const ulong n, const ulong blocks, __global real *out, __global const real *x,
+                      __global const real *gradient, __global const real *displacement,
+                      __global const real *trial, __global const real *trial_gradient) {
   const ulong block = get_global_id(0);
   if (block >= blocks) return;
   const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
@@ -39,41 +39,40 @@ __kernel void inner_products(const ulong n, const ulong blocks, __global real *o
   for (int r = 0; r < COUNT; r++) out[r * blocks + block] = fold(sum[r]);
 }
 
-__kernel void adapt(const ulong n, __global real *x, __global real *gradient, __global real *displacement,
-                    __global real *P, __global real *accumulator, __global real *trial,
-                    __global const real *trial_gradient, const real denominator, const real rate, const real eps,
-                    const real low, const real high, const real beta) {
-  const ulong i = get_global_id(0) * WIDTH;
-  if (i >= n) return;
-
-  const vec next = load(trial_gradient, i, n);
-  vec w = load(x, i, n), g = load(gradient, i, n);
-  const vec r = -(next * g) / denominator;
-  vec p = load(P, i, n);
+KERNEL adapt(const ulong n, __global real *x, __global real *gradient, __global real *displacement,
+             __global real *P, __global real *accumulator, __global real *trial,
+             __global const real *trial_gradient, const real denominator, const real rate, const real eps,
+             const real low, const real high, const real beta) {
+  FOR_EACH_VECTOR(i, n) {
+    const vec next = load(trial_gradient, i, n);
+    vec w = load(x, i, n), g = load(gradient, i, n);
+    const vec r = -(next * g) / denominator;
+    vec p = load(P, i, n);
 #ifdef OGD
-  p = p - rate * r;
+    p = p - rate * r;
 #else
-  const vec U = load(accumulator, i, n) + r * r;
-  store(U, accumulator, i, n);
+    const vec U = load(accumulator, i, n) + r * r;
+    store(U, accumulator, i, n);
 #ifdef INSIDE
-  p = p - (rate * r) / SQRT(U + eps);
+    p = p - (rate * r) / SQRT(U + eps);
 #else
-  p = p - (rate * r) / (SQRT(U) + eps);
+    p = p - (rate * r) / (SQRT(U) + eps);
 #endif
 #endif
-  p = p < low ? (vec)(low) : p;
-  p = p > high ? (vec)(high) : p;
-  store(p, P, i, n);
+    p = p < low ? (vec)(low) : p;
+    p = p > high ? (vec)(high) : p;
+    store(p, P, i, n);
 #ifdef ACCEPTED
-  const vec t = load(trial, i, n);
-  const vec d = t - w;
-  w = t;
-  g = next;
-  store(w, x, i, n);
-  store(g, gradient, i, n);
+    const vec t = load(trial, i, n);
+    const vec d = t - w;
+    w = t;
+    g = next;
+    store(w, x, i, n);
+    store(g, gradient, i, n);
 #else
-  const vec d = (vec)(0);
+    const vec d = (vec)(0);
 #endif
-  store(d, displacement, i, n);
-  store((w - p * g) + beta * d, trial, i, n);
+    store(d, displacement, i, n);
+    store((w - p * g) + beta * d, trial, i, n);
+  }
 }

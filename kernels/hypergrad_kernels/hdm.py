@@ -13,16 +13,14 @@ LEARNERS = {"adagrad": (), "adagrad_inside": ("INSIDE",), "ogd": ("OGD",)}
 """Macros of each learner; `adapt_NAME` in the reference."""
 
 
-def compute_inner_products(launcher: Launcher, name: Hashable, a: Arrays, trial_gradient: Vector) -> dict[str, Vector]:
-    """Block sums of all inner products of an iteration, as hypergrad_reference.hdm_loops.inner_products.
+def call_inner_products(a: Arrays, trial_gradient: Vector, out: Vector) -> Call:
+    """The call of hdm.cl that forms the products of INNER_PRODUCTS.
 
-    name    keeps the buffers for the next call
+    out    (len(INNER_PRODUCTS), ceil(n / BLOCK)), written
     """
-    blocks = -(-a.x.size // BLOCK)
-    out = np.empty((len(INNER_PRODUCTS), blocks), a.x.dtype)
     arguments: list[Argument] = [
         Scalar(np.uint64, a.x.size),
-        Scalar(np.uint64, blocks),
+        Scalar(np.uint64, out.shape[1]),
         Buffer("out", out, written=True),
         Buffer("x", a.x),
         Buffer("gradient", a.gradient),
@@ -30,7 +28,16 @@ def compute_inner_products(launcher: Launcher, name: Hashable, a: Arrays, trial_
         Buffer("trial", a.trial),
         Buffer("trial_gradient", trial_gradient),
     ]
-    launcher.launch(name, Call("hdm", "inner_products", a.x.dtype, (), arguments), a.x.size, BLOCK)
+    return Call("hdm", "inner_products", a.x.dtype, (), arguments)
+
+
+def compute_inner_products(launcher: Launcher, name: Hashable, a: Arrays, trial_gradient: Vector) -> dict[str, Vector]:
+    """Block sums of all inner products of an iteration, as hypergrad_reference.hdm_loops.inner_products.
+
+    name    keeps the buffers for the next call
+    """
+    out = np.empty((len(INNER_PRODUCTS), -(-a.x.size // BLOCK)), a.x.dtype)
+    launcher.launch(name, call_inner_products(a, trial_gradient, out), a.x.size, BLOCK)
     launcher.arrays.collect()
     return dict(zip(INNER_PRODUCTS, out, strict=True))
 

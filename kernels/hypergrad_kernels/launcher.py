@@ -1,6 +1,6 @@
 """From the text of a .cl file to a running kernel."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -9,7 +9,8 @@ import numpy as np
 import pyopencl as cl
 
 from hypergrad_kernels.arrays import Arrays
-from hypergrad_kernels.shapes import Shape, choose_shape, round_up
+from hypergrad_kernels.remembered import recall_shapes
+from hypergrad_kernels.shapes import Key, Shape, choose_shape, round_up
 from hypergrad_reference.types import Vector
 
 DType = np.dtype[np.floating[Any]]
@@ -43,6 +44,13 @@ class Call(NamedTuple):
     arguments: Sequence[Argument]
 
 
+class Prepared(NamedTuple):
+    """A compiled kernel and how it is launched."""
+
+    kernel: cl.Kernel
+    shape: Shape
+
+
 @cache
 def read_text(name: str) -> str:
     """The text of NAME.cl after the common part; the compiler's messages count lines in NAME.cl."""
@@ -51,24 +59,35 @@ def read_text(name: str) -> str:
 
 
 class Launcher:
-    """Runs kernels on one device; each variant is compiled once and kept, ready to launch."""
+    """Runs kernels on one device; each variant is compiled once and kept, ready to launch.
 
-    def __init__(self, arrays: Arrays) -> None:
+    measured    launch shapes to prefer to the safe ones; None: those remembered for the device
+    read        gives the text of a file of kernels
+    """
+
+    def __init__(
+        self, arrays: Arrays, measured: Mapping[Key, Shape] | None = None, read: Callable[[str], str] = read_text
+    ) -> None:
         self.arrays = arrays
-        self._kernels: dict[tuple[str, str, DType, tuple[str, ...]], tuple[cl.Kernel, Shape]] = {}
+        self.measured = recall_shapes(arrays.device, read) if measured is None else measured
+        self.read = read
+        self._kernels: dict[tuple[Any, ...], Prepared] = {}
 
-    def prepare(self, call: Call) -> tuple[cl.Kernel, Shape]:
+    def prepare(self, call: Call) -> Prepared:
         """The kernel for a call and its launch shape, compiled the first time. Raises BuildError."""
-        key = (call.file, call.kernel, call.dtype, call.macros)
+        shape = choose_shape(call.file, call.kernel, call.dtype, self.measured)
+        if shape.access == "ALIGNED" and not _is_aligned(call, shape.width):
+            shape = shape._replace(access="PACKED")
+        key = (call.file, call.kernel, call.dtype, call.macros, shape)
         if key not in self._kernels:
-            shape = choose_shape(call.file, call.dtype)
             double = ("-DDOUBLE",) if call.dtype == np.float64 else ()
-            options = (f"-DWIDTH={shape.width}", *double, *(f"-D{macro}" for macro in call.macros))
-            program = self.arrays.device.build(call.file, read_text(call.file), options)
+            options = (f"-DWIDTH={shape.width}", f"-DSTEPS={shape.steps}", f"-DACCESS={shape.access}", *double)
+            macros = (f"-D{macro}" for macro in call.macros)
+            program = self.arrays.device.build(call.file, self.read(call.file), (*options, *macros))
             kernel = cl.Kernel(program, call.kernel)
             # types set once: converting NumPy scalars anew at each launch costs more than the launch
             kernel.set_scalar_arg_dtypes([a.kind if isinstance(a, Scalar) else None for a in call.arguments])
-            self._kernels[key] = kernel, shape
+            self._kernels[key] = Prepared(kernel, shape)
         return self._kernels[key]
 
     def launch(self, name: Hashable, call: Call, elements: int, per_item: int | None = None) -> None:
@@ -76,12 +95,17 @@ class Launcher:
 
         name        names the tensor, so that its buffers are kept
         elements    number of elements to go over
-        per_item    elements that a work-item takes; None: as many as a vector of the launch shape holds
+        per_item    elements that a work-item takes; None: as many as the launch shape says
         """
         kernel, shape = self.prepare(call)
         values = [
             a.value if isinstance(a, Scalar) else self.arrays.bind((name, a.name), a.array, a.written)
             for a in call.arguments
         ]
-        items = -(-elements // (per_item or shape.width))
+        items = -(-elements // (per_item or shape.elements))
         kernel(self.arrays.device.queue, (round_up(items, shape.local_size),), (shape.local_size,), *values)
+
+
+def _is_aligned(call: Call, width: int) -> bool:
+    step = width * call.dtype.itemsize
+    return all(a.array.ctypes.data % step == 0 for a in call.arguments if isinstance(a, Buffer))

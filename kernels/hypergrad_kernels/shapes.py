@@ -1,5 +1,6 @@
 """How a kernel is laid over a device."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,24 +11,36 @@ class Shape(NamedTuple):
 
     width: int  # elements of a vector
     local_size: int  # items of a work-group; always stated, since leaving it open makes some runtimes compile anew
+    steps: int = 1  # vectors that an item of an elementwise kernel takes, one after another
+    access: str = "PACKED"  # "PACKED", "VLOAD" or "ALIGNED": how vectors are reached, see common.cl
+
+    @property
+    def elements(self) -> int:
+        """Elements that an item of an elementwise kernel takes."""
+        return self.width * self.steps
 
 
-DEFAULT = {
-    ("adamw", "float32"): Shape(width=8, local_size=64),
-    ("adamw", "float64"): Shape(width=4, local_size=64),
-    ("hdm", "float32"): Shape(width=8, local_size=16),
-    ("hdm", "float64"): Shape(width=4, local_size=16),
-    ("sgd_hd", "float32"): Shape(width=8, local_size=64),
-    ("sgd_hd", "float64"): Shape(width=4, local_size=64),
-    ("sums", "float32"): Shape(width=8, local_size=4),
-    ("sums", "float64"): Shape(width=4, local_size=4),
+Key = tuple[str, str, str]
+"""FILE of FILE.cl, kernel, name of the dtype."""
+
+ELEMENTWISE = {"float32": Shape(width=8, local_size=64), "float64": Shape(width=4, local_size=64)}
+BLOCKWISE = {"float32": Shape(width=8, local_size=4), "float64": Shape(width=4, local_size=4)}
+DEFAULT: dict[Key, Shape] = {
+    (file, kernel, dtype): shape
+    for rows, kernels in (
+        (ELEMENTWISE, (("adamw", "adamw"), ("hdm", "adapt"), ("probe", "update_traffic"), ("sgd_hd", "sgd_hd"))),
+        (BLOCKWISE, (("hdm", "inner_products"), ("probe", "read_traffic"), ("sums", "inner_products"))),
+    )
+    for file, kernel in kernels
+    for dtype, shape in rows.items()
 }
 """Safe on every runtime tried: no 512-bit vector reaches a builtin function."""
 
 
-def choose_shape(kernel: str, dtype: np.dtype[np.floating[Any]]) -> Shape:
-    """The shape for a kernel file and a dtype."""
-    return DEFAULT[kernel, dtype.name]
+def choose_shape(file: str, kernel: str, dtype: np.dtype[np.floating[Any]], measured: Mapping[Key, Shape]) -> Shape:
+    """The shape that was measured to be the fastest on the device, else the safe one."""
+    key = (file, kernel, dtype.name)
+    return measured.get(key, DEFAULT[key])
 
 
 def round_up(items: int, local_size: int) -> int:

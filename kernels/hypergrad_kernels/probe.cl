@@ -1,0 +1,34 @@
+// probe.cl: the traffic of the other kernels without their arithmetic, which shows what memory gives.
+//
+//   update_traffic    reads four arrays and writes three, as adamw.cl does: 28 bytes a float32 element
+//   read_traffic      reads three, as sums.cl does for <g, d> and ||g||^2: 12 bytes
+//
+// Launch: update_traffic one item for WIDTH * STEPS elements, read_traffic one for a block of 4096; any n, 64-bit.
+
+KERNEL update_traffic(const ulong n, __global real *theta, __global const real *grad, __global real *exp_avg,
+                      __global real *exp_avg_sq) {
+  FOR_EACH_VECTOR(i, n) {
+    const vec g = load(grad, i, n);
+    const vec w = load(theta, i, n) + g, m = load(exp_avg, i, n) + g, v = load(exp_avg_sq, i, n) + g;
+    store(m, exp_avg, i, n);
+    store(v, exp_avg_sq, i, n);
+    store(w, theta, i, n);
+  }
+}
+
+KERNEL read_traffic(const ulong n, const ulong blocks, __global real *out, __global const real *grad,
+                    __global const real *exp_avg, __global const real *exp_avg_sq) {
+  const ulong block = get_global_id(0);
+  if (block >= blocks) return;
+  const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
+  vec sum[PARTS];
+  for (int p = 0; p < PARTS; p++) sum[p] = (vec)(0);
+  for (ulong row = begin; row < end; row += LANES) {
+#pragma unroll
+    for (int p = 0; p < PARTS; p++) {
+      const ulong i = row + p * WIDTH;
+      sum[p] += load(grad, i, n) + load(exp_avg, i, n) + load(exp_avg_sq, i, n);
+    }
+  }
+  out[block] = fold(sum);
+}

@@ -1,0 +1,217 @@
+"""Which launch shape is the fastest on a device: measured once, then remembered.
+
+A candidate that is not the safe default is first compiled and run in a child process, where it must leave the bits of
+the default: a compiler that aborts takes the child with it, not the caller.
+"""
+
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hypergrad_kernels.adamw import call_update
+from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.device import Device, list_devices, open_device
+from hypergrad_kernels.errors import BuildError, DeviceError
+from hypergrad_kernels.hdm import call_adapt, call_inner_products
+from hypergrad_kernels.launcher import Call, Launcher, read_text
+from hypergrad_kernels.probe import call_read_traffic, call_update_traffic
+from hypergrad_kernels.remembered import ACCESSES, remember_shapes
+from hypergrad_kernels.sgd_hd import call_move
+from hypergrad_kernels.shapes import DEFAULT, Key, Shape
+from hypergrad_kernels.sums import call_sums
+from hypergrad_reference.adamw import Moments, exact_scalars
+from hypergrad_reference.adamw_loops import Operands, Update
+from hypergrad_reference.hdm_loops import INNER_PRODUCTS, Scalars
+from hypergrad_reference.hdm_loops import Arrays as HDMArrays
+from hypergrad_reference.sgd_hd import Kept, Move
+from hypergrad_reference.sums import BLOCK
+from hypergrad_reference.types import Vector
+
+WIDTHS = (1, 4, 8, 16)
+LOCAL_SIZES = {False: (16, 64, 256), True: (1, 4, 16)}  # elementwise, blockwise
+STEPS = {False: (1, 4, 32), True: (1,)}
+TRIAL_SIZE = 3 * BLOCK + 17
+SIZE = 1 << 23  # more than a cache holds
+REPEATS = 7
+TIMEOUT = 300  # seconds for one child
+
+
+class Sample(NamedTuple):
+    """A typical call of a kernel."""
+
+    call: Call
+    elements: int
+    per_item: int | None
+    written: Sequence[Vector]
+
+
+class Verdict(NamedTuple):
+    """What became of a candidate."""
+
+    key: Key
+    shape: Shape
+    seconds: float | None = None  # median of a launch of SIZE elements
+    trouble: str | None = None  # why it was not measured
+
+
+def _draw(rng: np.random.Generator, n: int, dtype: str) -> Vector:
+    """Random numbers in (0, 1) that begin at a multiple of 64 bytes."""
+    whole = np.empty(n + 64, dtype)
+    begin = -whole.ctypes.data % 64 // whole.itemsize
+    array = whole[begin : begin + n]
+    array[...] = rng.random(n, np.float32)
+    return array
+
+
+def make_sample(key: Key, n: int) -> Sample:
+    """The call by which a kernel is judged, on n elements."""
+    file, kernel, dtype = key
+    rng = np.random.default_rng(0)
+
+    def draw() -> Vector:
+        return _draw(rng, n, dtype)
+
+    def out(rows: int) -> Vector:
+        return np.zeros((rows, -(-n // BLOCK)), dtype)
+
+    scalars = exact_scalars(1e-3, 0.9, 0.999, 1e-8, 1e-2, 0.9**7, 0.999**7)
+    match file, kernel:
+        case "adamw", "adamw":
+            u = Update(draw(), draw(), 1.0, Moments(6, draw(), draw(), None), scalars)
+            return Sample(call_update(u), n, None, (u.theta, u.moments.exp_avg, u.moments.exp_avg_sq))
+        case "sums", "inner_products":
+            sums = out(2)
+            o = Operands(draw(), draw(), 1.0, Moments(6, draw(), draw(), None), scalars)
+            return Sample(call_sums(("grad_direction", "grad_grad"), o, sums), n, BLOCK, (sums,))
+        case "sgd_hd", "sgd_hd":
+            m = Move("nesterov", draw(), draw(), Kept(6, draw(), draw()), 1e-2, 0.9, 0.0, 0.0)
+            return Sample(call_move(m), n, None, (m.theta,))
+        case "hdm", "adapt":
+            a = HDMArrays(*(draw() for _ in HDMArrays._fields))
+            return Sample(call_adapt("adagrad", a, draw(), True, Scalars(3.0, 0.7, 1e-3, -0.2, 0.9, 0.95)), n, None, a)
+        case "hdm", "inner_products":
+            sums = out(len(INNER_PRODUCTS))
+            a = HDMArrays(*(draw() for _ in HDMArrays._fields))
+            return Sample(call_inner_products(a, draw(), sums), n, BLOCK, (sums,))
+        case "probe", "update_traffic":
+            theta, grad, exp_avg, exp_avg_sq = (draw() for _ in range(4))
+            call = call_update_traffic(theta, grad, exp_avg, exp_avg_sq)
+            return Sample(call, n, None, (theta, exp_avg, exp_avg_sq))
+        case "probe", "read_traffic":
+            sums = out(1)
+            return Sample(call_read_traffic(draw(), draw(), draw(), sums[0]), n, BLOCK, (sums,))
+    raise ValueError(f"key={key!r}: give one of {sorted(DEFAULT)}")
+
+
+def run_sample(launcher: Launcher, sample: Sample) -> None:
+    """Launch a sample and wait for it."""
+    launcher.launch("sample", sample.call, sample.elements, sample.per_item)
+    launcher.arrays.collect()
+
+
+def _digest(device: Device, key: Key, shape: Shape, read: Callable[[str], str]) -> str:
+    """The bits that a kernel leaves with a shape."""
+    sample = make_sample(key, TRIAL_SIZE)
+    run_sample(Launcher(Arrays(device), {key: shape}, read), sample)
+    return hashlib.sha256(b"".join(array.tobytes() for array in sample.written)).hexdigest()
+
+
+def list_candidates(key: Key, best: Shape | None = None) -> list[Shape]:
+    """Shapes to measure: widths and local sizes first; then steps and access with the best of these."""
+    blockwise = key[1] in ("inner_products", "read_traffic")
+    if best is None:
+        return [Shape(width, local) for width in WIDTHS for local in LOCAL_SIZES[blockwise]]
+    return [
+        best._replace(steps=steps, access=access)
+        for steps in STEPS[blockwise]
+        for access in ACCESSES
+        if (steps, access) != (best.steps, best.access)
+    ]
+
+
+def find_safe(device: Device, key: Key, shapes: Sequence[Shape], read: Callable[[str], str]) -> list[Verdict]:
+    """Try shapes in child processes; a verdict without trouble is that of a shape which compiles and keeps the bits."""
+    wanted = _digest(device, key, DEFAULT[key], read)
+    verdicts: list[Verdict] = []
+    while len(verdicts) < len(shapes):
+        left = shapes[len(verdicts) :]
+        job = {"device": list_devices().index(device.cl_device), "key": key, "text": read(key[0]), "shapes": left}
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        try:
+            child = subprocess.run(
+                [sys.executable, "-W", "ignore", "-m", "hypergrad_kernels.tuning"],
+                input=json.dumps(job), capture_output=True, text=True, timeout=TIMEOUT, env=environment, check=False,
+            )  # fmt: skip
+            lines, end = child.stdout.splitlines(), f"the compiler ended its process with code {child.returncode}"
+        except subprocess.TimeoutExpired as error:
+            text = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
+            lines, end = text.splitlines(), f"it did not compile in {TIMEOUT} s"
+        for shape, line in zip(left, lines, strict=False):
+            answer = json.loads(line)
+            trouble = answer.get("error") or (None if answer["digest"] == wanted else "it changes bits")
+            verdicts.append(Verdict(key, shape, trouble=trouble))
+        if len(lines) < len(left):
+            verdicts.append(Verdict(key, left[len(lines)], trouble=end))
+    return verdicts
+
+
+def _measure(device: Device, key: Key, shapes: Sequence[Shape], read: Callable[[str], str]) -> list[Verdict]:
+    """Time shapes in turn, so that what slows the machine slows all."""
+    sample = make_sample(key, SIZE)
+    arrays = Arrays(device)
+    launchers = [Launcher(arrays, {key: shape}, read) for shape in shapes]
+    times: list[list[float]] = [[] for _ in shapes]
+    for _ in range(REPEATS + 1):
+        for launcher, seconds in zip(launchers, times, strict=True):
+            begin = time.perf_counter()
+            run_sample(launcher, sample)
+            seconds.append(time.perf_counter() - begin)
+    return [Verdict(key, shape, statistics.median(t[1:])) for shape, t in zip(shapes, times, strict=True)]
+
+
+def tune(device: Device, keys: Iterable[Key] = tuple(DEFAULT), read: Callable[[str], str] = read_text) -> list[Verdict]:
+    """Measure the candidates for each kernel, remember the fastest, and say what became of every one.
+
+    read    gives the text of a file of kernels
+    """
+    verdicts: list[Verdict] = []
+    fastest: dict[Key, Shape] = {}
+    for key in keys:
+        if key[2] == "float64" and not device.cl_device.double_fp_config:
+            continue
+        best = None
+        for _ in range(2):
+            tried = find_safe(device, key, list_candidates(key, best), read)
+            verdicts += [verdict for verdict in tried if verdict.trouble]
+            safe = [verdict.shape for verdict in tried if not verdict.trouble]
+            measured = _measure(device, key, list(dict.fromkeys([best or DEFAULT[key], *safe])), read)
+            verdicts += measured
+            best = min(measured, key=lambda verdict: verdict.seconds or 0.0).shape
+        if best is not None:
+            fastest[key] = best
+    remember_shapes(device, read, fastest)
+    return verdicts
+
+
+def _answer() -> None:
+    """The child's side of find_safe: a line of JSON for each shape, as soon as it is known."""
+    job = json.load(sys.stdin)
+    device = open_device(list_devices()[job["device"]])
+    for row in job["shapes"]:
+        try:
+            answer = {"digest": _digest(device, tuple(job["key"]), Shape(*row), lambda _: job["text"])}
+        except (BuildError, DeviceError) as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    _answer()
