@@ -1,0 +1,274 @@
+"""Bounds on the methods of hypergrad_reference.osgm and hdm, as named formulas with both sides along a real run.
+
+A run is recorded once as a `Trace`; a bound takes the trace and what it compares with, and returns `Sides`: left and
+right for K = 1, 2, ... steps, of which left <= right is claimed. P^ is a comparator, any fixed stepsize of the shape
+and, if there is a projection, of its set; eta the learner's rate; G_k the norm of the slope at step k.
+
+Sources: "Lemma", "Theorem" are those of Gao et al. 2025 (COLT); "derived" has a short proof in the text. The constants
+of Chu et al. 2025 (HDM) and of Gao et al. 2025 (Parts I and II) are not known.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from hypergrad_reference import osgm
+from hypergrad_reference.feedback import HYPERGRADIENT, Feedback, Trial, try_stepsize
+from hypergrad_reference.stepsize import Shape, Stepsize
+from hypergrad_reference.types import Vector
+
+
+class Sides(NamedTuple):
+    """Both sides of a bound after K = 1, 2, ... steps; shape (K,) each."""
+
+    left: Vector
+    right: Vector
+
+
+class Trace(NamedTuple):
+    """A run of K steps."""
+
+    problem: Any
+    shape: Shape
+    feedback: Feedback
+    trials: list[Trial]  # K of them, of x_k and P_k
+    measures: Vector  # (K,)  the feedback of each
+    slopes: Vector  # (K,)  G_k, the norm of its slope
+    squares: Vector  # (K, size of P)  the entries of the slopes, squared
+    values: Vector  # (K + 1,)  f at x_1, ..., x_{K+1}
+    gradients: Vector  # (K + 1,)  norms of the gradients there
+
+
+def trace(problem: Any, constants: osgm.Constants, steps: int, least: float = 1e-8) -> Trace:
+    """Run a method, at most `steps` steps, until ||g||^2 < least max(1, |f|).
+
+    Below that the feedback, a difference of nearly equal values over ||g||^2, has no digits left.
+    """
+    trials, slopes = [], []
+    state = osgm.init(problem, problem.x0, constants)
+    states = [state]
+    for _ in range(steps):
+        if state.gradient @ state.gradient < least * max(1.0, abs(state.value)):
+            break
+        bound = constants.rebound(state.bound, state.value)
+        trial = try_stepsize(problem, constants.shape, state.P, state.x, state.value, state.gradient, bound)
+        trials.append(trial)
+        slopes.append(np.ravel(constants.feedback.slope(problem, trial, constants.shape)))
+        state = osgm.step(problem, state, constants)
+        states.append(state)
+    squares = np.square(slopes)
+    return Trace(
+        problem=problem,
+        shape=constants.shape,
+        feedback=constants.feedback,
+        trials=trials,
+        measures=np.array([constants.feedback.measure(trial) for trial in trials]),
+        slopes=np.sqrt(squares.sum(axis=1)),
+        squares=squares,
+        values=np.array([state.value for state in states]),
+        gradients=np.array([float(np.linalg.norm(state.gradient)) for state in states]),
+    )
+
+
+def measure_comparator(t: Trace, comparators: Stepsize | Sequence[Stepsize]) -> Vector:
+    """The feedback of P^ at x_1, ..., x_K, shape (K,); a list holds one P^ for each step."""
+    each = comparators if isinstance(comparators, list) else [comparators] * len(t.trials)
+    return np.array(
+        [
+            t.feedback.measure(try_stepsize(t.problem, t.shape, P, s.x, s.value, s.gradient, s.bound))
+            for s, P in zip(t.trials, each, strict=True)
+        ]
+    )
+
+
+def squared_distance(P: Stepsize, Q: Stepsize) -> float:
+    """||P - Q||_F^2 of the entries kept."""
+    return float(np.sum((P - Q) ** 2))
+
+
+def gaps(t: Trace) -> Vector:
+    """f(x_{K+1}) - f* for K = 1, 2, ..."""
+    return cast(Vector, t.values[1:] - t.problem.optimal_value)
+
+
+def first_gap(t: Trace) -> float:
+    """f(x_1) - f*."""
+    return float(t.values[0] - t.problem.optimal_value)
+
+
+def counts(t: Trace) -> Vector:
+    """The numbers K = 1, 2, ... as floats."""
+    return np.arange(1.0, len(t.trials) + 1)
+
+
+# Regret
+
+
+def static_regret(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
+    """Online gradient descent against one P^ (derived; the textbook bound).
+
+    sum l_k(P_k) - sum l_k(P^) <= ||P_1 - P^||^2 / (2 eta) + eta/2 sum G_k^2
+    """
+    left = np.cumsum(t.measures - measure_comparator(t, comparator))
+    distance = squared_distance(t.trials[0].P, comparator)
+    return Sides(left, distance / (2 * hyper_lr) + hyper_lr / 2 * np.cumsum(t.slopes**2))
+
+
+def dynamic_regret(t: Trace, comparators: list[Stepsize], hyper_lr: float, diameter: float) -> Sides:
+    """Projected online gradient descent against a P^_k for each step (derived).
+
+    sum l_k(P_k) - sum l_k(P^_k)
+        <= ||P_1 - P^_1||^2 / (2 eta) + D/eta sum ||P^_{k+1} - P^_k|| + eta/2 sum G_k^2
+    """
+    left = np.cumsum(t.measures - measure_comparator(t, comparators))
+    moves = [np.sqrt(squared_distance(Q, P)) for P, Q in pairwise(comparators)]
+    path = np.concatenate([[0.0], np.cumsum(moves)])
+    distance = squared_distance(t.trials[0].P, comparators[0])
+    right = distance / (2 * hyper_lr) + diameter / hyper_lr * path + hyper_lr / 2 * np.cumsum(t.slopes**2)
+    return Sides(left, right)
+
+
+def adagrad_regret(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
+    """AdaGrad against one P^ (derived).
+
+    sum l_k(P_k) - sum l_k(P^) <= sum_i (D_i^2 / (2 eta) + eta) sqrt(sum_k slope_ki^2),   D_i = max_k |P_ki - P^_i|
+    """
+    left = np.cumsum(t.measures - measure_comparator(t, comparator))
+    distances = np.maximum.accumulate([np.ravel(trial.P - comparator) ** 2 for trial in t.trials])
+    right = ((distances / (2 * hyper_lr) + hyper_lr) * np.sqrt(np.cumsum(t.squares, axis=0))).sum(axis=1)
+    return Sides(left, right)
+
+
+def lookahead_regret(t: Trace, comparator: Stepsize) -> Sides:
+    """Hypergradient and lookahead, eta = 1/L: constant regret (derived).
+
+    sum (f(x_{k+1}) - f(x_k)) / ||g_k||^2 <= sum h_k(P^) + L/2 ||P_1 - P^||^2
+
+    f(y - g+/L) <= f(y) - ||g+||^2 / (2 L) cancels eta/2 G_k^2.
+    """
+    left = np.cumsum(np.diff(t.values) / t.gradients[:-1] ** 2)
+    constant = t.problem.smoothness / 2 * squared_distance(t.trials[0].P, comparator)
+    return Sides(left, np.cumsum(measure_comparator(t, comparator)) + constant)
+
+
+def ratio_regret(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
+    """Ratio, eta <= 1/(4 L^2), against any P^ (Lemma 2).
+
+    sum r_k(P_k) - sum r_k(P^) <= ||P^ - P_1||^2 / eta + 4 L^2 eta sum r_k(P^)
+    """
+    ratios = measure_comparator(t, comparator)
+    distance = squared_distance(t.trials[0].P, comparator)
+    right = distance / hyper_lr + 4 * t.problem.smoothness**2 * hyper_lr * np.cumsum(ratios)
+    return Sides(np.cumsum(t.measures - ratios), right)
+
+
+# From feedback to convergence
+
+
+def power_mean(t: Trace, total: Vector) -> Vector:
+    """The first gap times (total_K / K)^K: the mean inequality on K ratios that sum to total_K."""
+    return first_gap(t) * (total / counts(t)) ** counts(t)
+
+
+def ratio_convergence(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
+    """Ratio, vanilla action (Theorem 2 with Lemma 2): gap <= first gap ((sum r_k(P^) + regret bound) / K)^K."""
+    total = np.cumsum(measure_comparator(t, comparator)) + ratio_regret(t, comparator, hyper_lr).right
+    return Sides(gaps(t), power_mean(t, total))
+
+
+def ratio_lookahead_convergence(t: Trace, comparator: Stepsize) -> Sides:
+    """Ratio and lookahead, eta = 1/(2 L^2): gap <= first gap ((sum r_k(P^) + L^2 ||P_1 - P^||^2) / K)^K (derived)."""
+    constant = t.problem.smoothness**2 * squared_distance(t.trials[0].P, comparator)
+    return Sides(gaps(t), power_mean(t, np.cumsum(measure_comparator(t, comparator)) + constant))
+
+
+def superlinear_convergence(t: Trace, inverse: Stepsize, factor: float) -> Sides:
+    """A quadratic with the Hessian A, gap <= first gap (factor L^2 ||P_1 - A^{-1}||^2 / K)^K.
+
+    factor    4 for the ratio with eta = 1/(4 L^2) (Theorem 4) and the hypergradient with eta = 1/(2 L) (derived);
+              1 for both with lookahead and eta = 1/(2 L^2), 1/L (derived)
+    """
+    constant = factor * t.problem.smoothness**2 * squared_distance(t.trials[0].P, inverse)
+    return Sides(gaps(t), power_mean(t, np.full(len(t.trials), constant)))
+
+
+def local_superlinear_convergence(t: Trace, inverse: Stepsize, distances: Vector, lipschitz_hessian: float) -> Sides:
+    """Ratio and lookahead near x*, P^ the inverse of the Hessian there (derived): gap <= first gap (C_K / K)^K.
+
+    C_K = L^2 ||P_1 - P^||^2 + kappa H^2 / (4 mu^2) sum ||x_k - x*||^2
+
+    distances            (K,)  ||x_k - x*||
+    lipschitz_hessian    H
+    """
+    p = t.problem
+    growth = p.smoothness * lipschitz_hessian**2 / (4 * p.strong_convexity**3) * np.cumsum(distances**2)
+    constant = p.smoothness**2 * squared_distance(t.trials[0].P, inverse)
+    return Sides(gaps(t), power_mean(t, constant + growth))
+
+
+def null_step_convergence(t: Trace, diameter: float) -> Sides:
+    """Null step, f convex (derived): gap <= 1 / (1 / first gap + S_K / Delta^2), S_K = sum max(-h_k, 0).
+
+    diameter    Delta, the largest distance to x* over the sublevel set of x_1
+    """
+    progress = np.cumsum(np.maximum(-t.measures, 0))
+    return Sides(gaps(t), 1 / (1 / first_gap(t) + progress / diameter**2))
+
+
+def null_step_linear_convergence(t: Trace) -> Sides:
+    """Null step, f mu-strongly convex (derived): gap <= first gap prod (1 - 2 mu max(-h_k, 0))."""
+    factors = 1 - 2 * t.problem.strong_convexity * np.maximum(-t.measures, 0)
+    return Sides(gaps(t), first_gap(t) * np.cumprod(factors))
+
+
+def mean_progress(t: Trace) -> Vector:
+    """A = max(-(1/K) sum h_k, 0) for K = 1, 2, ..."""
+    return cast(Vector, np.maximum(-np.cumsum(t.measures) / counts(t), 0))
+
+
+def mean_progress_linear_convergence(t: Trace) -> Sides:
+    """Null step, f mu-strongly convex, any P_k (Lemma 7): gap <= first gap (1 - 2 mu A)^K."""
+    factor = 1 - 2 * t.problem.strong_convexity * mean_progress(t)
+    return Sides(gaps(t), first_gap(t) * factor ** counts(t))
+
+
+def mean_progress_convergence(t: Trace, diameter: float) -> Sides:
+    """Null step, f convex, any P_k (Lemma 7): gap K A <= Delta^2."""
+    return Sides(gaps(t) * counts(t) * mean_progress(t), np.full(len(t.trials), diameter**2))
+
+
+def mean_progress_gradient(t: Trace) -> Sides:
+    """Null step, f convex, any P_k (Lemma 7): min_{k <= K} ||g_k||^2 K A <= first gap."""
+    smallest = np.minimum.accumulate(t.gradients[:-1] ** 2)
+    return Sides(smallest * counts(t) * mean_progress(t), np.full(len(t.trials), first_gap(t)))
+
+
+def gradient_norm_regret(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
+    """Gradient norm on a quadratic, where it is convex and L-Lipschitz (Lemma 5 with H = 0, before 2 D is put in).
+
+    sum n_k(P_k) - sum n_k(P^) <= ||P_1 - P^||^2 / (2 eta) + eta/2 K L^2
+    """
+    left = np.cumsum(t.measures - measure_comparator(t, comparator))
+    distance = squared_distance(t.trials[0].P, comparator)
+    return Sides(left, distance / (2 * hyper_lr) + hyper_lr / 2 * counts(t) * t.problem.smoothness**2)
+
+
+def gradient_norm_convergence(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
+    """The monotone action in the norm (Theorem 5): ||g_{K+1}|| <= ||g_1|| ((sum n_k(P^) + regret bound) / K)^K."""
+    total = np.cumsum(measure_comparator(t, comparator)) + gradient_norm_regret(t, comparator, hyper_lr).right
+    return Sides(t.gradients[1:], t.gradients[0] * (total / counts(t)) ** counts(t))
+
+
+def hypergradient_regret(t: Trace, comparator: Stepsize, hyper_lr: float, radius: float) -> Sides:
+    """Hypergradient, which is (L D + 1)-Lipschitz where ||P|| <= D (Proposition 4, Lemma 8 before 2 D is put in).
+
+    sum h_k(P_k) - sum h_k(P^) <= ||P_1 - P^||^2 / (2 eta) + eta/2 K (L D + 1)^2
+    """
+    if t.feedback is not HYPERGRADIENT:
+        raise ValueError("the trace must be one of HYPERGRADIENT")
+    left = np.cumsum(t.measures - measure_comparator(t, comparator))
+    distance = squared_distance(t.trials[0].P, comparator)
+    right = distance / (2 * hyper_lr) + hyper_lr / 2 * counts(t) * (t.problem.smoothness * radius + 1) ** 2
+    return Sides(left, right)
