@@ -5,9 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hypergrad_reference import hdm_best
+from hypergrad_reference import hdm_best, hdm_best_mended, hdm_loops
+from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 from hypergrad_validation import data, problems
-from hypergrad_validation.runs import solve
+from hypergrad_validation.runs import run, solve
 
 needs_a1a = pytest.mark.skipif(not data.has("a1a"), reason="needs a1a: set HYPERGRAD_DATA")
 
@@ -106,3 +107,140 @@ def test_logistic_a1a_guesses_the_curvature_when_the_authors_do(logistic_states)
     assert guessed.smoothness == pytest.approx(54.6317643376, rel=1e-2)
     assert len(logistic_states) == pytest.approx(688, abs=35)  # 683 to 698 under last-bit changes of L
     assert np.abs(logistic_states[-1].gradient).max() < 1e-4
+
+
+QUADRATIC = problems.quadratic(np.geomspace(2e-4, 2.0, 30), optimum=0.5, x0=np.linspace(-2.0, 3.0, 30))
+CONSTANTS = hdm_best.Constants(2.0, 0.5, maxiter=80)  # the guess comes after 20 net accepted steps
+
+
+def test_arrays_have_the_bits_of_the_kernels_loops():
+    """hdm_loops under the scalars of the reference, through refusals and the guess."""
+    states = solve(hdm_best, QUADRATIC, CONSTANTS, gtol=1e-8)
+    arrays = hdm_loops.start(QUADRATIC.x0, states[0].gradient)
+    for before, after in pairwise(states):
+        assert arrays.x.tobytes() == before.x.tobytes()
+        assert arrays.displacement.tobytes() == before.displacement.tobytes()
+        assert arrays.P.tobytes() == before.P.tobytes()
+        d = before.displacement
+        tau = 0.25 * float(d @ d) * before.smoothness**2 if before.guessed else 1e-12
+        scalars = hdm_loops.Scalars(
+            denominator=float(before.gradient @ before.gradient) + tau,
+            rate=before.lr,
+            eps=1e-12,
+            low=0.0,
+            high=1e10 / before.smoothness,
+            beta=float(after.beta),
+        )
+        trial_gradient = QUADRATIC.gradient(arrays.trial)
+        arrays = hdm_loops.adapt_adagrad(arrays, trial_gradient, after.x is not before.x, scalars)
+        if after.guessed and not before.guessed:
+            arrays = arrays._replace(accumulator=np.zeros_like(arrays.accumulator))
+        assert arrays.accumulator.tobytes() == after.memory.tobytes()
+    assert states[-1].guessed
+    assert any(after.x is before.x for before, after in pairwise(states[1:]))
+
+
+def test_self_test_toy_gives_the_authors_numbers():
+    constants = hdm_best.Constants(4.0, 0.25, 10.0, momentum=DIAGONAL, momentum_memory=1e-4)
+    states = solve(hdm_best, problems.hdm_toy(), constants, gtol=1e-6)
+    assert len(states) == 32
+    assert [state.value for state in states[:5]] == pytest.approx([0, 0, -2.75, -2.75, -2.85902574], abs=5e-9)
+
+
+def test_first_iteration_only_sets_the_stepsize_to_the_rate():
+    problem = problems.quadratic([1.0, 2.0, 4.0], x0=[1.0, 0.0, -3.0])  # no gradient along x_2
+    after = run(hdm_best, problem, hdm_best.Constants(4.0, 0.25), 1)[1]
+    assert after.x.tobytes() == problem.x0.tobytes()
+    np.testing.assert_allclose(after.P, [0.25, 0.0, 0.25], rtol=2e-10)  # 1e-12 / |r_i|, r_1 = -1/145
+
+
+def test_refusal_restarts_the_momentum_and_keeps_beta():
+    states = solve(hdm_best, QUADRATIC, CONSTANTS, gtol=1e-8)
+    refused = [(before, after) for before, after in pairwise(states[2:]) if after.x is before.x]
+    assert refused
+    for before, after in refused:
+        assert not after.displacement.any()
+        assert after.accepted == max(0, before.accepted - 2)
+        following = hdm_best.step(QUADRATIC, after, CONSTANTS)
+        assert float(following.beta) == float(after.beta)
+
+
+def test_rate_decays_every_50_iterations_down_to_its_floor_until_the_guess():
+    constants = hdm_best.Constants(2.0, 5.0, maxiter=10**6, decay=0.5, decay_floor=0.2)
+    state = hdm_best.init(QUADRATIC, QUADRATIC.x0, constants)
+    rates = []
+    for k in (1, 48, 49, 50, 99, 149):
+        rates.append(
+            hdm_best.step(QUADRATIC, state._replace(iteration=k, lr=rates[-1] if rates else 5.0), constants).lr
+        )
+    assert rates == [5.0, 5.0, 2.5, 2.5, 1.25, 1.0]
+    guessed = state._replace(iteration=49, guessed=True)
+    assert hdm_best.step(QUADRATIC, guessed, constants).lr == 5.0
+
+
+def test_guess_is_the_mean_of_the_long_steps_and_happens_once():
+    states = solve(hdm_best, QUADRATIC, CONSTANTS, gtol=1e-8)
+    first = next(k for k, state in enumerate(states) if state.guessed)
+    accepted = [(a, b) for a, b in pairwise(states[: first + 1]) if b.x is not a.x]
+    moves = [(np.linalg.norm(b.gradient - a.gradient), np.linalg.norm(b.x - a.x)) for a, b in accepted]
+    ratios = [change / move for change, move in moves if move > 1e-3]
+    assert states[first].accepted == 21
+    assert states[first].smoothness == pytest.approx(np.mean(ratios), rel=1e-14)
+    assert states[first].lr == 1 / states[first].smoothness
+    assert not states[first].memory.any()
+    assert states[first].P.any()
+    assert {state.smoothness for state in states[first:]} == {states[first].smoothness}
+    # Without memory AdaGrad's next step has the full length of the rate, up or down, but for eps and the clip.
+    P, after = states[first].P, states[first + 1]
+    free = (np.sqrt(after.memory) > 1e-5) & (after.P > 0)
+    assert free.sum() > 10
+    np.testing.assert_allclose(np.abs(after.P - P)[free], states[first].lr, rtol=1e-6)
+
+
+# Oddities, and their mending
+
+
+def test_infinite_smoothness_freezes_the_authors_method_and_not_the_mended_one():
+    constants = hdm_best.Constants(np.inf)
+    assert not (run(hdm_best, QUADRATIC, constants, 300)[-1].x - QUADRATIC.x0).any()
+    assert run(hdm_best_mended, QUADRATIC, constants, 300)[-1].value < 1e-3
+
+
+SHORT = problems.quadratic(np.geomspace(0.02, 2.0, 12), x0=np.full(12, 1e-5))
+
+
+def test_short_steps_alone_turn_the_authors_stepsize_to_nan():
+    with pytest.warns(RuntimeWarning, match="invalid value"):
+        states = run(hdm_best, SHORT, CONSTANTS, 100)
+    assert np.isnan(states[-1].P).all()
+    stuck = next(k for k, state in enumerate(states) if np.isnan(state.P).all())
+    assert all(state.x is states[stuck].x for state in states[stuck:])
+
+
+def test_short_steps_alone_do_not_stop_the_mended_method():
+    states = run(hdm_best_mended, SHORT, CONSTANTS, 300)
+    assert not any(state.guessed for state in states)
+    assert states[-1].value < 1e-6 * states[0].value
+
+
+def test_full_stepsize_is_clipped_entry_by_entry_by_the_authors_only():
+    """So that it cannot be the inverse of a Hessian whose inverse has negative entries."""
+    problem = problems.quadratic([1.0, 0.1], rotation=problems.random_rotation(2), x0=[1.0, 2.0])
+    constants = hdm_best.Constants(1.0, 1.0, shape=FULL)
+    clipped, free = (run(method, problem, constants, 60) for method in (hdm_best, hdm_best_mended))
+    assert all((state.P >= 0).all() for state in clipped)
+    assert any((state.P < 0).any() for state in free)
+
+
+@pytest.mark.parametrize("shape", [SCALAR, DIAGONAL], ids=["scalar", "diagonal"])
+def test_mended_method_is_the_authors_without_the_wasted_iteration(shape):
+    constants = CONSTANTS._replace(shape=shape)
+    authors, mended = run(hdm_best, QUADRATIC, constants, 60), run(hdm_best_mended, QUADRATIC, constants, 59)
+    for a, b in zip(authors[1:], mended, strict=True):
+        assert [np.array(field).tobytes() for field in a] == [np.array(field).tobytes() for field in b]
+
+
+@pytest.mark.parametrize("smoothness", [0.0, -1.0, np.nan])
+def test_smoothness_must_be_positive(smoothness):
+    with pytest.raises(ValueError, match=f"smoothness is {smoothness}"):
+        hdm_best.init(QUADRATIC, QUADRATIC.x0, hdm_best.Constants(smoothness))
