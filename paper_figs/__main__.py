@@ -1,0 +1,67 @@
+"""Re-run the papers: python -m paper_figs --help."""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from paper_figs import report, store, style
+from paper_figs.cells import FOLDER, Runner
+from paper_figs.figures import FIGURES, Figure
+
+OUT = Path("out")
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """What the command line asks for; an unknown figure is an error that lists the known ones."""
+    parser = argparse.ArgumentParser(prog="python -m paper_figs", description="Compute and draw the papers' figures.")
+    parser.add_argument("--list", action="store_true", help="name the figures and stop")
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", choices=[f.name for f in FIGURES], help="this figure"
+    )
+    parser.add_argument("--full", action="store_true", help="the papers' data and sizes, where the data are at hand")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
+    )
+    parser.add_argument("--dask", metavar="ADDRESS", help="run the cells on this Dask cluster")
+    parser.add_argument("--data", metavar="FOLDER", help="where data sets are; default: what HYPERGRAD_DATA names")
+    return parser.parse_args(arguments)
+
+
+def make(figure: Figure, runner: Runner) -> None:
+    """Data file, then pictures."""
+    data = FOLDER / figure.name
+    store.save(data, import_module(f"paper_figs.{figure.name}_data").compute(runner))
+    arrays, document = store.load(data)
+    drawn = import_module(f"paper_figs.{figure.name}_plot").draw(arrays, document["facts"])
+    for suffix in ("svg", "pdf", "png"):
+        drawn.savefig(OUT / f"{figure.name}.{suffix}", dpi=200, metadata={"Date": None} if suffix == "svg" else None)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the figures and the report, and print where it is."""
+    wanted = parse_arguments(arguments)
+    if wanted.list:
+        print("\n".join(f"{figure.name:12} {figure.title}" for figure in FIGURES))
+        return 0
+    if wanted.data:
+        os.environ["HYPERGRAD_DATA"] = str(Path(wanted.data).resolve())
+    style.apply()
+    OUT.mkdir(exist_ok=True)
+    figures = [figure for figure in FIGURES if not wanted.only or figure.name in wanted.only]
+    try:
+        for figure in figures:
+            print(f"{figure.name}: {figure.title}", flush=True)
+            make(figure, Runner(wanted.jobs, wanted.dask, wanted.full))
+    except KeyboardInterrupt:
+        print("interrupted: what is done is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    page = OUT / "report.html"
+    page.write_text(report.render(figures, OUT), "utf-8")
+    print(f"report: {page.resolve()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""AdamW at several fixed rates, and the two optimizers that adapt theirs, on a quadratic and on real data."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad.errors import BuildError, DeviceNotFoundError
+from hypergrad_validation.data import load
+from hypergrad_validation.problems import Problem, mean_logistic, quadratic, random_rotation
+from hypergrad_validation.training import Run, agree, train
+from paper_figs.cells import Runner
+from paper_figs.store import Result
+
+STEPS = 400
+RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+START = 1e-4
+"""Where the optimizers that adapt their rate begin: far too low."""
+
+METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "AdamW": (AdamW, {}),
+    "HypergradientAdamW": (HypergradientAdamW, {"beta_hyper": 1e-3}),
+    "AutoHypergradientAdamW": (AutoHypergradientAdamW, {}),
+}
+
+
+@cache
+def problems() -> dict[str, Problem]:
+    """By name; both have n > 16 and neither divides a vector's width."""
+    return {
+        "quadratic": quadratic(np.geomspace(0.01, 1.0, 50), rotation=random_rotation(50), optimum=0.0),
+        "breast_cancer": mean_logistic(load("breast_cancer"), reg=1e-3),
+    }
+
+
+def find_minimum(problem: Problem) -> float:
+    """The least value of a strongly convex problem, by Newton's method."""
+    if problem.optimal_value is not None:
+        return problem.optimal_value
+    solution = minimize(
+        problem.value_and_gradient, problem.x0, jac=True, hessp=problem.hessian_product, method="Newton-CG",
+        options={"xtol": 1e-14},
+    )  # fmt: skip
+    return float(solution.fun)
+
+
+def cell(problem: str, method: str, lr: float, device: str) -> Run:
+    """One run, without weight decay, in float32."""
+    make, options = METHODS[method]
+    return train(make, problems()[problem], STEPS, lr=lr, weight_decay=0.0, device=device, **options)
+
+
+def compute(runner: Runner) -> Result:
+    """Every run on NumPy and, where there is a device, on OpenCL; the verdict compares their bits."""
+    inputs = [
+        {"problem": problem, "method": method, "lr": lr}
+        for problem in problems()
+        for method in METHODS
+        for lr in (RATES if method == "AdamW" else (START,))
+    ]
+    reference = runner.run(cell, [{**i, "device": "numpy"} for i in inputs])
+    try:
+        kernels = runner.run(cell, [{**i, "device": "opencl"} for i in inputs])
+    except (DeviceNotFoundError, BuildError) as error:
+        device, verdict = "numpy", f"not run: {str(error).splitlines()[0]}"
+    else:
+        differing = [i for i, one, other in zip(inputs, reference, kernels, strict=True) if not agree(one, other)]
+        device = kernels[0].device
+        verdict = f"all {len(inputs)} runs equal in every bit" if not differing else f"runs differ: {differing}"
+    least = {name: find_minimum(problem) for name, problem in problems().items()}
+    arrays = {
+        f"{i['problem']}/{i['method']}/{i['lr']:g}/{name}": array
+        for i, run in zip(inputs, reference, strict=True)
+        for name, array in (("gap", run.loss - least[i["problem"]]), ("lr", run.lr))
+    }
+    return Result(arrays, {"device": device, "OpenCL against NumPy": verdict})

@@ -1,0 +1,46 @@
+"""Loss above, learning rate below, over the steps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from paper_figs.style import METHODS, label_ends
+
+PANELS = {
+    "quadratic": ("Quadratic, condition number 100", (1e-17, 3e1)),
+    "breast_cancer": ("Logistic regression, breast_cancer", (1e-8, 3e0)),
+}
+"""Title and limits of the loss: in float32 no run gets below the lower one."""
+
+
+def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
+    """Two columns of panels, one a problem."""
+    figure, axes = plt.subplots(2, 2, figsize=(7.0, 4.6), sharex=True, height_ratios=(3, 2))
+    for column, (problem, (title, limits)) in enumerate(PANELS.items()):
+        above, below = axes[:, column]
+        gaps, rates = [], []
+        for key in arrays:
+            name, method, lr, kind = key.split("/")
+            if name != problem or kind != "gap":
+                continue
+            look, gap, rate = METHODS[method], arrays[key], arrays[key.removesuffix("gap") + "lr"]
+            fixed = method == "AdamW"
+            extra = {"linewidth": 0.8} if fixed else {"label": f"{method}, from {float(lr):g}", "zorder": 3}
+            above.plot(gap, **look, **extra)
+            below.plot(rate, **look, **extra)
+            if fixed:
+                gaps.append((len(gap) - 1, gap[-1], f"{float(lr):g}"))
+                rates.append((len(rate) - 1, rate[-1], f"{float(lr):g}"))
+        above.plot([], [], **METHODS["AdamW"], linewidth=0.8, label="AdamW, at its rate")
+        above.set(yscale="log", title=title, ylim=limits)
+        below.set(yscale="log", xlabel="step", ylim=(3e-5, 3))
+        above.margins(x=0)
+        label_ends(above, gaps, METHODS["AdamW"]["color"])
+        label_ends(below, rates, METHODS["AdamW"]["color"])
+    axes[0, 0].set_ylabel("loss above its minimum")
+    axes[1, 0].set_ylabel("learning rate")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure

@@ -1,0 +1,56 @@
+"""One look for every figure: a method has the same colour and the same line everywhere."""
+
+import math
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+
+# Okabe and Ito's palette, told apart by colour-blind readers; the dash is the second cue.
+METHODS = {
+    "AdamW": {"color": "#7f7f7f", "linestyle": "-"},
+    "HypergradientAdamW": {"color": "#0072b2", "linestyle": "-"},
+    "AutoHypergradientAdamW": {"color": "#d55e00", "linestyle": (0, (5, 1.5))},
+}
+
+SETTINGS = {
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hypergrad",
+}
+
+
+def apply() -> None:
+    """Use the settings from now on, without a screen."""
+    mpl.use("agg")
+    mpl.rcParams.update(SETTINGS)
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], color: str, gap: float = 8.0) -> None:
+    """Write curves' names at their ends, right of the axes, moved apart where they would overlap.
+
+    ends    (x, y, name) of each curve, in data units; call after the limits are final; a curve that ends below the
+            axes is named at their lower edge
+    gap     least distance between two names, in points
+    """
+    axes.figure.canvas.draw()
+    per_point = axes.figure.dpi / 72
+    ends = [(x, max(y, axes.get_ylim()[0]), name) for x, y, name in ends]
+    heights = [axes.transData.transform((x, y))[1] / per_point for x, y, _ in ends]
+    placed = -math.inf
+    for index in sorted(range(len(ends)), key=heights.__getitem__):
+        x, y, name = ends[index]
+        placed = max(heights[index], placed + gap)
+        axes.annotate(
+            name, (x, y), xytext=(3, placed - heights[index]), textcoords="offset points",
+            color=color, va="center", fontsize=7, annotation_clip=False,
+        )  # fmt: skip

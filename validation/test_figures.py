@@ -1,0 +1,124 @@
+"""The figures' machinery: equal numbers however it is run, nothing computed twice, a page that stands alone."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("joblib")
+
+from paper_figs import __main__ as command
+from paper_figs import cells, rates_data, report, store
+from paper_figs.cells import Runner
+from paper_figs.figures import FIGURES
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Data files and cells of these tests, apart from the user's."""
+    monkeypatch.setattr(cells, "FOLDER", tmp_path / "data")
+    monkeypatch.setattr(command, "FOLDER", tmp_path / "data")
+    monkeypatch.setattr(report, "FOLDER", tmp_path / "data")
+    monkeypatch.setattr(command, "OUT", tmp_path / "out")
+    return tmp_path
+
+
+def count(log, value):
+    """A cell that leaves a line each time it runs."""
+    with Path(log).open("a") as file:
+        file.write(f"{value}\n")
+    if value < 0:
+        raise KeyboardInterrupt
+    return value**2
+
+
+def test_cell_runs_once_for_its_inputs(folder):
+    log = folder / "log"
+    inputs = [{"log": str(log), "value": value} for value in (2, 3)]
+    assert Runner().run(count, inputs) == [4, 9]
+    assert Runner().run(count, inputs) == [4, 9]
+    assert log.read_text().split() == ["2", "3"]
+
+
+def test_interrupted_run_keeps_what_is_done(folder):
+    log = folder / "log"
+    with pytest.raises(KeyboardInterrupt):
+        Runner().run(count, [{"log": str(log), "value": value} for value in (2, -1, 3)])
+    assert Runner().run(count, [{"log": str(log), "value": value} for value in (2, 3)]) == [4, 9]
+    assert log.read_text().split() == ["2", "-1", "3"]
+
+
+def test_changed_code_runs_the_cell_again(folder, monkeypatch):
+    log = folder / "log"
+    inputs = [{"log": str(log), "value": 2}]
+    Runner().run(count, inputs)
+    monkeypatch.setattr(cells, "hash_code", lambda _: "another rule")
+    Runner().run(count, inputs)
+    assert log.read_text().split() == ["2", "2"]
+
+
+def collect(runner):
+    """A few cells of a figure, as bytes."""
+    inputs = [
+        {"problem": problem, "method": method, "lr": 1e-3, "device": "numpy"}
+        for problem in ("quadratic", "breast_cancer")
+        for method in rates_data.METHODS
+    ]
+    return [tuple(array.tobytes() for array in run[:3]) for run in runner.run(rates_data.cell, inputs)]
+
+
+def test_jobs_change_no_bit(folder, monkeypatch):
+    one = collect(Runner(jobs=1))
+    monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
+    assert collect(Runner(jobs=2)) == one
+
+
+def test_dask_changes_no_bit(folder, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    one = collect(Runner(jobs=1))
+    monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        assert collect(Runner(dask=cluster.scheduler_address)) == one
+
+
+def test_data_file_tells_where_it_comes_from(tmp_path):
+    arrays = {"a/b": np.arange(3.0)}
+    store.save(tmp_path / "x", store.Result(arrays, {"seed": 1}))
+    loaded, document = store.load(tmp_path / "x")
+    assert loaded["a/b"].tobytes() == arrays["a/b"].tobytes()
+    assert document["facts"] == {"seed": 1}
+    assert document["command"]
+    assert document["environment"]["numpy"] == np.__version__
+
+
+def test_command_writes_pictures_and_a_page_that_stands_alone(folder, monkeypatch, capsys, device):
+    monkeypatch.setattr(rates_data, "STEPS", 30)
+    assert command.main(["--only", "rates", "--jobs", "1"]) == 0
+    page = (folder / "out" / "report.html").read_text()
+    assert str(folder / "out" / "report.html") in capsys.readouterr().out
+    assert {path.suffix for path in (folder / "out").glob("rates.*")} == {".svg", ".pdf", ".png"}
+    assert "all 14 runs equal in every bit" in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert all(re.findall(r'<img [^>]*alt="[^"]{40,}"', page))
+
+
+def test_verdict_tells_runs_that_differ_apart(folder, monkeypatch):
+    monkeypatch.setattr(rates_data, "STEPS", 5)
+    monkeypatch.setattr(rates_data, "agree", lambda *_: False)
+    monkeypatch.setattr(rates_data, "RATES", (1e-3,))
+    monkeypatch.setattr(Runner, "run", lambda self, cell, inputs: [cell(**{**i, "device": "numpy"}) for i in inputs])
+    assert rates_data.compute(Runner()).facts["OpenCL against NumPy"].startswith("runs differ: [{")
+
+
+def test_list_names_every_figure(capsys):
+    assert command.main(["--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [figure.name for figure in FIGURES]
+
+
+def test_unknown_figure_is_refused_with_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--only", "nothing"])
+    assert "rates" in capsys.readouterr().err
