@@ -1,0 +1,108 @@
+"""Choosing who runs the loops: exactly what was asked for, or an error or one warning that says why."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from hypergrad import AdamW
+from hypergrad.errors import BuildError, DeviceError
+
+
+def run(script, **environment):
+    """The output of a script in a process of its own, warnings shown once each."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+STEP = """
+    import warnings
+    warnings.simplefilter("always")
+    import numpy as np
+    from hypergrad import AdamW
+    x = [np.ones(3)]
+    opt = AdamW(x, lr=0.5, use_gpu=True)
+    opt.step(gradients=[np.ones(3)])
+    print(opt.device, x[0][0] < 1)
+    for device in ("opencl", "opencl:pocl"):
+        try:
+            AdamW(x, device=device)
+        except Exception as error:
+            print(type(error).__name__, error)
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "environment", "reason"),
+    [
+        ("no platform", STEP, {"OCL_ICD_VENDORS": "/nonexistent"}, "no OpenCL device was found"),
+        (
+            "no pyopencl",
+            "import sys; sys.modules['pyopencl'] = None\n" + textwrap.dedent(STEP),
+            {},
+            "pyopencl cannot be imported",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("no ") and len(value) < 12 else "",
+)
+def test_without_opencl_numpy_serves_with_one_warning(name, script, environment, reason):
+    done = run(script, **environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("DeviceWarning") == 1
+    assert reason in done.stderr
+    assert "use_gpu=False asks for NumPy" in done.stderr
+    first, *refusals = done.stdout.splitlines()
+    assert first == "numpy True"
+    assert len(refusals) == 2
+    assert all(line.startswith("DeviceNotFoundError") and "pip install" in line for line in refusals)
+
+
+def test_import_touches_no_device():
+    done = run("import sys, hypergrad; print('pyopencl' in sys.modules)", OCL_ICD_VENDORS="/nonexistent")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+
+
+def test_device_and_context_serve_as_they_are(device):
+    cl = pytest.importorskip("pyopencl")
+    names = {AdamW([np.ones(3)], device=given).device for given in (device, cl.Context([device]))}
+    assert names == {f"opencl: {device.platform.name.strip()}: {device.name.strip()}"}
+
+
+def test_part_of_a_name_finds_a_device(device, monkeypatch):
+    monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device])
+    part = device.platform.name.split()[0].lower()
+    assert AdamW([np.ones(3)], device=f"opencl:{part}:0").device.startswith("opencl: ")
+    with pytest.raises(RuntimeError, match="1 devices match, index 1 is not there; found: "):
+        AdamW([np.ones(3)], device=f"opencl:{part}:1")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forked_child_raises_instead_of_hanging(device):
+    opt = AdamW([np.ones(3)], device=device)
+    opt._backend.device.process += 1  # what a child sees: the device was opened by another process
+    try:
+        with pytest.raises(DeviceError, match="spawn or forkserver"):
+            opt.step(gradients=[np.ones(3)])
+    finally:
+        opt._backend.device.process -= 1
+
+
+def test_kernel_that_does_not_compile_shows_the_log_and_changes_nothing(device, monkeypatch):
+    x = np.ones(3)
+    opt = AdamW([x], device=device)
+    launcher = opt._backend._launcher
+    text = launcher.read("adamw").replace("const vec m =", "const vec m = nonsense *")
+    monkeypatch.setattr(launcher, "read", lambda name: text)
+    # a program that was built before is kept: this one is new
+    monkeypatch.setattr(opt._backend.device, "_programs", {})
+    before = opt.state_dict()
+    with pytest.raises(BuildError, match="nonsense"):
+        opt.step(gradients=[np.ones(3)])
+    assert x.tolist() == [1, 1, 1]
+    assert str(opt.state_dict()) == str(before)
