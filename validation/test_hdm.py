@@ -169,6 +169,11 @@ def test_hdm_is_osgm_with_hypergradient_feedback_bit_for_bit(act):
         assert (a.x.tobytes(), a.P.tobytes(), a.value) == (b.x.tobytes(), b.P.tobytes(), b.value)
 
 
+def test_rate_is_half_of_one_over_smoothness_unless_given():
+    default, given = run(hdm, QUADRATIC, hdm.Constants(1.0), 5), run(hdm, QUADRATIC, hdm.Constants(1.0, 0.5), 5)
+    assert default[-1].P.tobytes() == given[-1].P.tobytes()
+
+
 @pytest.mark.parametrize("power", [-3, 4])
 def test_scaling_f_by_a_power_of_two_scales_the_stepsize_and_leaves_x(power):
     c = 2.0**power
@@ -264,6 +269,16 @@ def test_heavy_ball_as_coded_forgets_the_displacement_on_refusal_and_keeps_f_fal
     assert any(s.x is t.x and t.displacement.any() for s, t in pairwise(kept))
 
 
+def test_heavy_ball_lookahead_is_a_gradient_step_on_the_potential():
+    """From the trial point, with 1 / (L + omega): on a potential of curvature L + omega it ends at the minimum."""
+    problem = problems.scalar_quadratic(2.0, 4.0)
+    constants = hdm_hb.Constants(beta=0.5, omega=0.5, smoothness=2.0, stepsize=np.array([0.125]))
+    state = hdm_hb.init(problem, problem.x0, constants)._replace(displacement=np.array([-8.0]))
+    after = hdm_hb.step_lookahead(problem, state, constants)
+    # phi(y, x) = y^2 + (y - 4)^2 / 4 has its minimum at y = 4/5.
+    assert after.x[0] == pytest.approx(0.8, rel=1e-15)
+
+
 def test_heavy_ball_lookahead_has_constant_regret():
     """sum h_k <= sum h_k(P^, beta^) + (L + omega)/2 ||P_1 - P^||^2 + (L + omega)/tau (beta_1 - beta^)^2."""
     problem, omega, tau, L = QUADRATIC, 0.5, 2.0, QUADRATIC.smoothness
@@ -308,6 +323,18 @@ def test_agd_converges_like_one_over_k_squared_whatever_the_stepsize(problem, pr
     for K, state in enumerate(run(hdm_agd, problem, constants, 80)[1:], start=1):
         assert state.value - problem.optimal_value <= problem.smoothness * distance / (2 * state.weight) * (1 + 1e-9)
         assert state.weight >= K**2 / 4
+
+
+def test_agd_without_learning_is_nesterovs_method():
+    """P = 0 loses to every gradient step; the recursion is written as the authors have it."""
+    L, x, z, A = QUADRATIC.smoothness, QUADRATIC.x0, QUADRATIC.x0, 0.0
+    for state in run(hdm_agd, QUADRATIC, hdm_agd.Constants(L, hyper_lr=0.0), 20):
+        np.testing.assert_allclose(state.x, x, rtol=1e-12)
+        np.testing.assert_allclose(state.z, z, rtol=1e-12)
+        a = (1 + np.sqrt(4 * A + 1)) / 2
+        y = x + (1 - A / (A + a)) * (z - x)
+        g = QUADRATIC.gradient(y)
+        x, z, A = y - g / L, z - a / L * g, A + a
 
 
 def test_agd_weights_solve_their_quadratic_equation():

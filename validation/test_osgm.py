@@ -283,6 +283,19 @@ def test_monotone_actions_never_raise_f_and_return_what_is_true_at_the_point(act
     np.testing.assert_array_equal(point.gradient, gradient)
 
 
+def test_null_step_stays_where_nothing_is_gained():
+    trial = trial_of(QUADRATIC, SCALAR, np.array(0.0))
+    assert action.null_step(QUADRATIC, trial, 1.0).x is trial.x
+
+
+def test_lookahead_is_a_gradient_step_from_the_trial_point():
+    """With L the only curvature it ends at the minimum, from wherever the trial has gone."""
+    problem = problems.scalar_quadratic(2.0, 4.0)
+    here = problem.value_and_gradient(problem.x0)
+    trial = try_stepsize(problem, SCALAR, np.array(0.125), problem.x0, *here)
+    assert action.lookahead(problem, trial, 2.0) == (0.0, 0.0, 0.0)
+
+
 def test_line_search_rescues_a_far_step_that_a_null_step_refuses():
     trial = trial_of(QUADRATIC, SCALAR, np.array(100.0))
     assert action.null_step(QUADRATIC, trial, 1.0).x is trial.x
@@ -316,11 +329,19 @@ def test_multiplicative_weights_stay_positive_and_in_their_budget():
     assert states[-1].value < 1e-2 * states[0].value
 
 
-@pytest.mark.parametrize("project", [learner.box(-0.5, 0.75), learner.ball(1.0)], ids=["box", "ball"])
-def test_projections_return_the_nearest_point_of_their_set(project):
+@pytest.mark.parametrize(
+    ("project", "holds"),
+    [
+        (learner.box(-0.5, 0.75), lambda P: ((P >= -0.5) & (P <= 0.75)).all()),
+        (learner.ball(1.0), lambda P: P @ P <= 1 + 1e-15),
+    ],
+    ids=["box", "ball"],
+)
+def test_projections_return_the_nearest_point_of_their_set(project, holds):
     rng = np.random.default_rng(0)
     P = 2 * rng.standard_normal(N)
     nearest = project(P)
+    assert holds(nearest)
     for _ in range(50):
         other = project(2 * rng.standard_normal(N))
         assert (P - nearest) @ (other - nearest) <= 1e-12
