@@ -1,0 +1,118 @@
+"""OSGM on the experiments of Gao et al. 2025 (COLT): published curves, read off figures 2 and 3, and their bands.
+
+The published draw cannot be had, so a matched instance has its bands over seeds: a row that depends on the draw is
+held to the band. Counts that are judged per kappa* need the optimal diagonal preconditioner and are not here.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import optimize
+
+from hypergrad_reference import osgm
+from hypergrad_reference.learner import ogd
+from hypergrad_validation import colt, data, problems
+
+SEEDS = (0, 1, 2)
+LENGTH = 1999  # of the figure's axis
+
+
+@pytest.fixture(scope="module")
+def curves():
+    """Gap by sigma, seed and method."""
+    result = {}
+    for sigma in (1e-1, 1e-2, 1e-3):
+        for seed in SEEDS:
+            problem = problems.matched_least_squares(sigma, seed)
+            for name, constants in colt.method_constants(problem).items():
+                result[sigma, seed, name] = colt.gap_curve(problem, constants, LENGTH)
+    return result
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_gradient_descent_follows_the_spectrum_and_the_published_count(seed):
+    """1e-10 at index 1289 published, give or take the start.
+
+    The tail slope is that of (1 - 1/kappa)^2 only where the second eigenvalue stands clear of the first; in two of
+    these draws it is 3 and 4 % larger, and the slope not within 0.5 % at the end. The closed form holds in all.
+    """
+    problem = problems.matched_least_squares(1e-1, seed)
+    curve = colt.gap_curve(problem, colt.method_constants(problem)["GD"], LENGTH, least=0.0)
+    _, singular, V = np.linalg.svd(problem.matrix)
+    shares = (singular * (V @ (problem.x0 - problem.optimum))) ** 2 / 2
+    for k in (100, 500, 1000, 1500):
+        # The optimum is known to about 1e-14, which the slowest components see in 1e-6 of themselves by then.
+        closed_form = float(shares @ (1 - (singular / singular[0]) ** 2) ** (2 * k))
+        assert curve[k + 1] == pytest.approx(closed_form, rel=1e-5)
+    assert colt.first_index(curve, 1e-10) == pytest.approx(1289, rel=0.1)
+    slope = (np.log10(curve[-1]) - np.log10(curve[-301])) / 300
+    assert slope <= 2 * np.log10(1 - 1 / problems.COLT_CONDITION_NUMBERS[1e-1]) * (1 - 1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_osgm_g_needs_the_published_steps_at_the_largest_sigma(curves, seed):
+    """378 published; eight seeds of an independent run with rate 10 gave 329 to 411."""
+    assert 320 <= colt.first_index(curves[1e-1, seed, "OSGM-G"], 1e-10) <= 420
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("sigma", [1e-2, 1e-3])
+def test_osgm_g_stagnates_at_small_sigma(curves, sigma, seed):
+    """Published log10 gaps at the end: -1.71 and -0.88; the shape only."""
+    assert -3 < np.log10(curves[sigma, seed, "OSGM-G"][-1]) < -0.5
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ratio_and_hypergradient_beat_the_gradient_norm_and_gradient_descent(curves, seed):
+    """At the largest sigma {R, H} < G < GD in figure 2; robust over seeds, hence strict."""
+    index = {name: colt.first_index(curves[1e-1, seed, name], 1e-10) for name in ("OSGM-R", "OSGM-H", "OSGM-G", "GD")}
+    assert max(index["OSGM-R"], index["OSGM-H"]) < index["OSGM-G"] < index["GD"]
+
+
+@pytest.mark.parametrize("sigma", [1e-2, 1e-3])
+def test_hypergradient_reaches_the_end_where_gradient_descent_hardly_moves(curves, sigma):
+    for seed in SEEDS:
+        assert curves[sigma, seed, "OSGM-H"][-1] < 1e-10
+        assert curves[sigma, seed, "GD"][-1] > 1e-2
+
+
+def test_curves_repeat_the_first_value_as_the_authors_do():
+    problem = problems.matched_least_squares(1e-1)
+    curve = colt.gap_curve(problem, colt.method_constants(problem)["OSGM-H"], 10)
+    assert curve[0] == curve[1] == curve[2] == problem.value(problem.x0)  # for the iteration from P = 0 does not move
+    assert len(curve) == 10
+
+
+SVM = {"a1a": (-3.79, 143), "a2a": (-3.65, 157), "a3a": (-3.39, 166)}
+"""Published: log10 gap of gradient descent at index 999, and index at which OSGM-H reaches 1e-10."""
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "reached"),
+    [
+        pytest.param(
+            name,
+            *row,
+            id=name,
+            marks=pytest.mark.skipif(not data.has(name), reason=f"needs {name}: set HYPERGRAD_DATA"),
+        )
+        for name, row in SVM.items()
+    ],
+)
+def test_svm_gives_the_published_gradient_descent_and_not_the_published_osgm(name, end, reached):
+    """Within 0.25 of log10, for the start is another; OSGM-H wins, at less than half of its published speed.
+
+    Rates from 1e-4 to 1e-3 are the best of the paper's grid here; the published slope is that of an accelerated method.
+    """
+    problem = problems.colt_svm(data.load(name, reading="authors"))
+    options = {"maxcor": 30, "ftol": 1e-16, "gtol": 1e-9, "maxiter": 5000}
+    best = optimize.minimize(problem.value, problem.x0, jac=problem.gradient, method="L-BFGS-B", options=options)
+    problem = dataclasses.replace(problem, optimal_value=best.fun)
+    rate = np.full(len(problem.x0), 1 / problem.smoothness)
+    descent = colt.gap_curve(problem, osgm.Constants(0.0, stepsize=rate, learner=ogd), 999)
+    assert np.log10(descent[-1]) == pytest.approx(end, abs=0.25)
+    for hyper_lr in (1e-4, 1e-3):
+        learned = colt.gap_curve(problem, osgm.osgm_h(hyper_lr=hyper_lr), 999)
+        assert learned[-1] < 1e-3 * descent[-1]
+        assert colt.first_index(learned, 1e-10) > 2 * reached
