@@ -1,5 +1,9 @@
 """Fixtures and settings that every test shares."""
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: small products in several workers would fight
+
 import hypothesis
 import pytest
 

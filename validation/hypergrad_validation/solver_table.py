@@ -1,0 +1,170 @@
+"""The solver table of HDM-Best's authors: every solver on one problem, tuned and counted as their drivers do.
+
+    python -m hypergrad_validation.solver_table a1a --task svm
+
+A tuned solver is the best of its grid: fewest iterations, the earliest on a tie, and the first of the grid if none
+converges. Its tuning runs are not part of its count; the column `spent` is ours and adds them up.
+Source: Chu et al. 2025 (HDM), authors' code, experiment drivers.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+from tabulate import tabulate
+
+from hypergrad import minimize
+from hypergrad_validation.data import DataError, load
+from hypergrad_validation.problems import LinearModel, Start, hdm_logistic, hdm_svm, start_a, start_b
+
+GTOL, MAXITER = 1e-4, 1000
+STRONG_CONVEXITY = 1e-4
+"""mu that the drivers hand to AGD-SCVX where nothing is regularised."""
+
+
+class Solver(NamedTuple):
+    """A row of the table: a method and the settings that are tried, given L."""
+
+    method: str
+    grid: Callable[[float], list[dict[str, float]]]
+
+
+def _only(**options: Any) -> Callable[[float], list[dict[str, float]]]:
+    return lambda smoothness: [{**options, "smoothness": smoothness}]
+
+
+def _rates(smoothness: float) -> list[dict[str, float]]:
+    return [{"lr": lr} for lr in (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1 / smoothness)]
+
+
+def hdm_grid(smoothness: float) -> list[dict[str, float]]:
+    """The 20 settings of HDM-Best, in the drivers' order: hyper_lr outermost."""
+    return [
+        {"smoothness": smoothness, "hyper_lr": scale / smoothness, "hyper_lr_beta": rate}
+        for scale, rate in product((0.1, 1, 10, 100), (1, 3, 5, 10, 100))
+    ]
+
+
+def _memory(pairs: int) -> Callable[[float], list[dict[str, float]]]:
+    return lambda smoothness: [{"memory": pairs, "ftol": 1e-25}]
+
+
+SOLVERS: dict[str, Solver] = {
+    "GD": Solver("gd", _only()),
+    "GD-HB": Solver("gd_hb", lambda L: [{"smoothness": L, "momentum": beta} for beta in (0.1, 0.5, 0.9, 0.99)]),
+    "AGD-CVX": Solver("agd_cvx", _only()),
+    "AGD-SCVX": Solver("agd_scvx", _only(strong_convexity=STRONG_CONVEXITY)),
+    "Adam": Solver("adam", _rates),
+    "AdaGrad": Solver("adagrad", _rates),
+    "BFGS": Solver("bfgs", lambda L: [{}]),
+    "L-BFGS-M1": Solver("l_bfgs", _memory(1)),
+    "L-BFGS-M3": Solver("l_bfgs", _memory(3)),
+    "L-BFGS-M5": Solver("l_bfgs", _memory(5)),
+    "L-BFGS-M10": Solver("l_bfgs", _memory(10)),
+    "HDM-Best": Solver("hdm_best", hdm_grid),
+}
+
+PUBLISHED: dict[tuple[str, str], dict[str, tuple[int, int]]] = {
+    ("svm", "a1a"): {
+        "GD": (0, 1000), "GD-HB": (0, 1000), "AGD-CVX": (0, 1000), "AGD-SCVX": (0, 1000), "Adam": (0, 566),
+        "AdaGrad": (0, 1000), "BFGS": (91, 91), "L-BFGS-M1": (1124, 1124), "L-BFGS-M3": (522, 522),
+        "L-BFGS-M5": (531, 531), "L-BFGS-M10": (328, 328), "HDM-Best": (275, 276),
+    },
+}  # fmt: skip
+"""nF and nG by task, data set and solver. Source: README of the authors' code."""
+
+TASKS = {"svm": hdm_svm, "logistic": hdm_logistic}
+STARTS: dict[str, Start] = {"a": start_a, "b": start_b}
+
+
+class Row(NamedTuple):
+    """What the authors print of a solver, and what it cost to find."""
+
+    solver: str
+    solved: bool  # nG < MAXITER - 1
+    nf: int
+    ng: int
+    setting: dict[str, float]  # the winning options
+    value: float  # f at the end
+    gnorm: float  # largest entry of the gradient there
+    spent: int  # gradients over the whole grid
+
+
+def run_setting(
+    solver: str, problem: LinearModel, setting: Mapping[str, float], history: bool = False
+) -> OptimizeResult:
+    """One run, counted as the authors count: `nfev`, `njev`."""
+    method = SOLVERS[solver].method
+    options = {"gtol": GTOL, "history": history, **setting}
+    if method in ("bfgs", "l_bfgs"):
+        result = minimize(
+            problem.value_and_gradient, problem.x0, jac=True, method=method, options={**options, "maxiter": MAXITER - 1}
+        )
+        if not result.success or np.abs(result.jac).max() > 1.1 * GTOL:
+            result.nfev = result.njev = MAXITER
+        return result
+    return minimize(
+        problem.value_and_gradient, problem.x0, jac=True, method=method,
+        options={**options, "maxiter": MAXITER, "count": "authors"},
+    )  # fmt: skip
+
+
+def choose(solver: str, settings: Iterable[Mapping[str, float]], results: Iterable[OptimizeResult]) -> Row:
+    """The row of a solver from the runs of its grid."""
+    runs = list(zip(settings, results, strict=True))
+    setting, best = min(runs, key=lambda run: run[1].njev)  # min keeps the first of equals
+    return Row(
+        solver, best.njev < MAXITER - 1, int(best.nfev), int(best.njev), dict(setting), float(best.fun),
+        float(np.abs(best.jac).max()), int(sum(result.njev for _, result in runs)),
+    )  # fmt: skip
+
+
+def solve(solver: str, problem: LinearModel) -> Row:
+    """Run a solver's grid. Every method is given the authors' L, `smoothness_estimate`."""
+    settings = SOLVERS[solver].grid(problem.smoothness_estimate)
+    return choose(solver, settings, (run_setting(solver, problem, setting) for setting in settings))
+
+
+def make_problem(name: str, task: str, start: str = "a", folder: str | None = None) -> LinearModel:
+    """The problem of the drivers: data in the authors' reading. Raises DataError if the set is not to be had."""
+    return TASKS[task](load(name, "authors", folder), STARTS[start])
+
+
+def render(rows: Iterable[Row], published: Mapping[str, tuple[int, int]]) -> str:
+    """The table as text; published counts beside ours, where there are any."""
+    lines = []
+    for row in rows:
+        counts = published.get(row.solver, ("", ""))
+        lines.append((row.solver, int(row.solved), row.nf, row.ng, *counts, row.spent, f"{row.value:.9f}"))
+    headers = ("solver", "S", "nF", "nG", "nF publ.", "nG publ.", "spent", "f")
+    return tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 7))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table of one problem."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hypergrad_validation.solver_table", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("name", help="a data set of the registry, e.g. a1a or breast_cancer")
+    parser.add_argument("--task", choices=sorted(TASKS), default="svm", help="default: %(default)s")
+    parser.add_argument("--start", choices=sorted(STARTS), default="a", help="a is the published one (default)")
+    parser.add_argument("--data", metavar="FOLDER", help="where data sets are; default: what HYPERGRAD_DATA names")
+    wanted = parser.parse_args(arguments)
+    try:
+        problem = make_problem(wanted.name, wanted.task, wanted.start, wanted.data)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 2
+    published = PUBLISHED.get((wanted.task, wanted.name), {}) if wanted.start == "a" else {}
+    m, n = problem.rows.shape
+    print(f"{problem.name}: {m} rows, {n} weights, L = {problem.smoothness_estimate:.9g}")
+    print(render((solve(solver, problem) for solver in SOLVERS), published))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
