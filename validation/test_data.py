@@ -1,0 +1,141 @@
+"""The data registry: two readings, nothing taken on trust, an error that says what to do."""
+
+import bz2
+import gzip
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from hypergrad_validation import data
+from hypergrad_validation.data import DataError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder of data, the user's own out of sight, and no way to download."""
+    monkeypatch.delenv("HYPERGRAD_DATA", raising=False)
+    monkeypatch.setattr(data, "_cache", lambda: tmp_path / "cache")
+
+    def refuse(*args, **kwargs):
+        raise OSError("no network")
+
+    pooch = pytest.importorskip("pooch")
+    monkeypatch.setattr(pooch, "retrieve", refuse)
+    for place in ("libsvm", "mnist", "baydin2018"):
+        (tmp_path / place).mkdir()
+    return tmp_path
+
+
+TEXT = b"-1 1:0.5 3:2\n+1 2:1\n-1 3:-1\n"
+
+
+@pytest.fixture
+def entry(monkeypatch):
+    """A small set: 3 rows, 4 features of which the largest that occurs is the third."""
+    row = data.Entry("tiny", 3, 4, 3, (-1, 1), data.text_digest(TEXT), "nowhere/tiny")
+    monkeypatch.setitem(data.REGISTRY, "tiny", row)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack"), [("", bytes), (".bz2", bz2.compress), (".gz", gzip.compress)], ids=["plain", "bz2", "gz"]
+)
+def test_file_is_read_plain_or_compressed(folder, entry, ending, pack):
+    (folder / "libsvm" / f"tiny{ending}").write_bytes(pack(TEXT))
+    loaded = data.load("tiny", "authors", folder)
+    assert sparse.issparse(loaded.features)
+    assert loaded.features.toarray().tolist() == [[0.5, 0, 2], [0, 1, 0], [0, 0, -1]]
+    assert loaded.labels.tolist() == [-1, 1, -1]
+
+
+def test_clean_reading_has_the_true_width(folder, entry):
+    (folder / "libsvm" / "tiny").write_bytes(TEXT)
+    loaded = data.load("tiny", "clean", folder)
+    assert loaded.features.shape == (3, 4)
+    assert loaded.labels.tolist() == [-1, 1, -1]
+
+
+def test_clean_reading_makes_two_labels_minus_and_plus_one(folder, monkeypatch):
+    text = b"1 1:1\n2 2:1\n"
+    row = data.Entry("raw", 2, 2, 2, (1, 2), data.text_digest(text), "nowhere/raw")
+    monkeypatch.setitem(data.REGISTRY, "raw", row)
+    (folder / "libsvm" / "raw").write_bytes(text)
+    assert data.load("raw", "authors", folder).labels.tolist() == [1, 2]
+    assert data.load("raw", "clean", folder).labels.tolist() == [-1, 1]
+
+
+def test_environment_names_the_folder(folder, entry, monkeypatch):
+    (folder / "libsvm" / "tiny").write_bytes(TEXT)
+    assert not data.has("tiny")
+    monkeypatch.setenv("HYPERGRAD_DATA", str(folder))
+    assert data.has("tiny")
+    assert data.load("tiny").labels.size == 3
+
+
+def test_damaged_file_is_refused_by_its_checksum(folder, entry):
+    (folder / "libsvm" / "tiny").write_bytes(TEXT.replace(b"0.5", b"0.6"))
+    with pytest.raises(DataError, match=r"tiny is not libsvm/tiny of the registry: sha256 .* delete it"):
+        data.load("tiny", folder=folder)
+
+
+def test_missing_file_without_network_says_what_to_do(folder, entry):
+    with pytest.raises(DataError, match=r"libsvm/tiny is not there .*no network.*let HYPERGRAD_DATA name that folder"):
+        data.load("tiny", folder=folder)
+
+
+def test_missing_curve_that_nobody_serves_says_what_to_do(folder):
+    with pytest.raises(DataError, match=r"cannot be downloaded; put it in a folder as baydin2018/mlp/sgd\.csv"):
+        data.curve("mlp/sgd", folder)
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(DataError, match=r"no data set is called 'a10a'; known are .*a1a"):
+        data.load("a10a")
+    with pytest.raises(DataError, match="no curve is called"):
+        data.curve("logreg/lbfgs")
+    with pytest.raises(ValueError, match="reading must be 'authors' or 'clean', got 'raw'"):
+        data.load("breast_cancer", "raw")
+
+
+def test_idx_file_that_is_cut_is_refused():
+    good = bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9])
+    assert data.parse_idx(good).tolist() == [7, 8, 9]
+    for bad, words in ((good[:-1], "announces"), (good[:6], "cut off"), (b"\1" + good, "not an idx file")):
+        with pytest.raises(DataError, match=words):
+            data.parse_idx(bad)
+
+
+def test_bundled_sets_need_no_folder(folder):
+    cancer, digits = data.load("breast_cancer"), data.load("digits")
+    assert cancer.features.shape == (569, 30)
+    assert set(cancer.labels) == {-1.0, 1.0}
+    # 569 entries of size up to 10: their mean is off by 569 u 10
+    assert np.abs(cancer.features.mean(axis=0)).max() < 1e-12
+    assert digits.features.shape == (1797, 64)
+    assert (digits.features.min(), digits.features.max()) == (0, 1)
+
+
+AT_HAND = [name for name in data.REGISTRY if data.has(name)]
+
+
+@pytest.mark.parametrize("reading", ["authors", "clean"])
+@pytest.mark.parametrize("name", [name for name in AT_HAND if data.REGISTRY[name].rows < 60000])
+def test_set_at_hand_is_what_the_table_says(name, reading):
+    loaded, entry = data.load(name, reading), data.REGISTRY[name]
+    width = entry.largest_index if reading == "authors" else entry.features
+    assert loaded.features.shape == (entry.rows, width)
+    assert loaded.labels.shape == (entry.rows,)
+
+
+@pytest.mark.skipif(not data.has("mnist"), reason="needs MNIST: let HYPERGRAD_DATA name its folder")
+def test_mnist_is_whole():
+    digits = data.mnist()
+    assert [part.shape for part in digits] == [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
+    assert np.bincount(digits.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+@pytest.mark.parametrize("name", [name for name in data.curve_names() if data.has(f"baydin2018/{name}")])
+def test_curve_at_hand_has_columns_of_one_length(name):
+    columns = data.curve(name)
+    assert len({len(column) for column in columns.values()}) == 1
