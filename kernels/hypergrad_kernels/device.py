@@ -49,6 +49,11 @@ class Device:
                 ) from error
         return self._programs[key]
 
+    @property
+    def programs(self) -> int:
+        """How many programs were compiled."""
+        return len(self._programs)
+
     def finish(self) -> None:
         """Wait until everything asked for is done; what a kernel did wrong shows here at the latest."""
         try:
