@@ -96,6 +96,7 @@ class Bed:
         rng = np.random.default_rng(0)
         self.theta, self.grad = (rng.standard_normal(n, np.float32) for _ in range(2))
         self.moments = Moments(6, self.theta * np.float32(0.1), self.theta * self.theta, None)
+        self.others = [array.copy() for array in (self.theta, *self.moments[1:3])]  # what the probe adds to
         self.launcher = Launcher(Arrays(device))
         self.sums = np.empty((len(PRODUCTS), -(-n // BLOCK)), np.float32)
 
@@ -106,11 +107,12 @@ class Bed:
     def list_kernels(self) -> dict[str, Run]:
         """Kernels and their probes by name; each also forms its call, as a step does."""
         m, v = self.moments.exp_avg, self.moments.exp_avg_sq
+        w, *rest = self.others
         u = Update(self.theta, self.grad, 1.0, self.moments, SCALARS)
         o = Operands(self.theta, self.grad, 1.0, self.moments, SCALARS)
         return {
             "adamw": lambda: self._launch("bench", call_update(u)),
-            "update_traffic": lambda: self._launch("bench", call_update_traffic(self.theta, self.grad, m, v)),
+            "update_traffic": lambda: self._launch("probe", call_update_traffic(w, self.grad, *rest)),
             "sums": lambda: self._launch("sums", call_sums(PRODUCTS, o, self.sums), BLOCK),
             "read_traffic": lambda: self._launch("read", call_read_traffic(self.grad, m, v, self.sums[0]), BLOCK),
         }

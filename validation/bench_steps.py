@@ -1,0 +1,57 @@
+"""Kernels beside probes of the same memory traffic, in one run: make bench.
+
+Kernel and probe each run at the launch shape that is the fastest for them of the same candidates, measured first. The
+fraction is the median over turns taken one after the other; what was timed is verified afterwards, bit for bit.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from hypergrad_kernels.device import open_device
+from hypergrad_kernels.tuning import tune
+from hypergrad_validation.bench import BYTES, Bed, compare, take_turns
+
+PROBES = {"adamw": "update_traffic", "sums": "read_traffic"}
+KEYS = (
+    ("adamw", "adamw", "float32"),
+    ("probe", "update_traffic", "float32"),
+    ("sums", "inner_products", "float32"),
+    ("probe", "read_traffic", "float32"),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Measure launch shapes anew, and leave those that the user has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("shapes")))
+        yield
+
+
+@cache
+def tune_once(device):
+    tune(open_device(device), KEYS)
+
+
+@pytest.mark.parametrize("power", [14, 20, 24], ids=lambda power: f"2^{power}")
+@pytest.mark.parametrize("kernel", PROBES)
+def test_kernel_beside_its_probe(kernel, power, device, benchmark, capsys):
+    tune_once(device)
+    bed, probe, n = Bed(open_device(device), 1 << power), PROBES[kernel], 1 << power
+    runs = bed.list_kernels()
+    benchmark.pedantic(runs[kernel], rounds=21, warmup_rounds=2)
+    times = take_turns({name: runs[name] for name in (kernel, probe)})
+    bed.verify_kernels()
+    fraction = compare(times[probe], times[kernel])
+    rates = {name: BYTES[name] * n / float(np.median(times[name])) / 1e9 for name in times}
+    benchmark.extra_info |= {
+        "device": bed.device.name, "n": n, "gb_per_s": rates[kernel], "probe_gb_per_s": rates[probe],
+        "fraction_of_probe": fraction.median, "quartiles": [fraction.low, fraction.high],
+    }  # fmt: skip
+    with capsys.disabled():
+        print(
+            f"\n{bed.device.name}: {kernel}, n = 2^{power}: {rates[kernel]:.1f} GB/s, "
+            f"{fraction.median:.2f} of its probe ({fraction.low:.2f} to {fraction.high:.2f})"
+        )
