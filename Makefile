@@ -33,7 +33,7 @@ mutants: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,figures]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,figures,dask]'
 	touch $@
 
 # The kernel tests, away from the checkout, on the wheel alone.
