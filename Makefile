@@ -20,7 +20,7 @@ test: $(VENV)/ready
 
 bench: $(VENV)/ready
 	mkdir -p out
-	$(PYTEST) validation/bench_steps.py --benchmark-only --benchmark-json=out/bench.json
+	$(PYTEST) validation/bench_steps.py validation/bench_reference.py --benchmark-only --benchmark-json=out/bench.json
 
 check: $(VENV)/ready build/wheel/ready
 	$(BIN)/ruff check

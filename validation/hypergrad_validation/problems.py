@@ -290,25 +290,29 @@ class LinearModel(Problem):
     def slope(margins: Vector) -> Vector:
         """phi'(t_i), (m,)."""
 
+    @classmethod
+    def loss_and_slope(cls, margins: Vector) -> tuple[float, Vector]:
+        """Both, sharing what they can."""
+        return cls.loss(margins), cls.slope(margins)
+
     @staticmethod
     @abstractmethod
     def curvature(margins: Vector) -> Vector:
         """phi''(t_i), (m,)."""
 
     def value(self, x: Vector) -> float:
-        return self._value(x, self.rows @ x)
+        return self._complete(x, self.loss(self.rows @ x))
 
     def value_and_gradient(self, x: Vector) -> tuple[float, Vector]:
-        margins = self.rows @ x
-        gradient = self.scale * (self.columns @ self.slope(margins)) + self.reg * x
-        return self._value(x, margins), gradient
+        loss, slope = self.loss_and_slope(self.rows @ x)
+        return self._complete(x, loss), self.scale * (self.columns @ slope) + self.reg * x
 
     def hessian_product(self, x: Vector, v: Vector) -> Vector:
         weighted = self.curvature(self.rows @ x) * (self.rows @ v)
         return cast(Vector, self.scale * (self.columns @ weighted) + self.reg * v)
 
-    def _value(self, x: Vector, margins: Vector) -> float:
-        return self.scale * self.loss(margins) + self.reg / 2 * float(x @ x)
+    def _complete(self, x: Vector, loss: float) -> float:
+        return self.scale * loss + self.reg / 2 * float(x @ x)
 
 
 class SmoothedSVM(LinearModel):
@@ -322,6 +326,11 @@ class SmoothedSVM(LinearModel):
     @staticmethod
     def slope(margins: Vector) -> Vector:
         return cast(Vector, np.minimum(0.0, margins - 1.0))
+
+    @classmethod
+    def loss_and_slope(cls, margins: Vector) -> tuple[float, Vector]:
+        slope = cls.slope(margins)  # less the shortfall, so that its square is the loss
+        return float(slope @ slope) / 2, slope
 
     @staticmethod
     def curvature(margins: Vector) -> Vector:
