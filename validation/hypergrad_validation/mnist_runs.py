@@ -28,19 +28,11 @@ from hypergrad_reference.hypergradient import (
     schedule_multiplicative,
 )
 from hypergrad_reference.types import Vector
+from hypergrad_validation.data import Mnist, normalise_mnist
 
 BATCH = 128
 LAYERS = {"logreg": (784, 10), "mlp": (784, 1000, 1000, 10)}
 """Widths of the models: softmax over one linear layer, or over three with rectifiers between them."""
-
-
-class Digits(NamedTuple):
-    """MNIST, in the order of its files."""
-
-    train_images: NDArray[np.uint8]  # (60000, 28, 28)
-    train_labels: NDArray[np.uint8]  # (60000,)
-    test_images: NDArray[np.uint8]  # (10000, 28, 28)
-    test_labels: NDArray[np.uint8]  # (10000,)
 
 
 class Row(NamedTuple):
@@ -103,12 +95,6 @@ def permutation(words: Words, n: int) -> NDArray[np.int64]:
     for i, j in enumerate(partners.tolist()):
         order[i], order[j] = order[j], order[i]
     return np.array(order)
-
-
-def normalize(images: NDArray[np.uint8], dtype: DTypeLike) -> Vector:
-    """(pixel / 255 - 0.1307) / 0.3081 in float32, as the authors have it, one row an image."""
-    x = images.reshape(len(images), -1).astype(np.float32)
-    return ((x / np.float32(255) - np.float32(0.1307)) / np.float32(0.3081)).astype(dtype)
 
 
 def _forward(thetas: Sequence[Vector], x: Vector) -> tuple[list[Vector], Vector]:
@@ -219,7 +205,7 @@ def methods(hyper_lr: float, momentum: float = 0.9, weight_decay: float = 1e-4) 
 
 
 def run(
-    digits: Digits,
+    digits: Mnist,
     model: str,
     method: Method,
     epochs: int,
@@ -246,7 +232,7 @@ def run(
     if model not in LAYERS:
         raise ValueError(f"model is {model!r}: give one of {', '.join(LAYERS)}")
     n = len(digits.train_images)
-    x, x_valid = normalize(digits.train_images, dtype), normalize(digits.test_images, dtype)
+    x, x_valid = (normalise_mnist(images).astype(dtype) for images in (digits.train_images, digits.test_images))
     labels, labels_valid = digits.train_labels, digits.test_labels
     words = Words(seed)
     thetas: list[Vector] = [theta.astype(dtype) for theta in initial_weights(words, LAYERS[model])]
