@@ -56,6 +56,11 @@ class SkippedRecord(NamedTuple):
     reason: str
 
 
+def _show_record(record: Any) -> Any:
+    """A record as a dict, or those of several groups as a list of dicts."""
+    return record._asdict() if hasattr(record, "_asdict") else [_show_record(one) for one in record]
+
+
 @contextmanager
 def defer_interrupt() -> Iterator[None]:
     """Hold Ctrl-C back until the block is done."""
@@ -361,7 +366,8 @@ class Optimizer(ABC):
 
         Keys "kind" and what else must agree, "steps", "skipped", "schedule" (scalars), "histories" (float64 arrays),
         "groups" (options, in the order of param_groups), "tensors" (a dict a parameter, in order: "shape", "dtype",
-        "step", "moved", "numbers", "arrays", these flat). `records` are not part of it.
+        "step", "moved", "numbers", "arrays", these flat), "records" (dicts, one a step or a list of one a group, for
+        `hypergrad explain`; a run that is loaded starts new ones).
         """
         return {
             **self._describe(),
@@ -384,6 +390,7 @@ class Optimizer(ABC):
                 }
                 for tensor in self._tensors
             ],
+            "records": [_show_record(record) for record in self.records],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -1,30 +1,21 @@
 """A kernel leaves the bits of the reference in its arrays, and nothing anywhere else."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 
 from hypergrad_kernels import launcher as launcher_module
-from hypergrad_kernels.adamw import call_update
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import open_device
-from hypergrad_kernels.hdm import call_adapt, compute_inner_products
-from hypergrad_kernels.launcher import Call, Launcher, Scalar
-from hypergrad_kernels.sgd_hd import call_move
+from hypergrad_kernels.hdm import compute_inner_products
+from hypergrad_kernels.launcher import Launcher, Scalar
 from hypergrad_kernels.shapes import Shape
 from hypergrad_kernels.sums import call_sums, compute_sums
-from hypergrad_reference import hdm_loops, sgd_hd
-from hypergrad_reference.adamw_loops import inner_products, update
+from hypergrad_reference import hdm_loops
+from hypergrad_reference.adamw_loops import inner_products
 from hypergrad_reference.sums import BLOCK
-from hypergrad_validation.cases import ADAPTS, MOVES, SUMS, UPDATES, surround
+from hypergrad_validation.cases import ADAPTS
 from hypergrad_validation.compare import find_differences
-
-LEARNERS = {
-    "adagrad": hdm_loops.adapt_adagrad,
-    "adagrad_inside": hdm_loops.adapt_adagrad_inside,
-    "ogd": hdm_loops.adapt_ogd,
-}
+from hypergrad_validation.conformance import list_trials
 
 
 @pytest.fixture
@@ -38,71 +29,7 @@ def _quiet():
         yield
 
 
-class Trial(NamedTuple):
-    """A call, the arrays it may touch, and what the reference says they hold afterwards."""
-
-    call: Call
-    arrays: dict
-    wanted: dict
-    per_item: int | None = None  # elements of a work-item; None: a vector
-
-    def launch(self, launcher):
-        launcher.launch("case", self.call, next(iter(self.arrays.values())).size, self.per_item)
-        launcher.arrays.collect()
-
-
-def make_trial(call, arrays, wanted, per_item=None):
-    present = {name: array for name, array in arrays.items() if array is not None}
-    return Trial(call, present, {name: wanted.get(name, array) for name, array in present.items()}, per_item)
-
-
-def try_update(case):
-    u = case.make()
-    theta, moments, grad_ema, last_grad = update(u)
-    arrays = {"theta": u.theta, "grad": u.grad, "grad_ema": u.grad_ema, "last_grad": u.last_grad, **u.moments._asdict()}
-    wanted = {"theta": theta, "grad_ema": grad_ema, "last_grad": last_grad, **moments._asdict()}
-    if case.clear_grad:
-        wanted["grad"] = np.zeros_like(u.grad)
-    del arrays["step"]
-    return make_trial(call_update(u, case.clear_grad), arrays, wanted)
-
-
-def try_move(case):
-    m = case.make()
-    theta, kept = sgd_hd.move(m)
-    arrays = {"theta": m.theta, "grad": m.grad, "direction": m.kept.direction, "velocity": m.kept.velocity}
-    wanted = {"theta": theta, "direction": kept.direction, "velocity": kept.velocity}
-    return make_trial(call_move(m), arrays, wanted)
-
-
-def try_adapt(case):
-    a, trial_gradient = case.make()
-    after = LEARNERS[case.learner](a, trial_gradient, case.accepted, case.scalars)
-    call = call_adapt(case.learner, a, trial_gradient, case.accepted, case.scalars)
-    return make_trial(call, a._asdict() | {"trial_gradient": trial_gradient}, after._asdict())
-
-
-def try_sums(case):
-    o = case.make()
-    wanted = np.array(list(inner_products(case.products, o).values()))
-    out = surround(np.zeros(wanted.size, case.data.dtype))
-    call = call_sums(case.products, o, out.reshape(wanted.shape))
-    arrays = {"theta": o.theta, "grad": o.grad, "grad_ema": o.grad_ema, "last_grad": o.last_grad}
-    arrays |= {"direction": o.direction, "out": out, **o.moments._asdict()}
-    del arrays["step"]
-    return make_trial(call, arrays, {"out": wanted}, BLOCK)
-
-
-TRIALS = [
-    pytest.param(make, case, id=f"{kernel}-{case.name}")
-    for kernel, make, cases in (
-        ("adamw", try_update, UPDATES),
-        ("sums", try_sums, SUMS),
-        ("sgd_hd", try_move, MOVES),
-        ("hdm", try_adapt, ADAPTS),
-    )
-    for case in cases
-]
+TRIALS = [pytest.param(make, case, id=f"{kernel}-{case.name}") for kernel, make, case in list_trials()]
 
 
 def pick(*patterns):

@@ -1,0 +1,253 @@
+"""The command line: hypergrad doctor | bench | explain FILE | conform, each with --json."""
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from hypergrad import checkpoint
+from hypergrad.errors import BuildError, CheckpointError, DeviceNotFoundError
+
+SELF_TEST = 257
+"""Elements of the largest arrays of a self-test: every tail, few seconds."""
+LONG_RUN = 10_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if all is well, 1 if something was found wrong, 2 for a command that cannot be run."""
+    parser = argparse.ArgumentParser(prog="hypergrad", description="Look after hypergradient optimizers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, about in (
+        ("doctor", doctor, "devices, versions, a self-test of every kernel, and what is missing"),
+        ("conform", conform, "every kernel case on a device, and a long run whose bits are NumPy's"),
+        ("bench", bench, "throughput beside probes of the same memory traffic"),
+        ("explain", explain, "why a rate moved, from a file that an optimizer saved"),
+    ):
+        command = commands.add_parser(name, help=about, description=about)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(run=run)
+        if name in ("conform", "bench"):
+            command.add_argument(
+                "--device", default="opencl", help="opencl, or opencl:PART[:INDEX]; default: %(default)s"
+            )
+        if name == "conform":
+            command.add_argument("--steps", type=int, default=LONG_RUN, help="of the long run; default: %(default)s")
+        if name == "bench":
+            command.add_argument("--tune", action="store_true", help="measure launch shapes anew and remember them")
+            command.add_argument("--power", type=int, action="append", help="2^POWER elements; default: 24 and 25")
+        if name == "explain":
+            command.add_argument("file", help="what opt.save wrote")
+            command.add_argument("--last", type=int, default=20, help="this many records; default: %(default)s")
+    wanted = parser.parse_args(arguments)
+    try:
+        return int(wanted.run(wanted))
+    except (CheckpointError, DeviceNotFoundError, BuildError, ImportError, OSError, ValueError) as error:
+        print(f"hypergrad: {error}", file=sys.stderr)
+        return 2
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool, headers: str = "keys") -> None:
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print(tabulate(rows, headers=headers, disable_numparse=True))
+
+
+# doctor
+
+
+def doctor(wanted: argparse.Namespace) -> int:
+    """Tell what runs here, test every kernel on each device in a process of its own, and say what to do next."""
+    report: dict[str, Any] = {"versions": _list_versions(), "devices": [], "remedies": []}
+    if importlib.util.find_spec("pyopencl") is None:
+        report["remedies"].append("pyopencl is not installed: pip install 'pyopencl[pocl]'")
+    else:
+        from hypergrad_kernels.device import list_devices
+
+        devices = list_devices()
+        if not devices:
+            report["remedies"].append(
+                "no OpenCL device: pip install 'pyopencl[pocl]', or apt install pocl-opencl-icd" + _check_cache()
+            )
+        for index, device in enumerate(devices):
+            verdict = _test_device(index)
+            report["devices"].append(
+                {
+                    "device": f"{device.platform.name.strip()}: {device.name.strip()}",
+                    "runtime": device.platform.version.strip(),
+                    "float64": bool(device.double_fp_config),
+                    "self-test": verdict,
+                }
+            )
+            if verdict != "ok":
+                report["remedies"].append(
+                    f"device {index} is of no use ({verdict.splitlines()[0]}): apt install pocl-opencl-icd, or pip "
+                    "install intel-opencl-rt intel-cmplr-lib-rt, bring runtimes that know newer processors"
+                )
+    if wanted.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print(tabulate(list(report["versions"].items()), tablefmt="plain"))
+        if report["devices"]:
+            shown = [{**d, "self-test": d["self-test"].splitlines()[0]} for d in report["devices"]]
+            print("\n" + tabulate(shown, headers="keys"))
+        print("\n" + ("\n".join(report["remedies"]) or "nothing is missing"))
+    return 0 if any(d["self-test"] == "ok" for d in report["devices"]) else 1
+
+
+def _list_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in ("hypergrad-opencl", "numpy", "scipy", "pyopencl", "pocl-binary-distribution", "intel-opencl-rt"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def _check_cache() -> str:
+    folder = Path(os.environ.get("POCL_CACHE_DIR", Path.home() / ".cache"))
+    if folder.is_dir() and not os.access(folder, os.W_OK):
+        return f". PoCL hides its device where its cache cannot be written: {folder} is not writable"
+    return ""
+
+
+def _test_device(index: int) -> str:
+    """Run the self-test in a child, which a compiler may take with it."""
+    script = f"import sys; from hypergrad.command import self_test; sys.exit(self_test({index}))"
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    child = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if child.returncode == 0:
+        return "ok"
+    if child.returncode < 0:
+        return f"the compiler ended its process by signal {-child.returncode}"
+    return child.stdout.strip() or child.stderr.strip().splitlines()[-1]
+
+
+def self_test(index: int) -> int:
+    """Every small kernel case on one device; prints what is wrong. Exit code 0 if nothing is."""
+    from hypergrad_kernels.device import list_devices, open_device
+    from hypergrad_validation.conformance import conform as run
+
+    try:
+        device = open_device(list_devices()[index])
+        wrong = [outcome for outcome in run(device, SELF_TEST) if outcome.differences]
+    except BuildError as error:
+        lines = [line for line in str(error).splitlines() if "error:" in line]
+        print(f"does not compile: {lines[0].strip() if lines else error}")
+        return 1
+    for outcome in wrong:
+        print(f"{outcome.kernel}, {outcome.case}: {outcome.differences[0]}")
+    return 1 if wrong else 0
+
+
+# conform
+
+
+def conform(wanted: argparse.Namespace) -> int:
+    """Compare a device with the reference, bit for bit."""
+    from hypergrad_kernels.device import open_device
+    from hypergrad_validation.conformance import conform as run
+    from hypergrad_validation.conformance import hash_long_run
+
+    device = open_device(wanted.device)
+    outcomes = list(run(device, sys.maxsize))
+    rows = []
+    for kernel in dict.fromkeys(outcome.kernel for outcome in outcomes):
+        mine = [outcome for outcome in outcomes if outcome.kernel == kernel]
+        wrong = [outcome for outcome in mine if outcome.differences]
+        first = f"{wrong[0].case}: {wrong[0].differences[0]}" if wrong else "equal bits"
+        rows.append({"what": f"{kernel}.cl", "cases": len(mine), "differ": len(wrong), "verdict": first})
+    hashes = [hash_long_run(where, wanted.steps) for where in ("numpy", device.context)]
+    same = hashes[0] == hashes[1]
+    verdict = f"SHA-256 {hashes[1]}" if same else f"NumPy {hashes[0]}, device {hashes[1]}"
+    rows.append({"what": f"{wanted.steps} steps", "cases": 1, "differ": int(not same), "verdict": verdict})
+    if not wanted.json:
+        print(f"{device.name}, {device.cl_device.platform.version.strip()}")
+    _print(rows, wanted.json)
+    return 1 if any(row["differ"] for row in rows) else 0
+
+
+# bench
+
+
+def bench(wanted: argparse.Namespace) -> int:
+    """Print targets and figures; with --tune, first the launch shapes and what became of each candidate."""
+    from hypergrad_kernels.device import open_device
+    from hypergrad_kernels.tuning import tune
+    from hypergrad_validation import bench as measure
+
+    device = open_device(wanted.device)
+    document: dict[str, Any] = {"environment": measure.describe(device)}
+    if wanted.tune:
+        verdicts = tune(device)
+        document["shapes"] = [
+            {
+                "kernel": " ".join(verdict.key), **verdict.shape._asdict(),
+                "ms": None if verdict.seconds is None else round(1e3 * verdict.seconds, 3), "trouble": verdict.trouble,
+            }
+            for verdict in verdicts
+        ]  # fmt: skip
+    rows = []
+    for power in wanted.power or (24, 25):
+        rows += measure.measure_large(device, 1 << power)
+    rows += measure.measure_many(device) + measure.measure_long(device)
+    document["targets"] = [
+        {
+            "what": row.what, "target": row.target, "median": row.figure.median,
+            "quartiles": [row.figure.low, row.figure.high], "met": row.met,
+        }
+        for row in rows
+    ]  # fmt: skip
+    if wanted.json:
+        print(json.dumps(document, indent=1))
+        return 0
+    print(tabulate(list(document["environment"].items()), tablefmt="plain"))
+    if wanted.tune:
+        print("\n" + tabulate(document["shapes"], headers="keys"))
+    shown = [
+        (row.what, row.target, f"{row.figure.median:.3g} ({row.figure.low:.3g} to {row.figure.high:.3g})",
+         "" if row.target == "-" else "yes" if row.met else "NO")
+        for row in rows
+    ]  # fmt: skip
+    print("\n" + tabulate(shown, ("what", "target", "median (quartiles)", "met"), disable_numparse=True))
+    return 0
+
+
+# explain
+
+
+def explain(wanted: argparse.Namespace) -> int:
+    """Print the latest records of a saved optimizer: what went into the rate, and which clip or limit it met."""
+    state = checkpoint.load(wanted.file)
+    records = []
+    for entry in state["records"][-wanted.last :] if wanted.last > 0 else []:
+        records += entry if isinstance(entry, list) else [entry]
+    if not wanted.json:
+        print(f"{state['kind']}, {state['steps']} steps, {state['skipped']} skipped")
+        records = [
+            {name: _shorten(value) for name, value in record.items() if not _is_missing(value)} for record in records
+        ]
+    _print(records, wanted.json)
+    return 0
+
+
+def _is_missing(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _shorten(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

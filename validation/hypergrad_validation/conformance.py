@@ -1,0 +1,169 @@
+"""Each case of cases.py as a trial of a kernel: the call, the arrays it may touch, and what they should hold after.
+
+What the kernel tests, `hypergrad doctor` and `hypergrad conform` share.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hypergrad import AutoHypergradientAdamW
+from hypergrad_kernels.adamw import call_update
+from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.device import Device
+from hypergrad_kernels.hdm import call_adapt
+from hypergrad_kernels.launcher import Call, Launcher
+from hypergrad_kernels.sgd_hd import call_move
+from hypergrad_kernels.sums import call_sums
+from hypergrad_reference import hdm_loops, sgd_hd
+from hypergrad_reference.adamw_loops import inner_products, update
+from hypergrad_reference.sums import BLOCK
+from hypergrad_reference.types import Vector
+from hypergrad_validation.cases import (
+    ADAPTS,
+    MOVES,
+    SUMS,
+    UPDATES,
+    AdaptCase,
+    MoveCase,
+    SumsCase,
+    UpdateCase,
+    surround,
+)
+from hypergrad_validation.compare import find_differences
+
+LEARNERS = {
+    "adagrad": hdm_loops.adapt_adagrad,
+    "adagrad_inside": hdm_loops.adapt_adagrad_inside,
+    "ogd": hdm_loops.adapt_ogd,
+}
+
+
+class Trial(NamedTuple):
+    """A call, the arrays it may touch, and what the reference says they hold afterwards."""
+
+    call: Call
+    arrays: dict[str, Vector]
+    wanted: dict[str, Vector]
+    per_item: int | None = None  # elements of a work-item; None: a vector
+
+    def launch(self, launcher: Launcher) -> None:
+        """Run the call and wait for it."""
+        launcher.launch("case", self.call, next(iter(self.arrays.values())).size, self.per_item)
+        launcher.arrays.collect()
+
+
+def _make_trial(
+    call: Call, arrays: Mapping[str, Vector | None], wanted: Mapping[str, Vector | None], per_item: int | None = None
+) -> Trial:
+    present = {name: array for name, array in arrays.items() if array is not None}
+    after = {name: array if (result := wanted.get(name)) is None else result for name, array in present.items()}
+    return Trial(call, present, after, per_item)
+
+
+def try_update(case: UpdateCase) -> Trial:
+    """The trial of a case of adamw.cl."""
+    u = case.make()
+    theta, moments, grad_ema, last_grad = update(u)
+    arrays = {"theta": u.theta, "grad": u.grad, "grad_ema": u.grad_ema, "last_grad": u.last_grad, **u.moments._asdict()}
+    wanted = {"theta": theta, "grad_ema": grad_ema, "last_grad": last_grad, **moments._asdict()}
+    if case.clear_grad:
+        wanted["grad"] = np.zeros_like(u.grad)
+    del arrays["step"]
+    return _make_trial(call_update(u, case.clear_grad), arrays, wanted)
+
+
+def try_move(case: MoveCase) -> Trial:
+    """The trial of a case of sgd_hd.cl."""
+    m = case.make()
+    theta, kept = sgd_hd.move(m)
+    arrays = {"theta": m.theta, "grad": m.grad, "direction": m.kept.direction, "velocity": m.kept.velocity}
+    wanted = {"theta": theta, "direction": kept.direction, "velocity": kept.velocity}
+    return _make_trial(call_move(m), arrays, wanted)
+
+
+def try_adapt(case: AdaptCase) -> Trial:
+    """The trial of a case of hdm.cl, adapt."""
+    a, trial_gradient = case.make()
+    after = LEARNERS[case.learner](a, trial_gradient, case.accepted, case.scalars)
+    call = call_adapt(case.learner, a, trial_gradient, case.accepted, case.scalars)
+    return _make_trial(call, a._asdict() | {"trial_gradient": trial_gradient}, after._asdict())
+
+
+def try_sums(case: SumsCase) -> Trial:
+    """The trial of a case of sums.cl."""
+    o = case.make()
+    wanted = np.array(list(inner_products(case.products, o).values()))
+    out = surround(np.zeros(wanted.size, case.data.dtype))
+    call = call_sums(case.products, o, out.reshape(wanted.shape))
+    arrays = {"theta": o.theta, "grad": o.grad, "grad_ema": o.grad_ema, "last_grad": o.last_grad}
+    arrays |= {"direction": o.direction, "out": out}
+    if o.moments is not None:
+        arrays |= dict(zip(o.moments._fields[1:], o.moments[1:], strict=True))
+    return _make_trial(call, arrays, {"out": wanted}, BLOCK)
+
+
+def list_trials() -> Iterator[tuple[str, Callable[[Any], Trial], Any]]:
+    """The kernel's file, what makes the trial, and the case, of every trial."""
+    table: tuple[tuple[str, Callable[[Any], Trial], Sequence[Any]], ...] = (
+        ("adamw", try_update, UPDATES),
+        ("sums", try_sums, SUMS),
+        ("sgd_hd", try_move, MOVES),
+        ("hdm", try_adapt, ADAPTS),
+    )
+    for kernel, make, cases in table:
+        for case in cases:
+            yield kernel, make, case
+
+
+class Outcome(NamedTuple):
+    """What became of a trial."""
+
+    kernel: str
+    case: str
+    differences: list[str]  # none: equal in every bit
+
+
+def conform(device: Device, largest: int) -> Iterator[Outcome]:
+    """Run every trial of at most `largest` elements on a device."""
+    launcher = Launcher(Arrays(device))
+    for kernel, make, case in list_trials():
+        if case.data.n > largest:
+            continue
+        with np.errstate(all="ignore"):  # some cases overflow on purpose
+            trial = make(case)
+        trial.launch(launcher)
+        yield Outcome(kernel, case.name, find_differences(trial.arrays, trial.wanted))
+
+
+def hash_long_run(device: Any, steps: int) -> str:
+    """The SHA-256 of parameters, rates and records of AutoHypergradientAdamW with every option on.
+
+    device    as the optimizers take it
+
+    Three tensors in two groups, float32, of which one sits out every seventh step.
+    """
+    rng = np.random.default_rng(0)
+    thetas = [rng.standard_normal(n, np.float32) for n in (3, 4099, 17)]
+    curvatures = [rng.random(theta.size, np.float32) + np.float32(0.1) for theta in thetas]
+    opt = AutoHypergradientAdamW(
+        [{"params": thetas[:2]}, {"params": thetas[2:], "lr": 5e-4}], lr=1e-3, amsgrad=True, adapt_momentum=True,
+        momentum_rule="derivative", normalization="cosine", track_surprise=True, hyper_lr_beta=0.01, device=device,
+    )  # fmt: skip
+    digest = hashlib.sha256()
+    for step in range(steps):
+        grads: list[Vector | None] = [
+            a * theta + rng.standard_normal(theta.size, np.float32) * np.float32(0.1)
+            for a, theta in zip(curvatures, thetas, strict=True)
+        ]
+        if step % 7 == 3:
+            grads[1] = None
+        opt.step(gradients=grads)
+        digest.update(repr(opt.last_record).encode())
+    for history in (opt.lr_history, opt.beta1_history, opt.surprise_history, opt.s_bar_history):
+        digest.update(history.tobytes())
+    for theta in thetas:
+        digest.update(theta.tobytes())
+    return digest.hexdigest()
