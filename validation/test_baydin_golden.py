@@ -80,8 +80,11 @@ def test_mlp_begins_as_the_published_run_and_has_its_first_epoch(name):
 
 @needs("mlp/adam_hd_epochs_recovered")
 def test_mlp_adam_hd_has_the_first_epoch_read_from_the_authors_plot():
+    """In float64: in float32 the last bit of a single weight moves the validation loss by up to 6 %."""
     published = data.curve("mlp/adam_hd_epochs_recovered")
-    run = mnist_runs.run(mnist(), "mlp", mnist_runs.methods(1e-7)["adam_hd"], epochs=1)
-    # 0.2 % and 0.04 % were seen: rounding, grown chaotically
+    run = mnist_runs.run(mnist(), "mlp", mnist_runs.methods(1e-7)["adam_hd"], epochs=1, dtype=np.float64)
+    # theirs is a float32 run, so its scatter remains: five such runs of ours had 0.1926 to 0.1928, 0.107 to 0.114 and
+    # 8.290e-4 to 8.305e-4
     assert run["loss_epoch"][-1] == pytest.approx(published["LossEpoch"][1], rel=1e-2)
+    assert run["valid_loss_epoch"][-1] == pytest.approx(published["ValidLossEpoch"][1], rel=6e-2)
     assert run["alpha_epoch"][-1] == pytest.approx(published["AlphaEpoch"][1], rel=2e-3)
