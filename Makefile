@@ -2,6 +2,8 @@
 # make bench     speed, as ratios inside one run             make check   ruff, mypy, tests on the built wheel
 # make mutants   break the code on purpose: tests go red
 #
+# make test-runtimes   the kernels on every OpenCL runtime that can be had; make mutants   break the code, see tests fail
+#
 # Each works in a fresh clone with Python >= 3.11, make and a package index. PYTHON names the interpreter.
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures test bench check mutants clean
+.PHONY: figures test bench check test-runtimes on-pip on-debian on-intel on-oclgrind mutants clean
 
 figures: $(VENV)/ready
 	$(BIN)/python -m paper_figs
@@ -31,6 +33,37 @@ check: $(VENV)/ready build/wheel/ready
 mutants: $(VENV)/ready
 	$(BIN)/python validation/mutate.py
 
+# One process a runtime: OCL_ICD_VENDORS names its one file. Debian's packages are pocl-opencl-icd and oclgrind.
+SUITE    := validation/test_kernels.py validation/test_sums.py validation/test_trajectories.py \
+            validation/test_sgd_adam_hd.py validation/test_command.py
+ICD_pip      = $(shell $(BIN)/python -c "import pyopencl, pathlib; print(pathlib.Path(pyopencl.__file__).parent / '.libs/pocl.icd')")
+ICD_debian   = /etc/OpenCL/vendors/pocl.icd
+ICD_intel    = $(abspath .venv-intel)/lib/libintelocl.so
+ICD_oclgrind = /usr/lib/oclgrind/liboclgrind-rt-icd.so
+SMALL        = not test_trajectories and not test_command and (n1 or n17) and not n1000003
+
+test-runtimes:
+	status=0; for runtime in pip debian intel oclgrind; do $(MAKE) --no-print-directory on-$$runtime || status=1; done; exit $$status
+
+on-pip on-debian: on-%: $(VENV)/ready
+	@test -e $(ICD_$*) || { echo "== $*: NOT FOUND, not tested"; exit 0; }; echo "== $*"; \
+	OCL_ICD_VENDORS=$(ICD_$*) POCL_CACHE_DIR=$(abspath .cache/pocl-$*) $(PYTEST) -q -n auto $(SUITE)
+
+on-intel: .venv-intel/ready
+	@echo "== intel"; OCL_ICD_VENDORS=$(ICD_intel) $(abspath .venv-intel)/bin/python -m pytest -q -n auto $(SUITE)
+
+# A simulator: slow, so small arrays, and every race, stray access and uninitialised read is a failure.
+on-oclgrind: $(VENV)/ready
+	@test -e $(ICD_oclgrind) || { echo "== oclgrind: NOT FOUND, not tested"; exit 0; }; echo "== oclgrind"; \
+	OCL_ICD_VENDORS=$(ICD_oclgrind) OCLGRIND_DATA_RACES=1 OCLGRIND_UNINITIALIZED=1 OCLGRIND_MAX_ERRORS=1000 \
+	PYOPENCL_NO_CACHE=1 $(PYTEST) -q -n auto validation/test_kernels.py -k "$(SMALL)"
+
+.venv-intel/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-intel
+	.venv-intel/bin/python -m pip install --quiet --constraint constraints.txt \
+	    --editable '.[dev,figures]' intel-opencl-rt==2026.2.0 intel-cmplr-lib-rt==2026.2.0
+	touch $@
+
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,figures,dask]'
@@ -49,4 +82,4 @@ build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad reference kernel
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist out paper_figs/data .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-intel build dist out paper_figs/data .pytest_cache .mypy_cache .ruff_cache

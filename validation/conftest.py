@@ -1,6 +1,7 @@
 """Fixtures and settings that every test shares."""
 
 import os
+import re
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: small products in several workers would fight
 
@@ -26,6 +27,21 @@ def _find_devices():
         except BuildError as error:
             troubles.append(str(error))
     return usable, troubles
+
+
+SIMULATED = "oclgrind" in os.environ.get("OCL_ICD_VENDORS", "")
+if SIMULATED:
+    from hypergrad_kernels.device import Device
+
+    # The simulator takes the memory of a NumPy array for uninitialised: it gets copies.
+    Device._shares_memory = lambda self: False
+
+    @pytest.fixture(autouse=True)
+    def _no_reports(capfd):
+        """A race, a stray access or an uninitialised read that the simulator reports is a failure."""
+        yield
+        reports = capfd.readouterr().err
+        assert not re.search(r"Invalid |data race|ninitialized", reports), reports
 
 
 DEVICES, TROUBLES = _find_devices()
