@@ -1,0 +1,44 @@
+"""What the documents name is there: files, tests, methods."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hypergrad.rules import METHODS
+
+ROOT = Path(__file__).resolve().parent.parent
+RULES = (ROOT / "reference/README.md").read_text("utf-8")
+FINDINGS = (ROOT / "validation/FINDINGS.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "reference/hypergrad_reference").glob("[!_]*.py")), ids=lambda p: p.name
+)
+def test_rule_has_its_row(path):
+    assert f"`{path.name}`" in RULES
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder"),
+    [
+        (r"`(test_\w+\.py)", "validation"),
+        (r"`(\w+\.cl)`", "kernels/hypergrad_kernels"),
+        (r"`((?!test_)\w+\.py)`", "reference/hypergrad_reference"),
+    ],
+)
+def test_table_of_rules_names_files_that_exist(pattern, folder):
+    named = set(re.findall(pattern, RULES))
+    assert named
+    assert named <= {path.name for path in (ROOT / folder).iterdir()}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_is_in_the_table_of_rules(name):
+    assert f"`{name}`" in RULES
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(?:\w+\.py::)?(test_\w+)`", FINDINGS))))
+def test_finding_has_its_test(name):
+    tests = (ROOT / "validation").glob("test_*.py")
+    assert any(f"def {name}(" in path.read_text("utf-8") for path in tests)
