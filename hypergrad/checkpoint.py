@@ -23,7 +23,7 @@ def check_state(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     missing = set(own) - set(state)
     if missing:
         raise CheckpointError(f"the state has no {sorted(missing)}: give what state_dict returned")
-    for key in set(own) - {"steps", "skipped", "schedule", "histories", "groups", "tensors", "records"}:
+    for key in set(own) - {"steps", "skipped", "schedule", "histories", "groups", "tensors"}:
         if state[key] != own[key]:
             raise CheckpointError(f"the state has {key}={state[key]!r}, the optimizer {own[key]!r}: make them alike")
     for key in ("groups", "tensors"):

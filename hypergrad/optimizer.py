@@ -366,8 +366,7 @@ class Optimizer(ABC):
 
         Keys "kind" and what else must agree, "steps", "skipped", "schedule" (scalars), "histories" (float64 arrays),
         "groups" (options, in the order of param_groups), "tensors" (a dict a parameter, in order: "shape", "dtype",
-        "step", "moved", "numbers", "arrays", these flat), "records" (dicts, one a step or a list of one a group, for
-        `hypergrad explain`; a run that is loaded starts new ones).
+        "step", "moved", "numbers", "arrays", these flat). `records` are not part of it.
         """
         return {
             **self._describe(),
@@ -390,7 +389,6 @@ class Optimizer(ABC):
                 }
                 for tensor in self._tensors
             ],
-            "records": [_show_record(record) for record in self.records],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -411,8 +409,8 @@ class Optimizer(ABC):
             history[:] = array("d", state["histories"][name].tolist())
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write state_dict to one .npz file, without pickle, whole or not at all."""
-        checkpoint.save(path, self.state_dict())
+        """Write state_dict, and the latest records for `hypergrad explain`, to one .npz file, whole or not at all."""
+        checkpoint.save(path, {**self.state_dict(), "records": [_show_record(record) for record in self.records]})
 
     def load(self, path: str | PathLike[str]) -> None:
         """Go on from a file that save wrote. Raises CheckpointError, with nothing changed, if it is damaged."""

@@ -198,7 +198,6 @@ def test_skipped_step_counts_and_changes_nothing_else(kind):
     opt.step(gradients=[np.array([1.0, NAN, 1.0])])
     after = opt.state_dict()
     assert (after.pop("skipped"), before.pop("skipped")) == (1, 0)
-    assert len(after.pop("records")) == len(before.pop("records")) + 1
     assert freeze(after) == freeze(before)
     assert params[0].tobytes() == theta.tobytes()
     assert opt.last_record.reason == "the gradient of params[0] holds nan at [1]"
