@@ -210,6 +210,12 @@ def adam(x, g, m, v, t, lr, before_correction):
         pytest.param(adam_hd.step, partial(schedule_additive, hyper_lr=1e-3), False, id="paper"),
         pytest.param(adam_hd.step, partial(schedule_multiplicative, hyper_lr=0.1), False, id="multiplicative"),
         pytest.param(adam_hd.step_lua, partial(schedule_additive, hyper_lr=1e-3), True, id="lua"),
+        pytest.param(
+            adam_hd.step,
+            partial(schedule_transition, adapt=partial(schedule_additive, hyper_lr=1e-3), lr_final=0.02),
+            False,
+            id="transition",
+        ),
     ],
 )
 def test_h_of_adam_is_the_derivative_by_a_complex_step(step, schedule, before_correction, decay, missing):
@@ -255,3 +261,24 @@ def test_h_of_the_authors_adam_adds_up_over_its_tensors(decay):
         if state.step > 1:
             parts = [each.hypergradient for each in records]
             assert abs(sum(parts) - record.hypergradient) <= ROUNDING * sum(map(abs, parts))
+
+
+def test_authors_adam_moves_its_rate_from_tensor_to_tensor():
+    rng = np.random.default_rng(3)
+    problems = [Quartic(n, rng, 0.0) for n in (5, 4, 3)]
+    thetas = [rng.standard_normal(n) for n in (5, 4, 3)]
+    state, constants = adam_hd.init(thetas, 0.05), adam_hd.Constants(B1, B2, EPS)
+    alpha, directions = 0.05, [np.zeros_like(theta) for theta in thetas]
+    for t in range(1, 6):
+        grads = [p.gradient(x) for p, x in zip(problems, thetas, strict=True)]
+        before = state.kept
+        moved, state, records = adam_hd.step_pytorch(thetas, grads, state, 1e-3, constants)
+        for i, (x, g, kept) in enumerate(zip(thetas, grads, before, strict=True)):
+            alpha += 1e-3 * g @ directions[i]
+            expected = adam(x, g, kept.moments.exp_avg, kept.moments.exp_avg_sq, t, alpha, before_correction=True)
+            assert np.abs(moved[i] - expected).max() <= ROUNDING
+            assert abs(records[i].lr - alpha) <= ROUNDING
+            directions[i] = (x - moved[i]) / alpha
+        assert state.lr == records[-1].lr
+        thetas = moved
+    assert abs(alpha - 0.05) > 1e-2

@@ -13,7 +13,7 @@ import pytest
 
 from hypergrad_reference import adam_hd, adamw, sgd_hd
 from hypergrad_reference.adam_hd import Constants
-from hypergrad_reference.hypergradient import schedule_additive, schedule_multiplicative
+from hypergrad_reference.hypergradient import Sums, schedule_additive, schedule_multiplicative
 from hypergrad_reference.transition import inverse_square, schedule_transition
 
 MU, LR, EPS = 0.75, 0.0625, 2.0**-10
@@ -344,3 +344,61 @@ def test_step_is_pure_and_keeps_the_dtype(method, dtype):
         assert state.lr == state_again.lr
         assert {array.dtype for array in outputs} == {np.dtype(dtype)}
         assert not any(np.shares_memory(a, b) for a in thetas for b in inputs)
+        assert not any(np.shares_memory(a, b) for a in outputs for b in grads if b is not None)
+
+
+@pytest.mark.parametrize("method", SGD)
+def test_tensor_counts_its_own_steps(method):
+    init, step = METHODS[method]
+    thetas = Problem().start
+    state = init(thetas, LR)
+    for absent in (None, 1, None, 0, 0):
+        grads = [None if i == absent else g for i, g in enumerate(Problem().gradients(thetas))]
+        thetas, state, _ = step(thetas, grads, state, partial(schedule_additive, hyper_lr=0.0))
+    assert (state.step, [kept.step for kept in state.kept]) == (5, [3, 4])
+
+
+@pytest.mark.parametrize(("product", "lr"), [(2.0, 0.5 * 1.25), (-2.0, 0.5 * 0.75)])
+def test_cosine_past_one_by_rounding_is_held(product, lr):
+    assert schedule_multiplicative(2, 0.5, Sums(product, 1.0, 1.0), hyper_lr=0.25).lr == lr
+
+
+@pytest.mark.parametrize("product", [1e308, -1e308])
+@pytest.mark.parametrize("rule", RULES)
+def test_rate_that_would_not_be_finite_stays(rule, product):
+    record = RULES[rule](2, math.copysign(1e308, product), Sums(product, 1.0, 1.0), hyper_lr=1e10)
+    assert (record.lr, record.reason) == (math.copysign(1e308, product), "non-finite rate")
+
+
+THETA, GRAD = [np.ones(3)], [np.ones(3)]
+additive = partial(schedule_additive, hyper_lr=0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: schedule_additive(1, 0.5, None, -0.5), "hyper_lr is -0.5"),
+        (lambda: schedule_multiplicative(1, 0.5, None, math.inf), "hyper_lr is inf"),
+        (lambda: schedule_transition(1, 0.5, None, additive, 0.1, lambda t: 1.5), r"delta\(1\) is 1.5"),
+        (lambda: schedule_transition(1, 0.5, None, additive, 0.1, lambda t: -0.5), r"delta\(1\) is -0.5"),
+        (lambda: sgd_hd.init(THETA, math.nan), "lr is nan"),
+        (lambda: adam_hd.init(THETA, math.inf), "lr is inf"),
+        (lambda: sgd_hd.step_nesterov(THETA, GRAD, sgd_hd.init_momentum(THETA, 0.5), additive, 1.0), "momentum is 1.0"),
+        (
+            lambda: sgd_hd.step_heavy_ball(THETA, GRAD, sgd_hd.init_momentum(THETA, 0.5), additive, 0.5, 1.5),
+            "dampening is 1.5",
+        ),
+        (lambda: sgd_hd.step_nesterov(THETA, GRAD, sgd_hd.init(THETA, 0.5), additive, 0.5), "init_momentum"),
+        (lambda: sgd_hd.step_sgd(THETA, GRAD * 2, sgd_hd.init(THETA, 0.5), additive), "2 entries for 1 tensors"),
+        (lambda: sgd_hd.step_sgd(THETA, [], sgd_hd.init(THETA, 0.5), additive), "0 entries for 1 tensors"),
+        (
+            lambda: sgd_hd.step_sgd(THETA, [np.ones(3, np.float32)], sgd_hd.init(THETA, 0.5), additive),
+            r"grads\[0\] is float32\(3,\), thetas\[0\] is float64\(3,\)",
+        ),
+        (lambda: adam_hd.step(THETA, GRAD, adam_hd.init(THETA, 0.5), additive, Constants(beta2=1.0)), "beta2 is 1.0"),
+        (lambda: adam_hd.step(THETA, GRAD, adam_hd.init(THETA, 0.5), additive, Constants(eps=0.0)), "eps is 0.0"),
+    ],
+)
+def test_wrong_constant_or_gradient_is_refused_by_name(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
