@@ -48,7 +48,8 @@ def check_epochs(run, published, tolerance):
         pytest.param("sgd_hd", "sgd_hd", 1e-3, 2e-6, 2e-7, marks=needs("logreg/sgd_hd"), id="sgd_hd"),
         pytest.param("sgdn_hd", "sgdn_hd", 1e-3, 2e-6, 2e-7, marks=needs("logreg/sgdn_hd"), id="sgdn_hd"),
         pytest.param("adam_hd", "adam_hd", 1e-7, 2e-6, 1e-8, marks=needs("logreg/adam_hd"), id="adam_hd"),
-        # the paper's rule, one rate for all tensors, is not the program's: 3.8e-6 was seen
+        # one rate for all tensors is not the program's way: 3.8e-6 was seen, and 1.2e-5 with the paper's epsilon too
+        pytest.param("adam_hd", "adam_hd_lua", 1e-7, 2e-5, 1e-8, marks=needs("logreg/adam_hd"), id="adam_hd_lua"),
         pytest.param("adam_hd", "adam_hd_paper", 1e-7, 2e-5, 1e-8, marks=needs("logreg/adam_hd"), id="adam_hd_paper"),
     ],
 )

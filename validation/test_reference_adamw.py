@@ -44,6 +44,12 @@ def test_direction_is_that_of_the_step_before(form, direct):
     assert d[0] == pytest.approx(2 / 3, rel=4 * 2**-53, abs=0)
 
 
+def test_direction_with_amsgrad_divides_by_the_largest_second_moment():
+    scalars = adamw.exact_scalars(**BY_HAND, beta1_power=0.5, beta2_power=0.75)
+    moments = Moments(1, np.array([0.5]), np.array([0.25]), np.array([2.25]))
+    assert adamw.direction_exact(moments, scalars)[0] == 1 / 4  # the root of 4 v_max is 3
+
+
 def test_amsgrad_divides_by_the_largest_second_moment():
     scalars = adamw.exact_scalars(**BY_HAND, beta1_power=0.5, beta2_power=0.75)
     moments = Moments(0, np.zeros(2), np.zeros(2), np.array([2.25, 0.0]))
@@ -153,6 +159,8 @@ AUTO = Constants(hyper_lr=0.03125, hyper_lr_beta=0.125, lr_min=0.25, lr_max=0.75
         (State(0.5, 0.75), Sums(4.0, 2.0), 0.53125, "adapted"),
         (State(0.5, 0.75), Sums(-4.0, 2.0), 0.46875, "adapted"),
         (State(0.25, 0.75), Sums(4.0, 2.0), 0.275, "limited"),
+        (State(0.3, 0.75), Sums(-4.0, 2.0), 0.27, "limited"),
+        (State(0.5, 0.75), Sums(1.0, 2.0), 0.5 + 0.015625 / math.sqrt(0.9925), "adapted"),  # G = 0.99 + 0.01/4
         (State(0.75, 0.75), Sums(4.0, 2.0), 0.75, "lr_max"),
         (State(0.25, 0.75), Sums(-4.0, 2.0), 0.25, "lr_min"),
         (State(0.5, 0.75), Sums(4.0, 1e-12), 0.5, "small normalizer"),
@@ -191,11 +199,27 @@ def test_auto_schedule_moves_beta1_against_its_numerator(numerator, hb, beta1):
 
 
 def test_surprise_starts_and_settles_as_by_hand():
-    """q = 4, then 3; deviations of 4 and 6, so S = tanh(1) and tanh(2)."""
-    first = surprise.observe(surprise.State(), 4.0, 4.0, 0.5, 0.25, 0.5)
-    second = surprise.observe(first, 2.0, 6.0, 0.5, 0.25, 0.5)
-    assert (first.grad_sq_ema, second.grad_sq_ema) == (4.0, 3.0)
+    """q = 4, then 3.5; deviations of 4 and 7, so S = tanh(1) and tanh(2)."""
+    first = surprise.observe(surprise.State(), 4.0, 4.0, 0.75, 0.25, 0.5)
+    second = surprise.observe(first, 2.0, 7.0, 0.75, 0.25, 0.5)
+    assert (first.grad_sq_ema, second.grad_sq_ema) == (4.0, 3.5)
     assert first.surprise == pytest.approx(math.tanh(1), rel=1e-12)  # the eps of 1e-12
     assert second.surprise == pytest.approx(math.tanh(2), rel=1e-12)
     assert second.accumulated == pytest.approx(0.25 * math.tanh(2) + 0.75 * 0.25 * math.tanh(1), rel=1e-12)
     assert second.gain == pytest.approx(second.accumulated * math.exp(-2 * second.accumulated), rel=2**-50)
+
+
+@pytest.mark.parametrize("sums", [(math.nan, 1.0), (1.0, math.inf)])
+def test_surprise_takes_in_no_sum_that_is_not_finite(sums):
+    state = surprise.State(4.0, 0.5, 0.25, 0.125)
+    assert surprise.observe(state, *sums, 0.75, 0.25, 0.5) == state
+
+
+def test_hypergradient_of_groups_weighs_each_by_its_rate_and_decay():
+    """2 (3 + 3/8) / (1 - 1/4) + 1/2 (1 + 2) / (1 - 1/2) = 9 + 3, the first in two tensors."""
+    terms = [
+        adamw_hd.DecayedTerm(2.0, 0.5, 0.5, np.array([1.0]), np.array([0.5])),
+        adamw_hd.DecayedTerm(0.5, 0.5, 1.0, np.array([1.0]), np.array([2.0])),
+        adamw_hd.DecayedTerm(2.0, 0.5, 0.5, np.array([2.0]), np.array([0.25])),
+    ]
+    assert adamw_hd.total_decayed(terms) == 12.0
