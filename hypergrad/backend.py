@@ -29,7 +29,7 @@ class Backend(Protocol):
         ...
 
     def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
-        """Do now whatever could fail in `update`: compile, allocate. Nothing is written."""
+        """Do now whatever could fail in `update` of the same work: compile, allocate. Nothing is written."""
         ...
 
     def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
@@ -87,6 +87,7 @@ class OpenCLBackend:
         self._launcher = Launcher(Arrays(self.device))
         self._compute_sums = sums.compute_sums
         self._call_update, self._call_move = adamw.call_update, sgd_hd.call_move
+        self._prepared: dict[int, Call] = {}
 
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums by sums.cl, with one wait for all tensors."""
@@ -96,14 +97,15 @@ class OpenCLBackend:
     def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Compile what adamw.cl needs."""
         self.device.check_process()
-        for _, u in work:
-            self._launcher.prepare(self._call(u, clear_grad))
+        self._prepared = {position: self._call(u, clear_grad) for position, u in work}
+        for call in self._prepared.values():
+            self._launcher.prepare(call)
 
     def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
-        """Run adamw.cl, with one wait for all tensors."""
+        """Run what was prepared, with one wait for all tensors."""
         for position, u in work:
             if u.theta.size:
-                self._launcher.launch(position, self._call(u, clear_grad), u.theta.size)
+                self._launcher.launch(position, self._prepared.pop(position), u.theta.size)
         self._launcher.arrays.collect()
 
     def _call(self, u: Update | Move, clear_grad: bool) -> "Call":

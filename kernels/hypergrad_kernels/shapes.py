@@ -1,6 +1,7 @@
 """How a kernel is laid over a device."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,9 +38,14 @@ DEFAULT: dict[Key, Shape] = {
 """Safe on every runtime tried: no 512-bit vector reaches a builtin function."""
 
 
+@cache
+def _name(dtype: np.dtype[np.floating[Any]]) -> str:
+    return dtype.name  # NumPy composes it anew each time, which costs as much as a small launch
+
+
 def choose_shape(file: str, kernel: str, dtype: np.dtype[np.floating[Any]], measured: Mapping[Key, Shape]) -> Shape:
     """The shape that was measured to be the fastest on the device, else the safe one."""
-    key = (file, kernel, dtype.name)
+    key = (file, kernel, _name(dtype))
     return measured.get(key, DEFAULT[key])
 
 
