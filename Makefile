@@ -1,8 +1,6 @@
 # make figures   reproduce and draw: out/report.html        make test    every test
 # make bench     speed, as ratios inside one run             make check   ruff, mypy, tests on the built wheel
-# make mutants   break the code on purpose: tests go red
-#
-# make test-runtimes   the kernels on every OpenCL runtime that can be had; make mutants   break the code, see tests fail
+# make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
 #
 # Each works in a fresh clone with Python >= 3.11, make and a package index. PYTHON names the interpreter.
 

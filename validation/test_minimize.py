@@ -86,6 +86,21 @@ def test_pair_is_evaluated_once(method):
     assert max(result.nfev, result.njev) <= counter.pairs <= result.nfev + result.njev
 
 
+def test_pair_counts_as_a_value_and_a_gradient():
+    counter = Counter(TOY)
+    result = hypergrad.minimize(counter.pair, TOY.x0, jac=True, method="gd", options={"smoothness": 4.0, "maxiter": 7})
+    assert (result.nfev, result.njev, counter.pairs) == (8, 8, 8)
+
+
+def test_adgd_grows_by_its_last_growth_where_there_is_no_curvature():
+    """On a straight line lr = sqrt(1 + theta) lr, theta = 1 after the first step, which keeps its length."""
+    result = hypergrad.minimize(
+        lambda x: (float(x[0]), np.ones(1)), [0.0], jac=True, method="adgd",
+        options={"lr": 1.0, "maxiter": 3, "history": True},
+    )  # fmt: skip
+    assert result.history["lr"].tolist()[:3] == [1.0, 1.0, np.sqrt(2.0)]
+
+
 @pytest.mark.parametrize("method", EVERY)
 def test_history_has_an_entry_at_the_start_and_one_an_iteration(method):
     result = run(method, maxiter=9, gtol=0.0, history=True)

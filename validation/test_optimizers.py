@@ -324,6 +324,15 @@ class Interrupted(Failing):
         self.backend.update(work[1:], clear_grad)
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, also where the process was started with it ignored, as background jobs are."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_waits_for_the_commit():
     params, calm = [np.ones(2), np.ones(3)], [np.ones(2), np.ones(3)]
     grads = [np.ones(2), np.ones(3)]

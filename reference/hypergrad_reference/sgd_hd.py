@@ -237,8 +237,9 @@ def step_sgd(
     schedule        how alpha moves: `schedule_additive` with its hyper_lr is the rule shown, a hyper_lr of 0 plain SGD
     weight_decay    L2, coupled, as in the authors' code; decoupled_weight_decay: see `hypergrad_reference.weight_decay`
 
-    Returns the tensors, the state and the record of the step; nothing shares memory with an input. NaN and inf in a
-    gradient pass into its tensor and never into the rate.
+    Returns the tensors, the state and the record of the step; no tensor shares memory with an input, and what is kept
+    of one that sits the step out is handed on as it is. NaN and inf in a gradient pass into its tensor and never into
+    the rate.
     Raises ValueError if a gradient is missing (not None), or differs from its tensor in shape or dtype.
     Source: Baydin et al. 2018, section 2 and Algorithm 4. The authors' code takes a gradient that is None for zeros
     and adds the L2 term to the caller's gradient in place.
