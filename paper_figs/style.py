@@ -2,15 +2,24 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 
 # Okabe and Ito's palette, told apart by colour-blind readers; the dash is the second cue.
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     "AdamW": {"color": "#7f7f7f", "linestyle": "-"},
     "HypergradientAdamW": {"color": "#0072b2", "linestyle": "-"},
     "AutoHypergradientAdamW": {"color": "#d55e00", "linestyle": (0, (5, 1.5))},
+    "GD": {"color": "#000000", "linestyle": ":"},
+    "AGD": {"color": "#7f7f7f", "linestyle": (0, (3, 1, 1, 1))},
+    "SAGD": {"color": "#7f7f7f", "linestyle": "-"},
+    "AdaGrad": {"color": "#cc79a7", "linestyle": "-."},
+    "OptDiag": {"color": "#009e73", "linestyle": (0, (5, 1.5))},
+    "OSGM-G": {"color": "#56b4e9", "linestyle": ":"},
+    "OSGM-R": {"color": "#e69f00", "linestyle": "-"},
+    "OSGM-H": {"color": "#0072b2", "linestyle": "-"},
 }
 
 SETTINGS = {
