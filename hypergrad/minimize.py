@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def minimize(
     if jac is not True and not callable(jac):
         raise ArgumentError(f"jac={jac!r}: give the gradient as a function, or jac=True if fun returns (f, gradient)")
     if hessp is None and hess is not None:
-        hessp = lambda x, v, *args: np.asarray(hess(x, *args)) @ v  # noqa: E731
+        hessp = partial(_multiply, hess)
     given = dict(options or {})
     function = Function(fun, args, jac, hessp)
     report = _wrap_callback(callback)
@@ -127,6 +128,10 @@ def minimize(
     if settings["count"] == "authors":
         _count_as_authors(rule, result, settings["maxiter"])
     return result
+
+
+def _multiply(hess: Callable[..., Any], x: Vector, v: Vector, *args: Any) -> Any:
+    return np.asarray(hess(x, *args)) @ v
 
 
 def run_for_scipy(

@@ -20,12 +20,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", metavar="NAME", choices=[f.name for f in FIGURES], help="this figure"
     )
-    parser.add_argument("--full", action="store_true", help="the papers' data and sizes, where the data are at hand")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
     )
     parser.add_argument("--dask", metavar="ADDRESS", help="run the cells on this Dask cluster")
-    parser.add_argument("--data", metavar="FOLDER", help="where data sets are; default: what HYPERGRAD_DATA names")
     return parser.parse_args(arguments)
 
 
@@ -45,15 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     if wanted.list:
         print("\n".join(f"{figure.name:12} {figure.title}" for figure in FIGURES))
         return 0
-    if wanted.data:
-        os.environ["HYPERGRAD_DATA"] = str(Path(wanted.data).resolve())
     style.apply()
     OUT.mkdir(exist_ok=True)
     figures = [figure for figure in FIGURES if not wanted.only or figure.name in wanted.only]
     try:
         for figure in figures:
             print(f"{figure.name}: {figure.title}", flush=True)
-            make(figure, Runner(wanted.jobs, wanted.dask, wanted.full))
+            make(figure, Runner(wanted.jobs, wanted.dask))
     except KeyboardInterrupt:
         print("interrupted: what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130

@@ -34,7 +34,6 @@ class Runner(NamedTuple):
 
     jobs: int = 1
     dask: str | None = None  # the address of a Dask scheduler
-    full: bool = False  # the sizes of the papers, not those of a first look
 
     def run(self, cell: Callable[..., Any], inputs: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The results of cell(**inputs[i]), in order.
