@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hypergrad_reference import hdm_best, hdm_best_mended, hdm_loops
+from hypergrad_reference.objective import Quadratic
 from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 from hypergrad_validation import data, problems
 from hypergrad_validation.runs import run, solve
@@ -244,3 +245,12 @@ def test_mended_method_is_the_authors_without_the_wasted_iteration(shape):
 def test_smoothness_must_be_positive(smoothness):
     with pytest.raises(ValueError, match=f"smoothness is {smoothness}"):
         hdm_best.init(QUADRATIC, QUADRATIC.x0, hdm_best.Constants(smoothness))
+
+
+def test_stepsize_and_momentum_keep_to_their_bounds():
+    """P within [0, 1e10 / L], beta within [0, 0.9995]."""
+    assert hdm_best.clip_nonnegative(np.array([-1.0, 1e20]), 2.0).tolist() == [0.0, 5e9]
+    square = Quadratic(np.array([[2.0]]), np.array([0.0]))
+    constants = hdm_best.Constants(smoothness=2.0, beta=5.0)  # no move yet, so that nothing but the clip changes beta
+    state = hdm_best.step(square, hdm_best.init(square, np.array([4.0]), constants), constants)
+    assert state.beta == 0.9995
