@@ -117,6 +117,9 @@ def test_adam_over_its_rates(name, start, counts):
     on(
         ("svm a1a", "a", 494), ("svm a1a", "b", 475.5), ("svm a2a", "a", 541.5),
         ("svm a2a", "b", 518), ("svm a3a", "a", 469), ("svm a3a", "b", 486),
+        # logistic: at most two of the twenty settings end within 1000 iterations
+        ("logistic a1a", "a", 1000), ("logistic a1a", "b", 1000), ("logistic a2a", "a", 1000),
+        ("logistic a2a", "b", 1000), ("logistic a3a", "a", 1000), ("logistic a3a", "b", 1000),
     ),
 )  # fmt: skip
 def test_median_over_the_grid_of_hdm_best(name, start, median):
@@ -127,9 +130,15 @@ def test_median_over_the_grid_of_hdm_best(name, start, median):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), on(("svm a1a", 313.12861946), ("svm a2a", 482.344921615), ("svm a3a", 655.484576352))
-)
-def test_least_value_by_newton(name, value):
+    ("name", "value", "digits"),
+    on(
+        ("svm a1a", 313.12861946, 1e-9), ("svm a2a", 482.344921615, 1e-9), ("svm a3a", 655.484576352, 1e-9),
+        # an infimum, approached as |w| grows: where columns were seen with one label only
+        ("logistic a1a", 478.09007933, 1e-7), ("logistic a2a", 734.99593471, 1e-7),
+        ("logistic a3a", 1001.52578495, 1e-7),
+    ),
+)  # fmt: skip
+def test_least_value_by_newton(name, value, digits):
     problem = problem_of(name)
     x = problem.x0.copy()
     for _ in range(100):
@@ -142,7 +151,7 @@ def test_least_value_by_newton(name, value):
         while problem.value(x - t * move) > fun - 1e-4 * t * float(gradient @ move) and t > 1e-8:
             t /= 2
         x = x - t * move
-    assert abs(problem.value(x) - value) <= 1e-9 * value
+    assert abs(problem.value(x) - value) <= digits * value
 
 
 # What does not need the data.
