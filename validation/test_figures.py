@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 pytest.importorskip("joblib")
 
+from hypergrad.errors import DeviceNotFoundError
+from hypergrad_validation.training import train
 from paper_figs import __main__ as command
 from paper_figs import cells, rates_data, report, store
 from paper_figs.cells import Runner
@@ -109,8 +112,34 @@ def test_verdict_tells_runs_that_differ_apart(folder, monkeypatch):
     monkeypatch.setattr(rates_data, "STEPS", 5)
     monkeypatch.setattr(rates_data, "agree", lambda *_: False)
     monkeypatch.setattr(rates_data, "RATES", (1e-3,))
-    monkeypatch.setattr(Runner, "run", lambda self, cell, inputs: [cell(**{**i, "device": "numpy"}) for i in inputs])
+    monkeypatch.setattr(rates_data, "train", lambda *given, device, **options: train(*given, device="numpy", **options))
     assert rates_data.compute(Runner()).facts["OpenCL against NumPy"].startswith("runs differ: [{")
+
+
+def test_verdict_is_not_kept_when_the_device_is_gone(folder, monkeypatch):
+    def refuse(*given, device, **options):
+        if device == "opencl":
+            raise DeviceNotFoundError("no OpenCL device was found")
+        return train(*given, device=device, **options)
+
+    monkeypatch.setattr(rates_data, "STEPS", 5)
+    monkeypatch.setattr(rates_data, "RATES", (1e-3,))
+    monkeypatch.setattr(rates_data, "train", lambda *given, device, **options: train(*given, device="numpy", **options))
+    assert rates_data.compute(Runner()).facts["OpenCL against NumPy"].endswith("equal in every bit")
+    monkeypatch.setattr(rates_data, "train", refuse)
+    assert rates_data.compute(Runner()).facts["OpenCL against NumPy"] == "not run: no OpenCL device was found"
+
+
+def test_hash_follows_the_text_of_the_packages(tmp_path, monkeypatch):
+    rule = tmp_path / "rule.cl"
+    rule.write_text("theta - lr * grad")
+    package = ModuleType("package")
+    package.__file__ = str(tmp_path / "__init__.py")
+    monkeypatch.setattr(cells, "PACKAGES", (package,))
+    before = cells.hash_code(__file__)
+    assert cells.hash_code(__file__) == before
+    rule.write_text("theta + lr * grad")
+    assert cells.hash_code(__file__) != before
 
 
 def test_list_names_every_figure(capsys):
