@@ -43,7 +43,7 @@ def init(objective: Objective, x0: Vector, constants: Constants) -> State:
 
 
 def step_armijo(objective: Objective, state: State, constants: Constants) -> State:
-    """An iteration with backtracking; one evaluation of the gradient, of f one a trial.
+    """An iteration with backtracking; one evaluation of the gradient, of f one a trial and one where it moves to.
 
     A step that shrinks to nothing leaves x where it is.
 
