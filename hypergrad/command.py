@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +22,8 @@ from hypergrad.errors import BuildError, CheckpointError, DeviceNotFoundError
 SELF_TEST = 257
 """Elements of the largest arrays of a self-test: every tail, few seconds."""
 LONG_RUN = 10_000
+NO_COMPILER = 3
+"""Exit code of a self-test on a device that does not compile: of no use, but not wrong either."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +72,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool, headers: str = "keys") -> 
 def doctor(wanted: argparse.Namespace) -> int:
     """Tell what runs here, test every kernel on each device in a process of its own, and say what to do next."""
     report: dict[str, Any] = {"versions": _list_versions(), "devices": [], "remedies": []}
+    wrong = False
     if importlib.util.find_spec("pyopencl") is None:
         report["remedies"].append("pyopencl is not installed: pip install 'pyopencl[pocl]'")
     else:
@@ -80,7 +84,8 @@ def doctor(wanted: argparse.Namespace) -> int:
                 "no OpenCL device: pip install 'pyopencl[pocl]', or apt install pocl-opencl-icd" + _check_cache()
             )
         for index, device in enumerate(devices):
-            verdict = _test_device(index)
+            verdict, differs = _test_device(index)
+            wrong = wrong or differs
             report["devices"].append(
                 {
                     "device": f"{device.platform.name.strip()}: {device.name.strip()}",
@@ -89,7 +94,9 @@ def doctor(wanted: argparse.Namespace) -> int:
                     "self-test": verdict,
                 }
             )
-            if verdict != "ok":
+            if differs:
+                report["remedies"].append(f"device {index} computes other bits than NumPy: choose another by device=")
+            elif verdict != "ok":
                 report["remedies"].append(
                     f"device {index} is of no use ({verdict.splitlines()[0]}): apt install pocl-opencl-icd, or pip "
                     "install intel-opencl-rt intel-cmplr-lib-rt, bring runtimes that know newer processors"
@@ -102,7 +109,7 @@ def doctor(wanted: argparse.Namespace) -> int:
             shown = [{**d, "self-test": d["self-test"].splitlines()[0]} for d in report["devices"]]
             print("\n" + tabulate(shown, headers="keys"))
         print("\n" + ("\n".join(report["remedies"]) or "nothing is missing"))
-    return 0 if any(d["self-test"] == "ok" for d in report["devices"]) else 1
+    return 0 if any(d["self-test"] == "ok" for d in report["devices"]) and not wrong else 1
 
 
 def _list_versions() -> dict[str, str]:
@@ -116,14 +123,17 @@ def _list_versions() -> dict[str, str]:
 
 
 def _check_cache() -> str:
-    folder = Path(os.environ.get("POCL_CACHE_DIR", Path.home() / ".cache"))
-    if folder.is_dir() and not os.access(folder, os.W_OK):
-        return f". PoCL hides its device where its cache cannot be written: {folder} is not writable"
+    folder = Path(os.environ.get("POCL_CACHE_DIR", Path.home() / ".cache/pocl/kcache"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return f". PoCL hides its device where its cache cannot be written: set POCL_CACHE_DIR ({error})"
     return ""
 
 
-def _test_device(index: int) -> str:
-    """Run the self-test in a child, which a compiler may take with it."""
+def _test_device(index: int) -> tuple[str, bool]:
+    """Run the self-test in a child, which a compiler may take with it: the verdict, and whether anything differs."""
     script = f"import sys; from hypergrad.command import self_test; sys.exit(self_test({index}))"
     path = os.pathsep.join(entry for entry in sys.path if entry)
     child = subprocess.run(
@@ -131,14 +141,15 @@ def _test_device(index: int) -> str:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if child.returncode == 0:
-        return "ok"
+        return "ok", False
     if child.returncode < 0:
-        return f"the compiler ended its process by signal {-child.returncode}"
-    return child.stdout.strip() or child.stderr.strip().splitlines()[-1]
+        return f"the compiler ended its process by signal {-child.returncode}", False
+    told = child.stdout.strip() or child.stderr.strip().splitlines()[-1]
+    return told, child.returncode != NO_COMPILER
 
 
 def self_test(index: int) -> int:
-    """Every small kernel case on one device; prints what is wrong. Exit code 0 if nothing is."""
+    """Run every small kernel case on one device and print what is wrong: 0 if nothing is, NO_COMPILER, 1 for bits."""
     from hypergrad_kernels.device import list_devices, open_device
     from hypergrad_validation.conformance import conform as run
 
@@ -148,7 +159,7 @@ def self_test(index: int) -> int:
     except BuildError as error:
         lines = [line for line in str(error).splitlines() if "error:" in line]
         print(f"does not compile: {lines[0].strip() if lines else error}")
-        return 1
+        return NO_COMPILER
     for outcome in wrong:
         print(f"{outcome.kernel}, {outcome.case}: {outcome.differences[0]}")
     return 1 if wrong else 0
