@@ -1,0 +1,179 @@
+"""Claims: a published value, ours, and a verdict that is computed.
+
+A claim is one function. It computes what the paper reports and returns `Check`s; its decorator says which row of which
+paper it is, where the value was published, and why the tolerance is what it is. Nothing here is a verdict typed in.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import IntEnum, StrEnum
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
+
+from hypergrad_validation import data
+
+PAPERS = {"baydin2018": "Baydin et al. 2018", "hdm2025": "HDM 2025", "osgm2025": "OSGM 2025"}
+
+
+class Verdict(StrEnum):
+    """What became of a claim."""
+
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not reproduced"
+    NOT_RUN = "not run"
+    NO_VALUE = "no published value"
+
+
+class Extent(IntEnum):
+    """How much is run; each holds the ones before."""
+
+    BUNDLED = 0  # seconds a claim
+    FULL = 1  # minutes a claim, every data set
+    NETWORKS = 2  # the networks of 100 epochs
+
+
+class Run(Protocol):
+    """How cells are run; a caller may do so in parallel, and keep results."""
+
+    def __call__(self, cell: Callable[..., Any], inputs: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The results of cell(**inputs[i]), in order."""
+
+
+def run_here(cell: Callable[..., Any], inputs: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """One after the other, in this process."""
+    return [cell(**kwargs) for kwargs in inputs]
+
+
+class Check(NamedTuple):
+    """One number of ours against what is accepted.
+
+    published    None where the paper gives a shape or an order, and no number
+    """
+
+    what: str
+    published: float | None
+    ours: float
+    low: float
+    high: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether ours is accepted; NaN never is."""
+        return self.low <= self.ours <= self.high
+
+
+def near(what: str, published: float, ours: float, *, rel: float = 0.0, abs: float = 0.0) -> Check:
+    """Accept published (1 +- rel) +- abs.
+
+    >>> near("count", 566.0, 567.0, abs=1).holds
+    True
+    >>> near("count", 566.0, 568.0, abs=1).holds
+    False
+    """
+    slack = rel * math.fabs(published) + abs
+    return Check(what, published, float(ours), published - slack, published + slack)
+
+
+def between(what: str, low: float, ours: float, high: float, published: float | None = None) -> Check:
+    """Accept low <= ours <= high."""
+    return Check(what, published, float(ours), low, high)
+
+
+def true(what: str, ours: bool) -> Check:
+    """Accept True: an order or a shape, which counts as 1."""
+    return Check(what, None, float(ours), 1.0, 1.0)
+
+
+class Claim(NamedTuple):
+    """A row of a paper's table of results."""
+
+    compute: Callable[[Run], list[Check]]
+    paper: str  # a key of PAPERS
+    row: str
+    source: str  # where it was published
+    reason: str  # of the tolerance
+    needs: tuple[str, ...]  # data sets, by their names in the registry
+    extent: Extent  # from which on it is run
+    obstacle: str  # why it cannot be run at all
+
+    @property
+    def what(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.compute.__doc__ or "").splitlines()[0].rstrip(".")
+
+
+class Outcome(NamedTuple):
+    """A claim and what became of it."""
+
+    claim: Claim
+    checks: list[Check]
+    verdict: Verdict
+    remark: str  # why it was not run
+
+
+CLAIMS: dict[tuple[str, str], Claim] = {}
+"""By paper and row, as the modules of `MODULES` are imported."""
+MODULES = ("claims_baydin", "claims_hdm", "claims_osgm")
+
+
+def claim(
+    paper: str,
+    row: str,
+    *,
+    source: str,
+    reason: str,
+    needs: Iterable[str] = (),
+    extent: Extent = Extent.BUNDLED,
+    obstacle: str = "",
+) -> Callable[[Callable[[Run], list[Check]]], Callable[[Run], list[Check]]]:
+    """Register a function as the claim of a row.
+
+    Raises ValueError for a row that is there already and for an unknown paper.
+    """
+    if paper not in PAPERS:
+        raise ValueError(f"paper = {paper!r} is unknown: one of {', '.join(PAPERS)}")
+    if (paper, row) in CLAIMS:
+        raise ValueError(f"row = {row!r} of {paper} is claimed twice: by {CLAIMS[paper, row].compute.__name__} already")
+
+    def register(compute: Callable[[Run], list[Check]]) -> Callable[[Run], list[Check]]:
+        CLAIMS[paper, row] = Claim(compute, paper, row, source, reason, tuple(needs), extent, obstacle)
+        return compute
+
+    return register
+
+
+def list_claims() -> list[Claim]:
+    """Every claim, paper by paper, in the order of the rows."""
+    for module in MODULES:
+        import_module(f"hypergrad_validation.{module}")
+    return [claim for paper in PAPERS for claim in CLAIMS.values() if claim.paper == paper]
+
+
+def judge(checks: Sequence[Check]) -> Verdict:
+    """What the checks of a claim that was run amount to.
+
+    >>> str(judge([near("count", 566.0, 566.0)]))
+    'reproduced'
+    >>> str(judge([near("count", 566.0, 567.0)]))
+    'not reproduced'
+    >>> str(judge([]))
+    'no published value'
+    """
+    if not checks:
+        return Verdict.NO_VALUE
+    return Verdict.REPRODUCED if all(check.holds for check in checks) else Verdict.NOT_REPRODUCED
+
+
+def evaluate(claim: Claim, run: Run = run_here, extent: Extent = Extent.BUNDLED) -> Outcome:
+    """Compute a claim, or say what it would take."""
+    missing = [name for name in claim.needs if not data.has(name)]
+    if claim.obstacle:
+        remark = claim.obstacle
+    elif missing:
+        remark = f"data: needs {', '.join(missing)}; set HYPERGRAD_DATA"
+    elif extent < claim.extent:
+        remark = f"cost: runs with FULL={'mlp' if claim.extent is Extent.NETWORKS else 1}"
+    else:
+        checks = claim.compute(run)
+        return Outcome(claim, checks, judge(checks), "")
+    return Outcome(claim, [], Verdict.NOT_RUN, remark)

@@ -1,0 +1,1 @@
+"""Published results of Baydin et al. 2018."""

@@ -1,0 +1,1 @@
+"""Published results of OSGM (2025)."""
