@@ -1,8 +1,10 @@
 """Run the cells of a figure: in parallel, each at most once for its inputs and the code it depends on."""
 
+import ast
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,20 +15,50 @@ import hypergrad
 import hypergrad_kernels
 import hypergrad_reference
 import hypergrad_validation
+from hypergrad_validation.claims import Extent
 
 FOLDER = Path(__file__).parent / "data"
-PACKAGES = (hypergrad_reference, hypergrad_kernels, hypergrad, hypergrad_validation)
-"""A change in one of these recomputes every cell."""
+PACKAGES = {
+    package.__name__: Path(str(package.__file__)).parent
+    for package in (hypergrad_reference, hypergrad_kernels, hypergrad, hypergrad_validation)
+}
+LIBRARIES = ("numpy", "scipy", "scikit-learn")
+"""What may change a result without a change of ours."""
 
 
 def hash_code(module_file: str) -> str:
-    """The sha256 of the text of the packages and of the module that defines a cell."""
-    digest = hashlib.sha256(Path(module_file).read_bytes())
-    for package in PACKAGES:
-        folder = Path(str(package.__file__)).parent
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".cl"}):
-            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    """The sha256 of a module's text, of every module of ours that it imports, directly or not, and of the libraries.
+
+    With one module of the kernels' package come all its OpenCL files.
+    """
+    found: set[Path] = set()
+    todo = {Path(module_file)}
+    while todo:
+        path = todo.pop()
+        found.add(path)
+        todo |= set(_find_imports(path)) - found
+    kernels = PACKAGES["hypergrad_kernels"]
+    if any(path.parent == kernels for path in found):
+        found |= set(kernels.glob("*.cl"))
+    digest = hashlib.sha256(" ".join(map(version, LIBRARIES)).encode())
+    for path in sorted(found):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _find_imports(path: Path) -> Iterator[Path]:
+    """The files of our packages that a module imports, at its head or inside a function."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for package, *parts in (name.split(".") for name in names):
+            if package in PACKAGES:
+                place = PACKAGES[package].joinpath(*parts)
+                yield from filter(Path.is_file, (PACKAGES[package] / "__init__.py", place.with_suffix(".py")))
 
 
 class Runner(NamedTuple):
@@ -34,6 +66,7 @@ class Runner(NamedTuple):
 
     jobs: int = 1
     dask: str | None = None  # the address of a Dask scheduler
+    extent: Extent = Extent.BUNDLED  # how much is run
 
     def run(self, cell: Callable[..., Any], inputs: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The results of cell(**inputs[i]), in order.

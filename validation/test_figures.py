@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -130,15 +129,31 @@ def test_verdict_is_not_kept_when_the_device_is_gone(folder, monkeypatch):
     assert rates_data.compute(Runner()).facts["OpenCL against NumPy"] == "not run: no OpenCL device was found"
 
 
-def test_hash_follows_the_text_of_the_packages(tmp_path, monkeypatch):
-    rule = tmp_path / "rule.cl"
-    rule.write_text("theta - lr * grad")
-    package = ModuleType("package")
-    package.__file__ = str(tmp_path / "__init__.py")
-    monkeypatch.setattr(cells, "PACKAGES", (package,))
+def test_hash_follows_what_the_module_imports_and_nothing_else(tmp_path, monkeypatch):
+    for name, text in {
+        "__init__": "", "cell": "def cell():\n    from rules import outer", "outer": "import rules.inner",
+        "inner": "theta - lr * grad", "other": "1",
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.py").write_text(text)
+    kernel = tmp_path / "kernel.cl"
+    kernel.write_text("theta - lr * grad;")
+    monkeypatch.setattr(cells, "PACKAGES", {"rules": tmp_path, "hypergrad_kernels": tmp_path})
+
+    def changes(name, text):
+        before = cells.hash_code(str(tmp_path / "cell.py"))
+        (tmp_path / name).write_text(text)
+        return cells.hash_code(str(tmp_path / "cell.py")) != before
+
+    assert not changes("other.py", "2")
+    assert changes("inner.py", "theta + lr * grad")
+    assert changes("outer.py", "from rules.inner import theta")
+    assert changes("kernel.cl", "theta + lr * grad;")
+
+
+def test_hash_follows_the_libraries(monkeypatch):
     before = cells.hash_code(__file__)
     assert cells.hash_code(__file__) == before
-    rule.write_text("theta + lr * grad")
+    monkeypatch.setattr(cells, "version", lambda name: f"{name} of tomorrow")
     assert cells.hash_code(__file__) != before
 
 
