@@ -1,4 +1,5 @@
 # make figures   reproduce and draw: out/report.html        make test    every test
+#     FULL=1     every data set at hand (HYPERGRAD_DATA)        FULL=mlp   the networks of 100 epochs too
 # make bench     speed, as ratios inside one run             make check   ruff, mypy, tests on the built wheel
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
 #
@@ -13,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: figures test bench check test-runtimes on-pip on-debian on-intel on-oclgrind mutants clean
 
 figures: $(VENV)/ready
-	$(BIN)/python -m paper_figs
+	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL))
 
 test: $(VENV)/ready
 	$(PYTEST) -n auto

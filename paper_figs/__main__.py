@@ -6,11 +6,15 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from hypergrad_validation.claims import Extent, evaluate, list_claims
 from paper_figs import report, store, style
 from paper_figs.cells import FOLDER, Runner
 from paper_figs.figures import FIGURES, Figure
 
 OUT = Path("out")
+CLAIMS = "claims"
+"""Beside the figures' names: the table of claims."""
+EXTENTS = {"1": Extent.FULL, "mlp": Extent.NETWORKS}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -18,8 +22,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m paper_figs", description="Compute and draw the papers' figures.")
     parser.add_argument("--list", action="store_true", help="name the figures and stop")
     parser.add_argument(
-        "--only", action="append", metavar="NAME", choices=[f.name for f in FIGURES], help="this figure"
+        "--only", action="append", metavar="NAME", choices=[*(f.name for f in FIGURES), CLAIMS],
+        help="this figure, or the table of claims; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--full",
+        nargs="?",
+        const="1",
+        choices=EXTENTS,
+        help="every data set at hand; mlp: the networks of 100 epochs too",
     )
+    parser.add_argument("--data", metavar="FOLDER", help="where data sets are (default: HYPERGRAD_DATA)")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
     )
@@ -37,24 +50,38 @@ def make(figure: Figure, runner: Runner) -> None:
         drawn.savefig(OUT / f"{figure.name}.{suffix}", dpi=200, metadata={"Date": None} if suffix == "svg" else None)
 
 
+def judge(runner: Runner) -> None:
+    """Compute every claim, and keep what became of it."""
+    outcomes = [evaluate(claim, runner.run, runner.extent) for claim in list_claims()]
+    store.save(FOLDER / CLAIMS, store.Result({}, {"claims": [report.describe(outcome) for outcome in outcomes]}))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Make the figures and the report, and print where it is."""
     wanted = parse_arguments(arguments)
     if wanted.list:
-        print("\n".join(f"{figure.name:12} {figure.title}" for figure in FIGURES))
+        names = [(figure.name, figure.title) for figure in FIGURES]
+        print("\n".join(f"{name:20} {title}" for name, title in [*names, (CLAIMS, "Published values, and ours")]))
         return 0
+    if wanted.data:
+        os.environ["HYPERGRAD_DATA"] = str(Path(wanted.data).resolve())
     style.apply()
     OUT.mkdir(exist_ok=True)
     figures = [figure for figure in FIGURES if not wanted.only or figure.name in wanted.only]
+    with_claims = not wanted.only or CLAIMS in wanted.only
+    runner = Runner(wanted.jobs, wanted.dask, EXTENTS[wanted.full] if wanted.full else Extent.BUNDLED)
     try:
         for figure in figures:
             print(f"{figure.name}: {figure.title}", flush=True)
-            make(figure, Runner(wanted.jobs, wanted.dask))
+            make(figure, runner)
+        if with_claims:
+            print("claims: published values, and ours", flush=True)
+            judge(runner)
     except KeyboardInterrupt:
         print("interrupted: what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130
     page = OUT / "report.html"
-    page.write_text(report.render(figures, OUT), "utf-8")
+    page.write_text(report.render(figures, OUT, FOLDER / CLAIMS if with_claims else None), "utf-8")
     print(f"report: {page.resolve()}")
     return 0
 

@@ -1,24 +1,75 @@
-"""One self-contained page that shows every figure, what it found, and on what it ran."""
+"""One self-contained page: what was claimed and what became of it, every figure, and on what it ran."""
 
+import math
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hypergrad_validation.claims import PAPERS, Check, Outcome, Verdict
 from paper_figs import store
 from paper_figs.cells import FOLDER
 from paper_figs.figures import Figure
 
 
-def render(figures: Sequence[Figure], pictures: Path) -> str:
-    """The page; pictures are inlined from NAME.svg in a folder, facts come from the data files."""
+def describe(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as plain JSON, its numbers as they are shown."""
+    claim = outcome.claim
+    return {
+        "paper": PAPERS[claim.paper],
+        "row": claim.row,
+        "what": claim.what,
+        "source": claim.source,
+        "reason": claim.reason,
+        "verdict": str(outcome.verdict),
+        "remark": outcome.remark,
+        "checks": [_describe_check(check) for check in sorted(outcome.checks, key=_find_margin)],
+    }
+
+
+def _find_margin(check: Check) -> float:
+    """How far inside the accepted interval, in half its width: 1 in the middle, negative outside."""
+    half = (check.high - check.low) / 2
+    inside = min(check.ours - check.low, check.high - check.ours)
+    if math.isnan(check.ours):
+        return -math.inf
+    return inside / half if 0 < half < math.inf else math.copysign(math.inf, inside) if inside else 1.0
+
+
+def _describe_check(check: Check) -> dict[str, Any]:
+    if check.low == check.high == 1 and check.published is None:
+        return {"what": check.what, "published": "", "ours": "yes" if check.ours else "no", "accepted": "yes",
+                "holds": check.holds}  # fmt: skip
+    low, high = (f"{bound:.6g}" if math.isfinite(bound) else "" for bound in (check.low, check.high))
+    accepted = (
+        low if low == high else f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+    )
+    published = "" if check.published is None else f"{check.published:.6g}"
+    return {"what": check.what, "published": published, "ours": f"{check.ours:.6g}", "accepted": accepted,
+            "holds": check.holds}  # fmt: skip
+
+
+def render(figures: Sequence[Figure], pictures: Path, claims: Path | None) -> str:
+    """The page.
+
+    pictures    the folder of NAME.svg, which are inlined; facts come from the data files
+    claims      the data file of the claims; None leaves the table out
+    """
     page = Environment(
-        loader=PackageLoader("paper_figs", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("report.html.jinja")
+        loader=PackageLoader("paper_figs", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("report.html.jinja")  # fmt: skip
     shown = []
     for figure in figures:
         _, document = store.load(FOLDER / figure.name)
         picture = b64encode((pictures / f"{figure.name}.svg").read_bytes()).decode()
         shown.append({"figure": figure, "picture": picture, **document})
-    return page.render(shown=shown, environment=store.describe_environment())
+    outcomes = store.load(claims)[1]["facts"]["claims"] if claims else []
+    counts = Counter(outcome["verdict"] for outcome in outcomes)
+    return page.render(
+        shown=shown, claims=outcomes, counts={str(verdict): counts[verdict] for verdict in Verdict},
+        environment=store.describe_environment(),
+    )  # fmt: skip

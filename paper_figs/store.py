@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LIBRARIES = ("numpy", "scipy", "pyopencl", "pocl-binary-distribution", "scikit-learn", "matplotlib", "joblib")
+LIBRARIES = ("numpy", "scipy", "pyopencl", "scikit-learn", "matplotlib", "joblib")
 
 
 class Result(NamedTuple):
@@ -22,10 +22,19 @@ class Result(NamedTuple):
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions and platform of this process."""
-    return {"python": platform.python_version(), "platform": platform.platform()} | {
-        name: _find_version(name) for name in ("hypergrad-opencl", *LIBRARIES)
-    }
+    """Versions and platform of this process, and the OpenCL device that it would use."""
+    versions = {name: _find_version(name) for name in ("hypergrad-opencl", *LIBRARIES)}
+    return {
+        "python": platform.python_version(), "platform": platform.platform(), **versions, "OpenCL": _describe_opencl(),
+    }  # fmt: skip
+
+
+def _describe_opencl() -> str:
+    try:
+        from hypergrad_validation.bench import describe_opencl
+    except ImportError as error:
+        return f"none: {error}"
+    return describe_opencl()
 
 
 def _find_version(name: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("joblib")
 
 from hypergrad.errors import DeviceNotFoundError
+from hypergrad_validation.claims import Claim, Extent, near
 from hypergrad_validation.training import train
 from paper_figs import __main__ as command
 from paper_figs import cells, rates_data, report, store
@@ -107,6 +108,35 @@ def test_command_writes_pictures_and_a_page_that_stands_alone(folder, monkeypatc
     assert all(re.findall(r'<img [^>]*alt="[^"]{40,}"', page))
 
 
+def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
+    def compute(run):
+        """Two and three, squared."""
+        return [near("of two", 4.0, run(square, [{"value": 2}])[0]), near("of three", 8.0, 9.0, abs=0.5)]
+
+    facts = ("hdm2025", "1", "a table", "none is needed", ())
+    claims = [
+        Claim(compute, *facts, Extent.BUNDLED, ""),
+        Claim(compute, *facts, Extent.FULL, ""),
+        Claim(compute, *facts, Extent.BUNDLED, "it takes a machine that nobody has"),
+    ]
+    monkeypatch.setattr(command, "list_claims", lambda: claims)
+    assert command.main(["--only", "claims", "--jobs", "1"]) == 0
+    page = (folder / "out" / "report.html").read_text()
+    assert page.count('<td class="not-run">not run</td>') == 2
+    assert page.count('<td class="not-reproduced">not reproduced</td>') == 1
+    assert "1 of 2 checks hold" in page
+    assert "of three: published 8, ours 9, accepted 7.5 to 8.5" in page
+    assert "cost: runs with FULL=1" in page
+    assert "it takes a machine that nobody has" in page
+    assert command.main(["--only", "claims", "--jobs", "1", "--full"]) == 0
+    assert (folder / "out" / "report.html").read_text().count('<td class="not-run">not run</td>') == 1
+
+
+def square(value):
+    """A cell of a claim."""
+    return value**2
+
+
 def test_verdict_tells_runs_that_differ_apart(folder, monkeypatch):
     monkeypatch.setattr(rates_data, "STEPS", 5)
     monkeypatch.setattr(rates_data, "agree", lambda *_: False)
@@ -159,7 +189,10 @@ def test_hash_follows_the_libraries(monkeypatch):
 
 def test_list_names_every_figure(capsys):
     assert command.main(["--list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [figure.name for figure in FIGURES]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        *(figure.name for figure in FIGURES),
+        "claims",
+    ]
 
 
 def test_unknown_figure_is_refused_with_the_known_ones(capsys):

@@ -24,7 +24,8 @@ from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.optimizer import Optimizer
 from hypergrad_kernels.adamw import call_update
 from hypergrad_kernels.arrays import Arrays
-from hypergrad_kernels.device import Device
+from hypergrad_kernels.device import Device, open_device
+from hypergrad_kernels.errors import BuildError, DeviceNotFoundError
 from hypergrad_kernels.launcher import Call, Launcher
 from hypergrad_kernels.probe import call_read_traffic, call_update_traffic
 from hypergrad_kernels.sums import call_sums
@@ -382,3 +383,13 @@ def describe(device: Device) -> dict[str, str | int]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
+
+
+def describe_opencl() -> str:
+    """The device that device="opencl" means, with the version of its driver; else why there is none."""
+    try:
+        device = open_device("opencl")
+    except (BuildError, DeviceNotFoundError) as error:
+        return f"none: {str(error).splitlines()[0]}"
+    versions = (device.cl_device.platform.version.strip(), f"driver {device.cl_device.driver_version.strip()}")
+    return ", ".join((device.name, *versions))

@@ -1,0 +1,57 @@
+"""Verdicts are computed: a number that is moved past its tolerance moves them."""
+
+import math
+
+import pytest
+
+from hypergrad_validation import claims
+from hypergrad_validation.claims import Check, Claim, Extent, Verdict, between, evaluate, judge, near, true
+
+
+def make(checks, **settings):
+    facts = {"source": "a table", "reason": "none", "needs": (), "extent": Extent.BUNDLED, "obstacle": ""} | settings
+    return Claim(lambda run: checks, "hdm2025", "1", **facts)
+
+
+def test_one_flipped_number_flips_the_verdict():
+    checks = [near("count", 566, 567, abs=1), between("peak", 0.04, 0.05, 0.06), true("order", True)]
+    assert evaluate(make(checks)).verdict is Verdict.REPRODUCED
+    for index, wrong in enumerate((568, 0.07, False)):
+        flipped = [*checks[:index], checks[index]._replace(ours=float(wrong)), *checks[index + 1 :]]
+        assert evaluate(make(flipped)).verdict is Verdict.NOT_REPRODUCED
+
+
+@pytest.mark.parametrize("ours", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_reproduces_nothing(ours):
+    assert judge([near("x", 1.0, ours, rel=0.5)]) is Verdict.NOT_REPRODUCED
+
+
+def test_relative_tolerance_is_of_the_published_value():
+    assert near("x", -100.0, -110.0, rel=0.1) == Check("x", -100.0, -110.0, -110.0, -90.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "remark"),
+    [
+        ({"needs": ("baydin2018/logreg/sgd",)}, "data: needs baydin2018/logreg/sgd; set HYPERGRAD_DATA"),
+        ({"extent": Extent.FULL}, "cost: runs with FULL=1"),
+        ({"extent": Extent.NETWORKS}, "cost: runs with FULL=mlp"),
+        ({"obstacle": "no such machine"}, "no such machine"),
+    ],
+    ids=["data", "cost", "networks", "obstacle"],
+)
+def test_claim_that_is_not_run_says_why(settings, remark, monkeypatch, tmp_path):
+    monkeypatch.setenv("HYPERGRAD_DATA", str(tmp_path))
+    outcome = evaluate(make([], **settings))
+    assert (outcome.verdict, outcome.remark) == (Verdict.NOT_RUN, remark)
+
+
+def test_row_is_claimed_once_and_of_a_known_paper():
+    with pytest.raises(ValueError, match="paper = 'nobody2030' is unknown"):
+        claims.claim("nobody2030", "1", source="", reason="")
+    claims.claim("hdm2025", "0", source="", reason="")(make)
+    try:
+        with pytest.raises(ValueError, match=r"row = '0' of hdm2025 is claimed twice: by make"):
+            claims.claim("hdm2025", "0", source="", reason="")
+    finally:
+        del claims.CLAIMS["hdm2025", "0"]
