@@ -13,6 +13,7 @@ from hypergrad_validation import data
 from hypergrad_validation.solver_table import (
     PUBLISHED,
     SOLVERS,
+    cell,
     choose,
     hdm_grid,
     main,
@@ -174,6 +175,33 @@ def test_grid_has_20_settings_with_the_rate_outermost():
     grid = hdm_grid(2.0)
     assert len(grid) == 20
     assert [(s["hyper_lr"] * 2, s["hyper_lr_beta"]) for s in grid[3:6]] == [(0.1, 10), (0.1, 100), (1, 1)]
+
+
+@pytest.mark.parametrize("solver", ["HDM-Best", "OSGM-Best", "AGD-CVX", "BFGS"])
+def test_cell_is_the_run_of_its_setting(solver):
+    record = cell("breast_cancer", "svm", "a", solver, 0)
+    problem = make_problem("breast_cancer", "svm")
+    result = run_setting(solver, problem, record.setting)
+    assert (record.nf, record.ng, record.value) == (result.nfev, result.njev, result.fun)
+    assert record.values[0] == record.least[0] == problem.value(problem.x0)
+    assert record.least[-1] <= record.values.min()
+    assert len(record.values) == len(record.gnorms)
+
+
+def test_osgm_best_is_counted_with_its_probes_and_stops_at_its_budget():
+    """The gradient at the start, three probes and one a trial, of 1000; more where it looks ahead, which is late."""
+    record = cell("breast_cancer", "logistic", "a", "OSGM-Best", 0)
+    steps = len(record.values) - 1
+    assert steps > 900
+    assert steps + 4 <= record.ng <= 1001
+    assert len(record.least) >= record.ng
+
+
+def test_bundled_problems_have_two_labels():
+    """Neither has a label 0, which would make its row a constant: f at 0 would not see it."""
+    for name in ("breast_cancer", "digits"):
+        problem = make_problem(name, "logistic")
+        assert set(np.abs(problem.rows[:, -1])) == {1.0}
 
 
 def test_command_prints_every_solver_on_bundled_data(capsys):
