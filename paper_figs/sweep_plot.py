@@ -1,0 +1,44 @@
+"""A row of panels a task: loss at the end, and rate at the end, over the initial rate."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from paper_figs.style import METHODS
+
+TITLES = {
+    "logistic": "Logistic regression, breast_cancer",
+    "softmax": "Softmax regression, digits",
+    "mlp": "Network of two layers, digits",
+}
+SHOWN = ("AdamW", "HypergradientAdamW", "HypergradientAdamW, log", "Auto, gradient", "Auto, direction", "Auto, cosine")
+
+FLOOR = 1e-9
+"""Smaller gaps are drawn here: the minimum, from Newton's method, is known no better."""
+
+
+def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
+    """The methods that keep beta1."""
+    figure, axes = plt.subplots(len(TITLES), 2, figsize=(5.2, 6.6), sharex=True, squeeze=False)
+    rates, methods = arrays["rates"], arrays["methods"].tolist()
+    for (left, right), (task, title) in zip(axes, TITLES.items(), strict=True):
+        for name in SHOWN:
+            row = methods.index(name)
+            look = METHODS[name] | {"markersize": 3.5}
+            gap = np.maximum(arrays[f"{task}/loss"][row] - arrays[f"{task}/least"], FLOOR)
+            left.plot(rates, gap, **look, label=name)
+            right.plot(rates, arrays[f"{task}/lr"][row], **look)
+        left.set(xscale="log", yscale="log", title=title)
+        right.set(xscale="log", yscale="log", ylim=(5e-7, 60))
+        right.set_yticks([1e-6, 1e-4, 1e-2, 1.0])
+        right.set_xticks([1e-6, 1e-4, 1e-2, 1.0])
+        left.set_ylabel("loss above its minimum")
+        right.set_ylabel("rate at the end")
+    for axis in axes[-1]:
+        axis.set_xlabel("initial rate")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
