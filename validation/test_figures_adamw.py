@@ -5,7 +5,8 @@ import pytest
 
 pytest.importorskip("joblib")
 
-from paper_figs import cells, sweep_data, sweep_options_plot, sweep_plot
+from hypergrad_validation.surprise_runs import Trace
+from paper_figs import cells, surprise_data, surprise_plot, sweep_data, sweep_options_plot, sweep_plot
 from paper_figs.cells import Runner
 
 
@@ -41,3 +42,27 @@ def test_sweep_draws_what_it_computes(monkeypatch):
     words = [text.get_text() for text in sweep_options_plot.draw(result.arrays, result.facts).axes[0].texts]
     assert len(words) == 2 * len(sweep_data.METHODS)
     assert words[1] == "0"  # AdamW at its best rate
+
+
+def test_surprise_is_described_by_where_it_lies(monkeypatch):
+    monkeypatch.setattr(surprise_data, "SHIFT", 4)
+    monkeypatch.setattr(surprise_data, "SETTLED", slice(0, 4))
+    monkeypatch.setattr(surprise_data, "LATER", 2)
+    monkeypatch.setattr(surprise_data, "EVERY", 1)
+    surprise = np.array([0.25, 0.75, 0.25, 0.75, 0.5, 0.0, 0.125])
+    trace = Trace(np.array([4.0, 3.0, 2.0, 1.0, 8.0, 0.25, 0.125]), np.linspace(1, 7, 7), surprise, surprise)
+    described = surprise_data.describe_surprise([trace])
+    assert (described["settled, mean"], described["settled steps as high"]) == ("0.500", "50.0%")
+    assert (described["at the shift"], described["2 steps later"]) == ("0.5000", "0.125")
+    described = surprise_data.describe_loss([trace])
+    assert (described["loss before"], described["steps until below 0.3"]) == ("1", "1")
+    assert (described["rate before"], described["highest rate after"]) == ("4", "7")
+
+
+def test_surprise_draws_what_it_computes(monkeypatch):
+    monkeypatch.setattr(surprise_data, "SEEDS", 1)
+    monkeypatch.setattr(surprise_data, "SHIFTS", ("none",))
+    monkeypatch.setattr(surprise_plot, "TITLES", {"none": "As it is"})
+    result = surprise_data.compute(Runner())
+    assert result.facts["none: rates and losses with tracking alone"] == "those without"
+    assert len(surprise_plot.draw(result.arrays, result.facts).axes[2].lines) == len(surprise_plot.SHOWN)
