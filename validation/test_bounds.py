@@ -1,10 +1,7 @@
 """Bounds on trial: both sides along real runs, and that the claim fails where its assumption does."""
 
-import dataclasses
-
 import numpy as np
 import pytest
-from scipy import optimize
 
 from hypergrad_reference import action, learner, osgm
 from hypergrad_reference.feedback import GRADIENT_NORM, HYPERGRADIENT, RATIO
@@ -12,6 +9,15 @@ from hypergrad_reference.osgm import Constants
 from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 from hypergrad_validation import convergence as bounds
 from hypergrad_validation import problems
+from hypergrad_validation.osgm_laws import (
+    SHAPES,
+    hessian_of,
+    local_superlinear_sides,
+    mild_quadratic,
+    multiple_of_identity,
+    random_logistic,
+    random_quadratic,
+)
 
 SLACK = 1e-8
 """The traces stop at ||g||^2 = 1e-8 max(1, |f|), where a feedback still has half of its digits."""
@@ -23,43 +29,16 @@ def assert_bounded(sides):
     assert (sides.left <= sides.right + SLACK * (1 + np.abs(sides.right))).all()
 
 
-def random_logistic(seed=0, n=8, m=40):
-    rng = np.random.default_rng(seed)
-    features, labels = rng.standard_normal((m, n - 1)), np.sign(rng.standard_normal(m))
-    problem = problems.logistic(features, labels, reg=0.05, mean=True, x0=rng.standard_normal(n), name="logistic")
-    best = optimize.minimize(
-        problem.value,
-        problem.x0,
-        jac=problem.gradient,
-        hess=lambda x: np.array([problem.hessian_product(x, e) for e in np.eye(n)]),
-        method="trust-exact",
-        options={"gtol": 1e-13},
-    )
-    return dataclasses.replace(problem, optimum=best.x, optimal_value=best.fun)
-
-
-QUADRATIC = problems.quadratic(
-    [1.0, 0.7, 0.5, 0.3, 0.2, 0.1], rotation=problems.random_rotation(6), optimum=0.5, x0=2.0, name="quadratic"
-)
+QUADRATIC = random_quadratic()
 DIAGONAL_QUADRATIC = problems.quadratic([1.0, 0.5, 0.25, 0.1], x0=[1.0, -2.0, 3.0, 4.0], name="diagonal quadratic")
 LOGISTIC = random_logistic()
 HUBER = problems.huber([1.0, 0.5, 0.1])
 PROBLEMS = [QUADRATIC, DIAGONAL_QUADRATIC, LOGISTIC, HUBER]
 STRONGLY_CONVEX = [QUADRATIC, DIAGONAL_QUADRATIC, LOGISTIC]
-SHAPES = {"scalar": SCALAR, "diagonal": DIAGONAL, "full": FULL}
 
 for_problems = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
 for_strongly_convex = pytest.mark.parametrize("problem", STRONGLY_CONVEX, ids=lambda p: p.name)
 for_shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-
-
-def identity(shape, n, scale):
-    """Scale times I in a shape: P, shape () or (n,) or (n, n)."""
-    return scale * np.eye(n) if shape is FULL else scale * np.ones_like(shape.zeros(n))
-
-
-def dense_hessian(problem, x):
-    return np.array([problem.hessian_product(x, e) for e in np.eye(len(x))])
 
 
 def diameter(problem):
@@ -78,7 +57,7 @@ def test_static_regret_is_bounded_whatever_the_action(problem, shape, act):
     eta = 0.5 / problem.smoothness
     t = bounds.trace(problem, Constants(eta, shape=shape, learner=learner.ogd, action=act), steps=80)
     for scale in (0.0, 1.0, 3.0):
-        comparator = identity(shape, len(problem.x0), scale / problem.smoothness)
+        comparator = multiple_of_identity(shape, len(problem.x0), scale / problem.smoothness)
         assert_bounded(bounds.static_regret(t, comparator, eta))
 
 
@@ -111,7 +90,7 @@ def test_dynamic_regret_is_bounded_by_the_path(problem):
 def test_adagrad_regret_is_bounded(problem, shape, learn):
     eta = 1 / problem.smoothness
     t = bounds.trace(problem, Constants(eta, shape=shape, learner=learn, action=action.null_step), steps=80)
-    comparator = identity(shape, len(problem.x0), 1 / problem.smoothness)
+    comparator = multiple_of_identity(shape, len(problem.x0), 1 / problem.smoothness)
     assert_bounded(bounds.adagrad_regret(t, comparator, eta))
 
 
@@ -122,7 +101,7 @@ def test_lookahead_regret_is_bounded_by_a_constant(problem, shape, act):
     L = problem.smoothness
     t = bounds.trace(problem, Constants(1 / L, L, shape=shape, learner=learner.ogd, action=act), steps=60)
     for scale in (1.0, 2.0):
-        assert_bounded(bounds.lookahead_regret(t, identity(shape, len(problem.x0), scale / L)))
+        assert_bounded(bounds.lookahead_regret(t, multiple_of_identity(shape, len(problem.x0), scale / L)))
 
 
 @for_strongly_convex
@@ -134,7 +113,7 @@ def test_ratio_regret_lemma_2_and_theorem_2_hold(problem, shape):
         eta, bound=problem.optimal_value, feedback=RATIO, shape=shape, learner=learner.ogd, action=action.vanilla
     )
     t = bounds.trace(problem, constants, steps=60)
-    comparator = identity(shape, len(problem.x0), 1 / L)
+    comparator = multiple_of_identity(shape, len(problem.x0), 1 / L)
     assert_bounded(bounds.ratio_regret(t, comparator, eta))
     assert_bounded(bounds.ratio_convergence(t, comparator, eta))
 
@@ -153,7 +132,7 @@ def test_ratio_lookahead_converges_at_the_derived_rate(problem, shape):
         action=action.lookahead,
     )
     t = bounds.trace(problem, constants, steps=60)
-    assert_bounded(bounds.ratio_lookahead_convergence(t, identity(shape, len(problem.x0), 1 / L)))
+    assert_bounded(bounds.ratio_lookahead_convergence(t, multiple_of_identity(shape, len(problem.x0), 1 / L)))
 
 
 @for_problems
@@ -192,7 +171,7 @@ SUPERLINEAR = {
 }
 
 
-MILD = problems.quadratic([1.0, 0.8, 0.6, 0.5], rotation=problems.random_rotation(4), name="mild quadratic")
+MILD = mild_quadratic()
 MILD_DIAGONAL = problems.quadratic([1.0, 0.75, 0.5], x0=[1.0, -2.0, 3.0], name="mild diagonal quadratic")
 
 
@@ -200,10 +179,10 @@ MILD_DIAGONAL = problems.quadratic([1.0, 0.75, 0.5], x0=[1.0, -2.0, 3.0], name="
 @pytest.mark.parametrize("problem", [QUADRATIC, MILD, MILD_DIAGONAL], ids=lambda p: p.name)
 def test_superlinear_bound_holds_on_quadratics_with_a_full_stepsize(rate, power, feedback, act, factor, problem):
     L, n = problem.smoothness, len(problem.x0)
-    start = identity(FULL, n, 1 / L)
+    start = multiple_of_identity(FULL, n, 1 / L)
     constants = Constants(rate / L**power, L, 0.0, start, feedback, FULL, learner.ogd, action=act)
     t = bounds.trace(problem, constants, steps=60, least=1e-200)
-    inverse = np.linalg.inv(dense_hessian(problem, problem.x0))
+    inverse = np.linalg.inv(hessian_of(problem, problem.x0))
     sides = bounds.superlinear_convergence(t, inverse, factor)
     assert (sides.left <= sides.right).all()  # f* = 0 at 0, or far below the bound: the gap has all its digits
 
@@ -226,25 +205,7 @@ def test_superlinear_bound_fails_for_a_rate_past_its_limit():
 
 
 def test_local_superlinear_bound_holds_near_the_optimum_of_logistic_regression():
-    problem, n = LOGISTIC, len(LOGISTIC.x0)
-    L = problem.smoothness
-    near = dataclasses.replace(problem, x0=problem.optimum + 0.05 * np.sign(problem.x0))
-    inverse = np.linalg.inv(dense_hessian(near, near.optimum))
-    # |d^3 softplus| <= 1 / (6 sqrt 3), so that H <= mean |a|^3 / (6 sqrt 3).
-    lipschitz = float(np.mean(np.linalg.norm(near.rows, axis=1) ** 3)) / (6 * np.sqrt(3))
-    constants = Constants(
-        1 / (2 * L**2),
-        L,
-        near.optimal_value,
-        inverse + 0.02 * np.eye(n) / L,
-        RATIO,
-        FULL,
-        learner.ogd,
-        action=action.lookahead,
-    )
-    t = bounds.trace(near, constants, steps=40, least=1e-12)
-    distances = np.array([np.linalg.norm(trial.x - near.optimum) for trial in t.trials])
-    sides = bounds.local_superlinear_convergence(t, inverse, distances, lipschitz)
+    sides = local_superlinear_sides()
     assert (sides.left <= sides.right + 1e-15).all()  # the value of f* has an error of 1e-16
 
 
@@ -256,8 +217,8 @@ def test_gradient_norm_bounds_of_lemma_5_and_theorem_5_hold(problem, shape):
     constants = Constants(eta, feedback=GRADIENT_NORM, shape=shape, learner=learner.ogd, action=action.null_step_norm)
     t = bounds.trace(problem, constants, steps=100)
     assert (np.diff(t.gradients) <= 0).all()
-    assert_bounded(bounds.gradient_norm_regret(t, identity(shape, n, 1 / L), eta))
-    assert_bounded(bounds.gradient_norm_convergence(t, identity(shape, n, 1 / L), eta))
+    assert_bounded(bounds.gradient_norm_regret(t, multiple_of_identity(shape, n, 1 / L), eta))
+    assert_bounded(bounds.gradient_norm_convergence(t, multiple_of_identity(shape, n, 1 / L), eta))
 
 
 @for_problems
@@ -268,7 +229,7 @@ def test_hypergradient_regret_of_lemma_8_holds(problem, shape):
     eta = 2 * radius / ((L * radius + 1) * np.sqrt(steps))
     constants = Constants(eta, shape=shape, learner=learner.ogd, project=learner.ball(radius), action=action.null_step)
     t = bounds.trace(problem, constants, steps=steps)
-    assert_bounded(bounds.hypergradient_regret(t, identity(shape, n, 1 / L), eta, radius))
+    assert_bounded(bounds.hypergradient_regret(t, multiple_of_identity(shape, n, 1 / L), eta, radius))
 
 
 def test_every_learner_runs_under_a_null_step_and_keeps_f_falling():

@@ -1,7 +1,6 @@
 """OSGM on the experiments of Gao et al. 2025 (COLT): published curves, read off figures 2 and 3, and their bands.
 
-The published draw cannot be had, so a matched instance has its bands over seeds: a row that depends on the draw is
-held to the band, and counts of OSGM are taken per kappa*.
+What the paper reports is held to the published numbers in `test_claims_osgm.py`; here is what stands behind it.
 """
 
 import dataclasses
@@ -23,69 +22,14 @@ def curves():
     """Gap by sigma, seed and method."""
     return {
         (sigma, seed, name): curve
-        for sigma in (1e-1, 1e-2, 1e-3)
+        for sigma in (1e-2, 1e-3)
         for seed in SEEDS
         for name, curve in colt.compute_curves(problems.matched_least_squares(sigma, seed), LENGTH).items()
     }
 
 
-@pytest.fixture(scope="module")
-def kappas():
-    """kappa* by sigma and seed."""
-    return {
-        (sigma, seed): colt.find_kappa(problems.matched_least_squares(sigma, seed))
-        for sigma in (1e-1, 1e-2, 1e-3)
-        for seed in SEEDS
-    }
-
-
-# Published index to 1e-10 over published kappa*, and the band that eight seeds of an independent run were given.
-PER_KAPPA = [
-    ("OSGM-R", 1e-3, 7.35, 5, 10), ("OSGM-R", 1e-2, 8.85, 6, 10), ("OSGM-R", 1e-1, 15.2, 13, 20),
-    ("OSGM-H", 1e-3, 6.33, 4.5, 8), ("OSGM-H", 1e-2, 8.70, 6, 10), ("OSGM-H", 1e-1, 17.9, 15, 20),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "sigma", "published", "low", "high"), PER_KAPPA)
-def test_osgm_needs_the_published_steps_per_kappa(curves, kappas, name, sigma, published, low, high):
-    reached = [colt.first_index(curves[sigma, seed, name], 1e-10) or np.inf for seed in SEEDS]  # inf: not on the axis
-    ratios = [index / kappas[sigma, seed] for index, seed in zip(reached, SEEDS, strict=True)]
-    assert low <= published <= high
-    assert low <= np.median(ratios) <= high
-
-
-@pytest.mark.parametrize(("sigma", "published", "low", "high"), [(1e-2, 901, 770, 930), (1e-1, 140, 120, 150)])
-def test_accelerated_gradient_descent_needs_the_published_steps(curves, sigma, published, low, high):
-    """The band is that of eight seeds of an independent run."""
-    assert low <= published <= high
-    for seed in SEEDS:
-        assert low <= colt.first_index(curves[sigma, seed, "SAGD"], 1e-10) <= high
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_optimal_diagonal_contracts_by_its_condition_number(kappas, seed):
-    problem = problems.matched_least_squares(1e-3, seed)
-    curve = colt.compute_curves(problem, 1500, least=0.0)["OptDiag"]
-    slope = (np.log10(curve[-1]) - np.log10(curve[-301])) / 300
-    # 0.5 %: once the transients are gone
-    assert abs(slope / (2 * np.log10(1 - 1 / kappas[1e-3, seed])) - 1) < 0.005
-
-
 def find_index(curves, sigma, seed, name):
     return colt.first_index(curves[sigma, seed, name], 1e-10) or LENGTH + 1
-
-
-@pytest.mark.parametrize("sigma", [1e-2, 1e-3])
-def test_osgm_finishes_ahead_at_small_sigma(curves, sigma):
-    """In figure 2 R and H come before OptDiag, and H before SAGD, at 1e-10; the draw of kappa* shifts OptDiag."""
-    ahead = 0
-    for seed in SEEDS:
-        h, r, diagonal, accelerated = (
-            find_index(curves, sigma, seed, name) for name in ("OSGM-H", "OSGM-R", "OptDiag", "SAGD")
-        )
-        assert h < diagonal
-        ahead += r < diagonal and h < accelerated
-    assert ahead > len(SEEDS) / 2
 
 
 def test_hypergradient_comes_before_the_ratio_at_one_sigma_only(curves):
@@ -98,24 +42,6 @@ def test_hypergradient_comes_before_the_ratio_at_one_sigma_only(curves):
     }
     assert all(votes[1e-3])
     assert set(votes[1e-2]) == {True, False}
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_order_of_all_methods_at_the_largest_sigma(curves, seed):
-    """OptDiag < {R, H} < SAGD < G < GD in figure 2, robust over seeds."""
-    index = {
-        name: colt.first_index(curves[1e-1, seed, name], 1e-10)
-        for name in ("OptDiag", "OSGM-R", "OSGM-H", "SAGD", "OSGM-G", "GD")
-    }
-    assert index["OptDiag"] < min(index["OSGM-R"], index["OSGM-H"])
-    assert max(index["OSGM-R"], index["OSGM-H"]) < index["SAGD"] < index["OSGM-G"] < index["GD"]
-
-
-@pytest.mark.parametrize(("sigma", "published"), [(1e-3, 3.20), (1e-2, 3.21), (1e-1, 3.31)])
-def test_adagrad_overshoots_as_published(curves, sigma, published):
-    """log10 of the value after its first step, 1/2 |A (x_1 - 10 sign g) - b|^2."""
-    for seed in SEEDS:
-        assert abs(np.log10(curves[sigma, seed, "AdaGrad"][2]) - published) < 0.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -136,26 +62,6 @@ def test_gradient_descent_follows_the_spectrum_and_the_published_count(seed):
     assert colt.first_index(curve, 1e-10) == pytest.approx(1289, rel=0.1)
     slope = (np.log10(curve[-1]) - np.log10(curve[-301])) / 300
     assert slope <= 2 * np.log10(1 - 1 / problems.COLT_CONDITION_NUMBERS[1e-1]) * (1 - 1e-5)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_osgm_g_needs_the_published_steps_at_the_largest_sigma(curves, seed):
-    """378 published; eight seeds of an independent run with rate 10 gave 329 to 411."""
-    assert 320 <= colt.first_index(curves[1e-1, seed, "OSGM-G"], 1e-10) <= 420
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("sigma", [1e-2, 1e-3])
-def test_osgm_g_stagnates_at_small_sigma(curves, sigma, seed):
-    """Published log10 gaps at the end: -1.71 and -0.88; the shape only."""
-    assert -3 < np.log10(curves[sigma, seed, "OSGM-G"][-1]) < -0.5
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_ratio_and_hypergradient_beat_the_gradient_norm_and_gradient_descent(curves, seed):
-    """At the largest sigma {R, H} < G < GD in figure 2; robust over seeds, hence strict."""
-    index = {name: colt.first_index(curves[1e-1, seed, name], 1e-10) for name in ("OSGM-R", "OSGM-H", "OSGM-G", "GD")}
-    assert max(index["OSGM-R"], index["OSGM-H"]) < index["OSGM-G"] < index["GD"]
 
 
 @pytest.mark.parametrize("sigma", [1e-2, 1e-3])

@@ -1,18 +1,29 @@
-"""The least-squares experiment of Gao et al. 2025 (COLT), figure 2, on a matched instance.
+"""The experiments of Gao et al. 2025 (COLT) on matched instances: least squares (figure 2), a toy (1) and SVM (3).
 
 Methods as in the authors' script: diagonal P from 0, AdaGrad with rate 10 and eps 1e-20 inside the root, null steps.
 """
 
+import dataclasses
+import math
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hypergrad_reference import adagrad, gradient_descent, nesterov, osgm
 from hypergrad_reference.learner import ogd
-from hypergrad_reference.optimal_diagonal import condition_number, find_optimal_diagonal
+from hypergrad_reference.optimal_diagonal import condition_number, find_optimal_diagonal, jacobi
 from hypergrad_reference.types import Vector
+from hypergrad_validation import data
+from hypergrad_validation.newton import find_least_value
+from hypergrad_validation.problems import colt_svm, matched_least_squares, near_diagonal
 from hypergrad_validation.runs import iterate
+
+SEEDS = tuple(range(8))
+"""Draws of every matched instance: the published one is a single draw from a generator that is not to be had."""
+
+LENGTH = 4000
+"""Entries of a curve: twice the axis of figure 2, so that every draw of OSGM-R and -H reaches 1e-10."""
 
 HYPER_LR = 10.0
 """The published overshoot of AdaGrad, 10^3.2, is that of rate 10; the script has 10 for all methods."""
@@ -21,15 +32,19 @@ REPEATED = 2
 """Entries of the authors' curves before the first iteration of an OSGM method: both are f(x_1), indices 1 and 2."""
 
 
-def method_constants(problem: Any) -> dict[str, osgm.Constants]:
+def method_constants(problem: Any, hyper_lr: float = HYPER_LR) -> dict[str, osgm.Constants]:
     """OSGM-R, -G, -H and gradient descent, which is OSGM with a learner that stands still."""
-    gradient_descent = np.full(len(problem.x0), 1 / problem.smoothness)
     return {
-        "OSGM-R": osgm.osgm_r(hyper_lr=HYPER_LR, bound=problem.optimal_value),
-        "OSGM-G": osgm.osgm_g(hyper_lr=HYPER_LR),
-        "OSGM-H": osgm.osgm_h(hyper_lr=HYPER_LR),
-        "GD": osgm.Constants(0.0, stepsize=gradient_descent, learner=ogd),
+        "OSGM-R": osgm.osgm_r(hyper_lr=hyper_lr, bound=problem.optimal_value),
+        "OSGM-G": osgm.osgm_g(hyper_lr=hyper_lr),
+        "OSGM-H": osgm.osgm_h(hyper_lr=hyper_lr),
+        "GD": fix_stepsize(np.full(len(problem.x0), 1 / problem.smoothness)),
     }
+
+
+def fix_stepsize(diagonal: Vector) -> osgm.Constants:
+    """Gradient descent x - d g."""
+    return osgm.Constants(0.0, stepsize=diagonal, learner=ogd)
 
 
 class _StronglyConvex:
@@ -46,34 +61,152 @@ class _AdaGrad:
     step = staticmethod(adagrad.step_inside)
 
 
-def compute_curves(problem: Any, length: int, least: float = 1e-10) -> dict[str, Vector]:
+def compute_curves(
+    problem: Any, length: int, least: float = 1e-10, diagonal: Vector | None = None
+) -> dict[str, Vector]:
     """The gap by index of every method of the panels, entry 0 being index 1.
 
     OSGM's and AdaGrad's curves hold f(x_1) twice; the accelerated method for convex functions begins with a step
     whose momentum is zero, which stands for the null step of the authors'.
+
+    diagonal    (n,) the stepsize of OptDiag; None is the best one, which is then looked for
     """
-    hessian = problem.matrix.T @ problem.matrix
-    optimal = osgm.Constants(0.0, stepsize=find_optimal_diagonal(hessian), learner=ogd)
+    if diagonal is None:
+        diagonal = find_optimal_diagonal(problem.matrix.T @ problem.matrix)
+    optimal = _collect(problem, osgm, fix_stepsize(diagonal), length, least)
+    learned = {method: learn(problem, method, HYPER_LR, length, least) for method in LEARNING}
+    return compute_fixed(problem, length, least) | {"OptDiag": optimal} | learned
+
+
+def compute_fixed(problem: Any, length: int, least: float) -> dict[str, Vector]:
+    """The gap by index of the methods that learn nothing."""
     L, mu = problem.smoothness, problem.strong_convexity
-    curves = {
-        name: gap_curve(problem, constants, length, least) for name, constants in method_constants(problem).items()
-    }
-    others: dict[str, tuple[Any, Any]] = {
+    methods: dict[str, tuple[Any, Any]] = {
         "GD": (gradient_descent, gradient_descent.Constants(L)),
-        "OptDiag": (osgm, optimal),
         "SAGD": (_StronglyConvex, nesterov.Constants(L, mu)),
         "AGD": (nesterov, nesterov.Constants(L)),
     }
-    for name, (method, constants) in others.items():
-        curves[name] = _collect(problem, method, constants, length, least)
-    learned = _collect(problem, _AdaGrad, adagrad.Constants(HYPER_LR), length - REPEATED + 1, least)
-    return curves | {"AdaGrad": np.concatenate([learned[:1], learned])}
+    return {name: _collect(problem, *method, length, least) for name, method in methods.items()}
+
+
+LEARNING = ("AdaGrad", "OSGM-R", "OSGM-G", "OSGM-H")
+
+
+def learn(problem: Any, method: str, hyper_lr: float, length: int, least: float) -> Vector:
+    """The gap by index of a method of `LEARNING`."""
+    if method != "AdaGrad":
+        return gap_curve(problem, method_constants(problem, hyper_lr)[method], length, least)
+    gaps = _collect(problem, _AdaGrad, adagrad.Constants(hyper_lr), length - REPEATED + 1, least)
+    return np.concatenate([gaps[:1], gaps])
+
+
+RATES = tuple(10.0**k for k in range(-5, 2))
+"""The paper's grid, 1e-3 to 10, and two decades below it, where a sum over many rows has its best."""
+
+
+class Tuned(NamedTuple):
+    """The curve of the best rate."""
+
+    hyper_lr: float
+    curve: Vector
+
+
+def tune(problem: Any, method: str, length: int, least: float, level: float) -> Tuned:
+    """The rate of `RATES` with the fewest iterations to a level; the least gap at the end if none gets there."""
+    runs = [Tuned(rate, learn(problem, method, rate, length, least)) for rate in RATES]
+    return min(runs, key=lambda run: (first_index(run.curve, level) or length + 1, run.curve[-1]))
 
 
 def find_kappa(problem: Any) -> float:
     """kappa* of the Hessian of a least-squares problem."""
     hessian = problem.matrix.T @ problem.matrix
     return condition_number(hessian, find_optimal_diagonal(hessian))
+
+
+class Instance(NamedTuple):
+    """A matched least-squares problem, and what the methods make of it."""
+
+    kappa: float  # kappa*, of the best diagonal found
+    lower: float  # no diagonal has a smaller condition number than this
+    jacobi: float  # the condition number with D = 1 / diag(H)
+    fitted: float  # kappa*, from the tail of gradient descent with the best diagonal
+    fitted_plain: float  # kappa, from the tail of gradient descent
+    curves: dict[str, Vector]  # the gap by index, entry 0 being index 1, down to 1e-20
+
+
+def cell(sigma: float, seed: int) -> Instance:
+    """One draw at one sigma."""
+    problem = matched_least_squares(sigma, seed)
+    hessian = problem.matrix.T @ problem.matrix
+    diagonal = find_optimal_diagonal(hessian)
+    curves = compute_curves(problem, LENGTH, 1e-20, diagonal)
+    return Instance(
+        kappa=condition_number(hessian, diagonal),
+        lower=bound_kappa(hessian, diagonal),
+        jacobi=condition_number(hessian, jacobi(hessian)),
+        fitted=fit_kappa(_collect(problem, osgm, fix_stepsize(diagonal), 50_000, 1e-22), 1e-22),
+        fitted_plain=fit_kappa(curves["GD"], 1e-20),
+        curves=curves,
+    )
+
+
+class Comparison(NamedTuple):
+    """A problem with every method at its best rate."""
+
+    curves: dict[str, Vector]  # the gap by index, entry 0 being index 1
+    rates: dict[str, float]  # of the methods that learn
+
+
+def svm_cell(name: str) -> Comparison:
+    """The SVM of figure 3 on a data set: 999 indices, the rate of each method the best to 1e-6."""
+    problem = colt_svm(data.load(name, "clean" if name in data.BUNDLED else "authors"))
+    problem = dataclasses.replace(problem, optimal_value=find_least_value(problem))
+    tuned = {method: tune(problem, method, 999, 1e-15, 1e-6) for method in LEARNING if method != "OSGM-G"}
+    return _compare(tuned, compute_fixed(problem, 999, 1e-15))
+
+
+def toy_cell(seed: int) -> Comparison:
+    """The near-diagonal quadratic of figure 1: 500 indices, the rate of each method the best to 1e-10."""
+    problem = near_diagonal(seed)
+    optimal = _collect(problem, osgm, fix_stepsize(find_optimal_diagonal(problem.hessian)), 500, 1e-20)
+    tuned = {method: tune(problem, method, 500, 1e-20, 1e-10) for method in LEARNING}
+    return _compare(tuned, compute_fixed(problem, 500, 1e-20) | {"OptDiag": optimal})
+
+
+def _compare(tuned: dict[str, Tuned], fixed: dict[str, Vector]) -> Comparison:
+    curves = {method: run.curve for method, run in tuned.items()}
+    return Comparison(fixed | curves, {method: run.hyper_lr for method, run in tuned.items()})
+
+
+def bound_kappa(hessian: Vector, d: Vector) -> float:
+    """A number that no kappa(D^1/2 H D^1/2) is below, close to kappa* if d is close to the best diagonal.
+
+    For M = D^1/2 H D^1/2 and positive semidefinite X, Y of equal diagonals kappa* >= <X, M^-1> / <Y, M^-1>, since
+    tau H^-1 <= E <= H^-1 for a diagonal E gives tau <X, H^-1> <= <X, E> = <Y, E> <= <Y, H^-1> (derived here). X and Y
+    are soft projections onto the smallest and the largest eigenvalues; Y is then scaled to the diagonal of X.
+    """
+    root = np.sqrt(d)
+    eigenvalues, vectors = np.linalg.eigh(root[:, None] * hessian * root)
+    bounds = []
+    for sharpness in (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0):
+        low = (eigenvalues[0] / eigenvalues) ** sharpness
+        high = (eigenvalues / eigenvalues[-1]) ** sharpness
+        low, high = low / low.sum(), high / high.sum()
+        scale = np.sqrt((vectors**2 @ low) / (vectors**2 @ high))
+        turned = vectors.T @ (scale[:, None] * vectors)
+        bounds.append((low / eigenvalues).sum() / (high * turned**2 / eigenvalues[:, None]).sum())
+    return float(max(bounds))
+
+
+def fit_kappa(curve: Vector, least: float) -> float:
+    """The condition number 1 / (1 - c) of gradient descent that ends up contracting the gap by c^2 a step.
+
+    Fitted to the last three decades before `least`; NaN if the curve does not get there.
+    """
+    if not curve[-1] < least:
+        return math.nan
+    tail = curve[curve < 1e3 * least]
+    return float(1 / (1 - (tail[-1] / tail[0]) ** (0.5 / (len(tail) - 1))))
 
 
 def _collect(problem: Any, method: Any, constants: Any, length: int, least: float) -> Vector:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from hypergrad_reference import osgm
+from hypergrad_reference import hdm_hb, osgm
 from hypergrad_reference.feedback import HYPERGRADIENT, Feedback, Trial, try_stepsize
 from hypergrad_reference.stepsize import Shape, Stepsize
 from hypergrad_reference.types import Vector
@@ -162,6 +162,30 @@ def ratio_regret(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
     distance = squared_distance(t.trials[0].P, comparator)
     right = distance / hyper_lr + 4 * t.problem.smoothness**2 * hyper_lr * np.cumsum(ratios)
     return Sides(np.cumsum(t.measures - ratios), right)
+
+
+def heavy_ball_regret(
+    problem: Any, states: Sequence[hdm_hb.State], constants: hdm_hb.Constants, comparator: Stepsize, beta: float
+) -> Sides:
+    """Heavy ball with lookahead on the potential, eta = 1/(L + omega), eta_beta = tau/(2 (L + omega)) (derived).
+
+    sum (phi_{k+1} - phi_k) / den_k
+        <= sum h_k(P^, beta^) + (L + omega)/2 ||P_1 - P^||^2 + (L + omega)/tau (beta_1 - beta^)^2
+
+    states    of the run, K + 1 of them
+    """
+    omega, smoothness = constants.omega, problem.smoothness + constants.omega
+    drops, rivals = [], []
+    for before, after in pairwise(states):
+        rival = before._replace(P=comparator, beta=np.array(beta))
+        trial = hdm_hb.try_heavy_ball(problem, rival, constants)
+        phi, phi_before = (hdm_hb.potential(s.value, s.displacement, omega) for s in (after, before))
+        drops.append((phi - phi_before) / trial.denominator)
+        rivals.append(hdm_hb.progress(rival, trial, omega))
+    first = states[0]
+    constant = smoothness / 2 * squared_distance(first.P, comparator)
+    constant += smoothness / constants.tau * float(first.beta - beta) ** 2
+    return Sides(np.cumsum(drops), np.cumsum(rivals) + constant)
 
 
 # From feedback to convergence

@@ -33,6 +33,10 @@ Reading = Literal["authors", "clean"]
 T = TypeVar("T")
 
 
+BUNDLED = ("breast_cancer", "digits")
+"""Sets that come with scikit-learn."""
+
+
 class DataError(LookupError):
     """A data set is unknown, missing, damaged or out of reach; the message says which and what to do."""
 

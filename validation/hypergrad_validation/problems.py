@@ -205,6 +205,9 @@ def least_squares(matrix: Vector, target: Vector, x0: Vector, *, name: str, sour
     )
 
 
+TOY_KAPPA, TOY_KAPPA_STAR, TOY_GAP = 67.54, 4.69, 10**0.197
+"""Of the near-diagonal toy: the panel's title, and its first gap as read off the curves (figure 1)."""
+
 COLT_CONDITION_NUMBERS = {1e-4: 32443.53, 1e-3: 24468.83, 1e-2: 4611.81, 1e-1: 120.87}
 """The condition numbers of A^T A by sigma in the panel titles of Gao et al. 2025 (COLT), figure 2."""
 
@@ -253,6 +256,47 @@ def _published_extremes() -> tuple[float, float]:
     r1, r2 = np.sqrt(k1), np.sqrt(k2)
     lowest = (s2 - s1 - (r2 * s2 - r1 * s1)) / (r2 - r1)
     return float(lowest), float(r1 * (lowest + s1) - s1)
+
+
+def near_diagonal(seed: int = 0) -> Quadratic:
+    """A quadratic like the toy of Gao et al. 2025 (COLT), figure 1, whose generator is not given.
+
+        H = S R S,   R = Q diag(lambda) Q^T,   S = diag(exp(t u)),   n = 32
+
+    It has the three published numbers: kappa = 67.54, kappa* = 4.69 and the first gap, 10^0.197. Q is orthogonal with
+    entries +-1/sqrt n, so that R has a constant diagonal and its extreme eigenvectors have entries of equal size, at
+    which no diagonal scaling improves kappa(R): kappa* = max lambda / min lambda (derived here). t makes kappa.
+
+    seed    of numpy.random.default_rng, which draws lambda ~ U[1, 4.69], u ~ U[-1, 1], x* and x0 - x* ~ N(0, I)
+    """
+    rng, n = np.random.default_rng(seed), 32
+    spectrum = 1 + (TOY_KAPPA_STAR - 1) * rng.random(n)
+    spectrum[:2] = 1.0, TOY_KAPPA_STAR
+    Q = linalg.hadamard(n)[:, rng.permutation(n)] / np.sqrt(n)
+    R = (Q * spectrum) @ Q.T
+    u = 2 * rng.random(n) - 1
+
+    def scale(t: float) -> Vector:
+        return cast(Vector, np.exp(t * u)[:, None] * R * np.exp(t * u))
+
+    t = optimize.brentq(lambda t: np.linalg.cond(scale(t)) - TOY_KAPPA, 0.0, 5.0, xtol=1e-14)
+    hessian = scale(t)
+    eigenvalues = linalg.eigvalsh(hessian)
+    hessian, eigenvalues = hessian / eigenvalues[-1], eigenvalues / eigenvalues[-1]
+    center, offset = rng.standard_normal((2, n))
+    offset *= np.sqrt(2 * TOY_GAP / (offset @ hessian @ offset))
+    return Quadratic(
+        name=f"near-diagonal quadratic seed={seed}",
+        x0=center + offset,
+        smoothness=float(eigenvalues[-1]),
+        strong_convexity=float(eigenvalues[0]),
+        optimum=center,
+        optimal_value=0.0,
+        source="Gao et al. 2025 (COLT), figure 1; matched instance derived here",
+        hessian=(hessian + hessian.T) / 2,
+        center=center,
+        offset=0.0,
+    )
 
 
 # Linear models: a function of the margins

@@ -20,7 +20,8 @@ from tabulate import tabulate
 
 from hypergrad import minimize
 from hypergrad_reference.types import Vector
-from hypergrad_validation.data import DataError, load
+from hypergrad_validation.data import BUNDLED, DataError, load
+from hypergrad_validation.newton import find_least_value
 from hypergrad_validation.problems import LinearModel, Start, hdm_logistic, hdm_svm, start_a, start_b
 
 GTOL, MAXITER = 1e-4, 1000
@@ -86,9 +87,6 @@ PUBLISHED: dict[tuple[str, str], dict[str, tuple[int, int]]] = {
 }  # fmt: skip
 """nF and nG by task, data set and solver. Source: README of the authors' code."""
 
-BUNDLED = ("breast_cancer", "digits")
-"""Sets that come with scikit-learn."""
-
 TASKS = {"svm": hdm_svm, "logistic": hdm_logistic}
 LATER_SEED = 20250701
 """Of the scripts of OSGM-Best (authors' code)."""
@@ -153,6 +151,11 @@ class Record(NamedTuple):
     least: Vector  # the least f seen after 1, 2, ... evaluations of f and its gradient
 
 
+def least_cell(name: str, task: str) -> float:
+    """The least value of a problem of the table, or its infimum, by Newton's method."""
+    return find_least_value(_keep_problem(name, task, "a"))
+
+
 def cell(name: str, task: str, start: str, solver: str, index: int) -> Record:
     """Run the setting `index` of a solver's grid on a data set, "a1a", for a task, "svm", from a start, "a"."""
     problem = _keep_problem(name, task, start)
@@ -169,6 +172,13 @@ def cell(name: str, task: str, start: str, solver: str, index: int) -> Record:
         setting, int(result.nfev), int(result.njev), float(result.fun), float(np.abs(result.jac).max()),
         result.history["fun"], result.history["gnorm"], np.fmin.accumulate(seen),
     )  # fmt: skip
+
+
+def tune(run: Callable[..., list[Record]], name: str, task: str, solver: str, start: str = "a") -> Record:
+    """The best of a solver's grid, the first of equals; `run` runs cells."""
+    settings = range(len(find_solver(solver).grid(1.0)))
+    inputs = [{"name": name, "task": task, "start": start, "solver": solver, "index": index} for index in settings]
+    return min(run(cell, inputs), key=lambda record: record.ng)
 
 
 def choose(solver: str, settings: Iterable[Mapping[str, float]], results: Iterable[OptimizeResult]) -> Row:

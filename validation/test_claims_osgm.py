@@ -1,0 +1,56 @@
+"""Every claim about OSGM has the verdict that it had when it was written down."""
+
+import pytest
+
+from hypergrad_validation import data
+from hypergrad_validation.claims import Verdict, evaluate, list_claims
+
+CLAIMS = {claim.row: claim for claim in list_claims() if claim.paper == "osgm2025"}
+
+NOT_REPRODUCED = {"14": "at sigma = 1e-2 half of the draws have R before H; see FINDINGS.md"}
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Cells are run once for all claims."""
+    results = {}
+
+    def run_once(cell, inputs):
+        keys = [(cell, *sorted(given.items())) for given in inputs]
+        for key, given in zip(keys, inputs, strict=True):
+            if key not in results:
+                results[key] = cell(**given)
+        return [results[key] for key in keys]
+
+    return run_once
+
+
+def test_every_row_is_claimed():
+    assert list(CLAIMS) == [str(row) for row in range(1, 27)]
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        pytest.param(
+            claim,
+            id=f"row {row}",
+            marks=pytest.mark.skipif(
+                not all(map(data.has, claim.needs)), reason=f"needs {', '.join(claim.needs)}: set HYPERGRAD_DATA"
+            ),
+        )
+        for row, claim in CLAIMS.items()
+        if not claim.obstacle
+    ],
+)
+def test_claim_has_its_verdict(run, claim):
+    outcome = evaluate(claim, run)
+    failed = [check for check in outcome.checks if not check.holds]
+    expected = Verdict.NOT_REPRODUCED if claim.row in NOT_REPRODUCED else Verdict.REPRODUCED
+    assert outcome.verdict == expected, failed
+
+
+def test_papers_that_are_not_at_hand_are_named(run):
+    outcome = evaluate(CLAIMS["26"], run)
+    assert outcome.verdict == Verdict.NOT_RUN
+    assert "2509.11007" in outcome.remark
