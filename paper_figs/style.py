@@ -19,13 +19,17 @@ METHODS: dict[str, dict[str, Any]] = {
     "Auto, direction": {"color": "#cc79a7", "linestyle": (0, (3, 1, 1, 1)), "marker": "D"},
     "Auto, cosine": {"color": "#009e73", "linestyle": ":", "marker": "^"},
     "GD": {"color": "#000000", "linestyle": ":"},
-    "AGD": {"color": "#7f7f7f", "linestyle": (0, (3, 1, 1, 1))},
-    "SAGD": {"color": "#7f7f7f", "linestyle": "-"},
+    "AGD": {"color": "#4d4d4d", "linestyle": (0, (3, 1, 1, 1))},
+    "SAGD": {"color": "#000000", "linestyle": "-"},
+    "BFGS": {"color": "#000000", "linestyle": (0, (6, 2))},
+    "L-BFGS": {"color": "#999999", "linestyle": (0, (2, 1))},
     "AdaGrad": {"color": "#cc79a7", "linestyle": "-."},
     "OptDiag": {"color": "#009e73", "linestyle": (0, (5, 1.5))},
     "OSGM-G": {"color": "#56b4e9", "linestyle": ":"},
     "OSGM-R": {"color": "#e69f00", "linestyle": "-"},
-    "OSGM-H": {"color": "#0072b2", "linestyle": "-"},
+    "OSGM-H": {"color": "#332288", "linestyle": "-"},
+    "OSGM-Best": {"color": "#aa3377", "linestyle": "-"},
+    "HDM-Best": {"color": "#009e73", "linestyle": "-"},
 }
 
 SETTINGS = {
