@@ -15,6 +15,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "HypergradientAdamW, log": {"color": "#56b4e9", "linestyle": "-.", "marker": "v"},
     "Auto": {"color": "#d55e00", "linestyle": (0, (5, 1.5))},
     "Auto, gain 10": {"color": "#6b3e00", "linestyle": ":"},
+    "Auto, held gain 10": {"color": "#009e73", "linestyle": (0, (3, 1, 1, 1))},
+    "Auto, as advised": {"color": "#cc79a7", "linestyle": "-."},
     "Auto, gradient": {"color": "#d55e00", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "Auto, direction": {"color": "#cc79a7", "linestyle": (0, (3, 1, 1, 1)), "marker": "D"},
     "Auto, cosine": {"color": "#009e73", "linestyle": ":", "marker": "^"},

@@ -5,8 +5,18 @@ import pytest
 
 pytest.importorskip("joblib")
 
+from hypergrad_validation import spiking_runs
 from hypergrad_validation.surprise_runs import Trace
-from paper_figs import cells, surprise_data, surprise_plot, sweep_data, sweep_options_plot, sweep_plot
+from paper_figs import (
+    cells,
+    spiking_data,
+    spiking_plot,
+    surprise_data,
+    surprise_plot,
+    sweep_data,
+    sweep_options_plot,
+    sweep_plot,
+)
 from paper_figs.cells import Runner
 
 
@@ -66,3 +76,32 @@ def test_surprise_draws_what_it_computes(monkeypatch):
     result = surprise_data.compute(Runner())
     assert result.facts["none: rates and losses with tracking alone"] == "those without"
     assert len(surprise_plot.draw(result.arrays, result.facts).axes[2].lines) == len(surprise_plot.SHOWN)
+
+
+def make_spiking_run(**fields):
+    """A run of which only some series matter."""
+    steps = spiking_data.SHIFT + 20
+    series = {"silent": np.zeros(steps), "grad_norm": np.ones(steps), "loss": np.full(steps, 0.5)} | fields
+    return spiking_runs.Trace(**{name: series.get(name, np.zeros(steps)) for name in spiking_runs.Trace._fields})
+
+
+def test_silence_is_described_against_the_twins():
+    steps = np.arange(spiking_data.SHIFT + 20)
+    after = steps - spiking_data.SHIFT
+    run = make_spiking_run(
+        silent=np.where(after >= 0, 0.5 - 0.1 * after, 0.0), grad_norm=np.where(after >= 0, 0.25, 1.0), lr=steps * 1.0
+    )
+    told = spiking_data.describe_silence("Auto", [run] * 3, [make_spiking_run()] * 3)
+    assert (told["silent before"], told["and after"], told["steps until below 25% silent"]) == ("0%", "50%", "3")
+    assert (told["gradients, after over before"], told["runs in which they shrink"]) == ("0.25", "3 of 3")
+    # all three of three on one side: 2 / 2^3
+    assert told["rate after 10 steps against the twin's"] == "3 higher, 0 lower, p = 0.25"
+    assert told["gain after 10 steps against the twin's"] == "all equal"
+
+
+def test_spiking_draws_what_it_computes(monkeypatch):
+    monkeypatch.setattr(spiking_data, "SEEDS", 1)
+    monkeypatch.setattr(spiking_data, "NATURAL_SEEDS", 1)
+    result = spiking_data.compute(Runner())
+    assert [row["method"] for row in result.facts["neurons fall silent"]] == list(spiking_plot.SHOWN)
+    assert len(spiking_plot.draw(result.arrays, result.facts).axes) == 6

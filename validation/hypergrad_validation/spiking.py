@@ -50,6 +50,39 @@ def spike_smooth(distance: Array, sharpness: float) -> tuple[Array, Array]:
     return distance / (1 + sharpness * np.abs(distance)), 1 / (1 + sharpness * np.abs(distance)) ** 2
 
 
+def _run(
+    params: list[Array], x: Array, network: Network, spike: Spike, reset: bool
+) -> tuple[Array, Array, list[Array], list[Array]]:
+    """Firing rates and logits, and at each time d s_t / d v_t and d v_t / d v_{t-1}."""
+    w1, b1, w2, b2 = params
+    leak = x.dtype.type(network.leak)
+    current = x @ w1 + b1
+    v: Array = np.zeros_like(current)
+    s: Array = np.zeros_like(current)
+    slopes, kept = [], []
+    count = np.zeros_like(current)
+    for _ in range(network.steps):
+        keep = leak * (1 - s) if reset else np.full_like(s, leak)
+        v = keep * v + current
+        s, slope = spike(v - 1, network.sharpness)
+        count += s
+        slopes.append(slope)
+        kept.append(keep)
+    rate = count / x.dtype.type(network.steps)
+    return rate, rate @ w2 + b2, slopes, kept
+
+
+def compute_activity(params: list[Array], x: Array, network: Network = NETWORK) -> tuple[Array, Array]:
+    """Spikes a step of each hidden neuron, (batch, hidden), and logits, (batch, classes).
+
+    >>> params = [np.full((1, 2), [[1.5, 0.25]]), np.zeros(2), np.eye(2), np.zeros(2)]
+    >>> compute_activity(params, np.ones((1, 1)), Network(steps=4, leak=0.5))
+    (array([[1., 0.]]), array([[1., 0.]]))
+    """
+    rate, logits, _, _ = _run(params, x, network, spike_hard, True)
+    return rate, logits
+
+
 def compute_loss_and_gradients(
     params: list[Array],
     x: Array,
@@ -67,22 +100,8 @@ def compute_loss_and_gradients(
 
     Returns the loss and a gradient for each of params, in its shape and dtype.
     """
-    w1, b1, w2, b2 = params
-    leak = x.dtype.type(network.leak)
-    current = x @ w1 + b1
-    v: Array = np.zeros_like(current)
-    s: Array = np.zeros_like(current)
-    slopes, kept = [], []  # d s_t / d v_t, and d v_t / d v_{t-1}
-    count = np.zeros_like(current)
-    for _ in range(network.steps):
-        keep = leak * (1 - s) if reset else np.full_like(s, leak)
-        v = keep * v + current
-        s, slope = spike(v - 1, network.sharpness)
-        count += s
-        slopes.append(slope)
-        kept.append(keep)
-    rate = count / x.dtype.type(network.steps)
-    logits = rate @ w2 + b2
+    _, _, w2, _ = params
+    rate, logits, slopes, kept = _run(params, x, network, spike, reset)
     logits = logits - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(logits)
     sums = exponentials.sum(axis=1, keepdims=True)
@@ -93,8 +112,8 @@ def compute_loss_and_gradients(
     d_logits[rows, labels] -= 1
     d_logits /= x.dtype.type(len(x))
     d_rate = d_logits @ w2.T / x.dtype.type(network.steps)
-    d_v = np.zeros_like(v)
-    d_current = np.zeros_like(v)
+    d_v = np.zeros_like(rate)
+    d_current = np.zeros_like(rate)
     for t in reversed(range(network.steps)):
         d_v = d_v + d_rate * slopes[t]
         d_current += d_v
