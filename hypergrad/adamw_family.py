@@ -87,8 +87,11 @@ class AdamWFamily(Optimizer):
         """The scalars of a tensor's step at t-1; None if it sat that step out."""
         if not tensor.moved:
             return None
-        kind = SCALARS[self.scalar_convention]
-        return kind(*(tensor.numbers[name] for name in kind._fields))
+        if tensor.scalars is None:  # a state was loaded
+            kind = SCALARS[self.scalar_convention]
+            tensor.scalars = kind(*(tensor.numbers[name] for name in kind._fields))
+        scalars: Scalars = tensor.scalars
+        return scalars
 
     @property
     def _signed_scale(self) -> float:
@@ -120,32 +123,29 @@ class AdamWFamily(Optimizer):
             self._raise_beta1(tensor, beta1), beta2 ** (tensor.step + 1),
         )  # fmt: skip
 
-    def _make_numbers(self, tensor: Tensor, plan: Plan) -> tuple[Scalars, dict[str, float]]:
-        """The scalars of a tensor's step, and what is kept of them; tensors with the same history share both."""
+    def _make_scalars(self, tensor: Tensor, plan: Plan) -> Scalars:
+        """The scalars of a tensor's step; tensors with the same history share them, and the numbers kept of them."""
         last_beta1_power = tensor.numbers.get("beta1_power", 1.0)
         key = (tensor.group, tensor.step, last_beta1_power)
-        if key not in plan.memo:
+        scalars: Scalars | None = plan.memo.get(key)
+        if scalars is None:
             lr, beta1 = plan.group_rates[tensor.group], self._get_beta1(plan, tensor.group)
-            scalars = self._form_scalars(tensor, lr, beta1)
-            plan.memo[key] = (
-                scalars,
-                {
-                    **scalars._asdict(),
-                    "lr": lr,
-                    "weight_decay": self._get_decay(tensor.group),
-                    "last_beta1_power": last_beta1_power,
-                    "beta1_power": last_beta1_power * beta1,
-                },
-            )
-        numbers: tuple[Scalars, dict[str, float]] = plan.memo[key]
-        return numbers
+            scalars = plan.memo[key] = self._form_scalars(tensor, lr, beta1)
+            plan.memo[id(scalars)] = {
+                **scalars._asdict(),
+                "lr": lr,
+                "weight_decay": self._get_decay(tensor.group),
+                "last_beta1_power": last_beta1_power,
+                "beta1_power": last_beta1_power * beta1,
+            }
+        return scalars
 
     def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update:
-        scalars, _ = self._make_numbers(tensor, plan)
+        scalars = self._make_scalars(tensor, plan)
         return Update(tensor.theta, grad, self._signed_scale, self._get_moments(tensor), scalars)
 
     def _keep(self, tensor: Tensor, update: Update, sums: Mapping[str, Vector], plan: Plan) -> None:
-        _, tensor.numbers = self._make_numbers(tensor, plan)
+        tensor.scalars, tensor.numbers = update.scalars, plan.memo[id(update.scalars)]
         if update.grad_ema is not None:
             tensor.arrays["grad_ema"] = update.grad_ema
         if update.last_grad is not None:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from hypergrad_reference.types import Vector
 if TYPE_CHECKING:
     import pyopencl
 
-    from hypergrad_kernels.launcher import Call
+    from hypergrad_kernels.launcher import Call, Form, Launch
 
     DeviceChoice = str | pyopencl.Device | pyopencl.Context | None
 
@@ -80,14 +80,15 @@ class OpenCLBackend:
         from hypergrad_kernels import adamw, sgd_hd, sums
         from hypergrad_kernels.arrays import Arrays
         from hypergrad_kernels.device import open_device
-        from hypergrad_kernels.launcher import Launcher
+        from hypergrad_kernels.launcher import Call, Launcher
 
         self.device = open_device(device)
         self.name = f"opencl: {self.device.name}"
         self._launcher = Launcher(Arrays(self.device))
         self._compute_sums = sums.compute_sums
-        self._call_update, self._call_move = adamw.call_update, sgd_hd.call_move
-        self._prepared: dict[int, Call] = {}
+        self._adamw, self._sgd_hd = adamw, sgd_hd
+        self._make_call = Call
+        self._planned: list[Launch] = []
 
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums by sums.cl, with one wait for all tensors."""
@@ -95,21 +96,32 @@ class OpenCLBackend:
         return self._compute_sums(self._launcher, work)
 
     def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
-        """Compile what adamw.cl needs."""
+        """Compile what adamw.cl or sgd_hd.cl needs, and find the arrays of small tensors."""
         self.device.check_process()
-        self._prepared = {position: self._call(u, clear_grad) for position, u in work}
-        for call in self._prepared.values():
-            self._launcher.prepare(call)
+        self._planned = self._launcher.plan(self._list_calls(work, clear_grad))
 
     def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Run what was prepared, with one wait for all tensors."""
-        for position, u in work:
-            if u.theta.size:
-                self._launcher.launch(position, self._prepared.pop(position), u.theta.size)
+        planned, self._planned = self._planned, []
+        self._launcher.run(planned)
         self._launcher.arrays.collect()
 
-    def _call(self, u: Update | Move, clear_grad: bool) -> "Call":
-        return self._call_move(u) if isinstance(u, Move) else self._call_update(u, clear_grad)
+    def _list_calls(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> "list[tuple[int, Call]]":
+        """The calls of the tensors that have elements; those with the same history share a form."""
+        forms: dict[Any, Form] = {}
+        calls = []
+        for position, u in work:
+            if isinstance(u, Move):
+                identity, arrays = self._sgd_hd.identify_move(u), self._sgd_hd.list_arrays(u)
+            else:
+                identity, arrays = self._adamw.identify_update(u), self._adamw.list_arrays(u)
+            form = forms.get(identity)
+            if form is None:
+                form = self._sgd_hd.form_move(u) if isinstance(u, Move) else self._adamw.form_update(u, clear_grad)
+                forms[identity] = form
+            if u.theta.size:
+                calls.append((position, self._make_call(form, (u.theta.size,), arrays)))
+        return calls
 
 
 def open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Backend:

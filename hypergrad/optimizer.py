@@ -243,9 +243,10 @@ class Optimizer(ABC):
             return loss
         plan = self._schedule(rates, sums)
         work = [(tensor, self._make_update(tensor, grad, plan)) for tensor, grad in active]
-        self._backend.prepare([(tensor.position, u) for tensor, u in work], self.clear_grad)
+        placed = [(tensor.position, u) for tensor, u in work]
+        self._backend.prepare(placed, self.clear_grad)
         with defer_interrupt():
-            self._write(work, sums, plan)
+            self._write(work, placed, sums, plan)
             if self.clear_grad:
                 for (_, grad), (_, gradient) in zip(active, found, strict=True):
                     original = gradient if isinstance(gradient, np.ndarray) else gradient.data
@@ -287,21 +288,23 @@ class Optimizer(ABC):
             tensor for tensor in self._tensors if tensor.group in members and tensor.moved and tensor.position in sums
         ]
 
-    def _write(self, work: Sequence[tuple[Tensor, Any]], sums: Sums, plan: Plan) -> None:
+    def _write(
+        self, work: Sequence[tuple[Tensor, Any]], placed: Sequence[tuple[int, Any]], sums: Sums, plan: Plan
+    ) -> None:
         try:
-            self._backend.update([(tensor.position, u) for tensor, u in work], self.clear_grad)
+            self._backend.update(placed, self.clear_grad)
         except BaseException as error:
             self._broken = (
                 f"step {self._steps + 1} failed while it was writing ({error}); the last good step is {self._steps}: "
                 "restore the parameters and load a state saved then"
             )
             raise BrokenOptimizerError(self._broken) from error
-        updates = {tensor.position: u for tensor, u in work}
         for tensor in self._tensors:
-            tensor.moved = tensor.position in updates
-            if tensor.moved:
-                self._keep(tensor, updates[tensor.position], sums.get(tensor.position, {}), plan)
-                tensor.step += 1
+            tensor.moved = False
+        for tensor, u in work:
+            self._keep(tensor, u, sums.get(tensor.position, {}), plan)
+            tensor.moved = True
+            tensor.step += 1
         self._steps += 1
         self._settle(plan)
         self.records.append(plan.records[0] if plan.rates.shared else tuple(plan.records))
@@ -399,7 +402,7 @@ class Optimizer(ABC):
         check_state(self.state_dict(), state)
         for tensor, entry in zip(self._tensors, state["tensors"], strict=True):
             tensor.step, tensor.moved = int(entry["step"]), bool(entry["moved"])
-            tensor.numbers = dict(entry["numbers"])
+            tensor.numbers, tensor.scalars = dict(entry["numbers"]), None
             tensor.arrays = {name: kept.copy() for name, kept in entry["arrays"].items()}
         for group, saved in zip(self.param_groups, state["groups"], strict=True):
             group.update({name: tuple(value) if name == "betas" else value for name, value in saved.items()})

@@ -26,6 +26,7 @@ class Tensor:
         self.moved = False  # whether it took the latest step of the optimizer
         self.arrays: dict[str, Vector] = {}  # what the rule keeps, elementwise or block sums
         self.numbers: dict[str, float] = {}
+        self.scalars: Any = None  # of the latest step, where the rule has the tensors of one history share them
 
     def _view(self, array: Vector) -> Vector:
         if array.dtype.name not in DTYPES or not array.dtype.isnative:
@@ -130,6 +131,11 @@ def find_gradients(
 
 def flatten_gradient(tensor: Tensor, gradient: Any, clear_grad: bool) -> Vector:
     """The gradient as a flat array of the parameter's dtype: its own memory if that will do, else a copy."""
+    theta = tensor.theta
+    if type(gradient) is np.ndarray and gradient.dtype is theta.dtype and gradient.shape == tensor.shape:
+        flags = gradient.flags
+        if flags.c_contiguous and flags.aligned and (flags.writeable or not clear_grad):
+            return gradient if gradient.ndim == 1 else gradient.reshape(-1)
     name = f"the gradient of {tensor.name}"
     array = get_array(gradient, name)
     if array.shape != tensor.shape:

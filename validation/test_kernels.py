@@ -7,7 +7,7 @@ from hypergrad_kernels import launcher as launcher_module
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import open_device
 from hypergrad_kernels.hdm import compute_inner_products
-from hypergrad_kernels.launcher import Launcher, Scalar
+from hypergrad_kernels.launcher import Launcher
 from hypergrad_kernels.shapes import Shape
 from hypergrad_kernels.sums import call_sums, compute_sums
 from hypergrad_reference import hdm_loops
@@ -111,6 +111,53 @@ def test_kernel_works_on_copies_where_memory_is_not_shared(make, case, launcher,
     assert find_differences(show_memory(trial.arrays), expected) == []
 
 
+# Small tensors share a launch by a table of addresses, on a device that passed the trial; elsewhere each has its own.
+SIZES = ("-n1", "-n17", "-n4097")
+TOGETHER = {
+    (kernel, case.name.removesuffix("-n4097")): [
+        (of, make, other) for of, make, other in list_trials()
+        if of == kernel and other.name in [case.name.removesuffix("-n4097") + size for size in SIZES]
+    ]
+    for kernel, _, case in list_trials() if case.name.endswith("-n4097")
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOGETHER, ids="-".join)
+def test_many_tensors_in_one_launch_are_those_of_many_launches(name, launcher):
+    trials = [make(case) for _, make, case in TOGETHER[name]]
+    form = trials[0].call.form
+    assert all(trial.call.form == form for trial in trials)
+    for turn in range(2):  # the second time the table is there already, for other arrays
+        trials = [make(case) for _, make, case in TOGETHER[name]]
+        expected = [foresee_memory(trial) for trial in trials]
+        launches = launcher.plan([(n, trial.call._replace(form=form)) for n, trial in enumerate(trials)])
+        assert len(launches) == (1 if launcher.arrays.device.reads_addresses else len(trials))
+        launcher.run(launches)
+        launcher.arrays.collect()
+        for trial, memory in zip(trials, expected, strict=True):
+            assert find_differences(show_memory(trial.arrays), memory) == [], turn
+
+
+def test_table_is_made_anew_for_other_tensors(launcher):
+    call = pick("adamw-exact-n4097")[0].values
+    make, case = call
+    for names in ("ab", "abc", "acb"):
+        trials = [make(case) for _ in names]
+        expected = [foresee_memory(trial) for trial in trials]
+        form = trials[0].call.form
+        launcher.run(launcher.plan([(n, t.call._replace(form=form)) for n, t in zip(names, trials, strict=True)]))
+        launcher.arrays.collect()
+        for trial, memory in zip(trials, expected, strict=True):
+            assert find_differences(show_memory(trial.arrays), memory) == []
+
+
+def test_large_tensor_has_a_launch_of_its_own(launcher, monkeypatch):
+    monkeypatch.setattr(launcher_module, "SMALL", 4096)
+    make, case = pick("adamw-exact-n4097")[0].values
+    call = make(case).call
+    assert len(launcher.plan([(0, call), (1, call)])) == 2
+
+
 # An array of more than 2^32 elements does not fit here. What can be tried: items past the first 2^32 elements find
 # nothing to do, where an index of 32 bits would bring them back to element 0; 2^32 + n elements are not taken for n.
 INDEXED = [p for p in pick("adamw-exact-n4097", "sgd_hd-sgd-n4097", "hdm-ogd-accepted-n4097") if "float32" in p.id]
@@ -118,10 +165,13 @@ INDEXED = [p for p in pick("adamw-exact-n4097", "sgd_hd-sgd-n4097", "hdm-ogd-acc
 
 def launch_items(launcher, call, first, items):
     kernel, _ = launcher.prepare(call)
-    values = [
-        a.value if isinstance(a, Scalar) else launcher.arrays.bind(a.name, a.array, a.written) for a in call.arguments
+    form = call.form
+    buffers = [
+        launcher.arrays.bind(name, array, name in form.written)
+        for name, array in zip(form.arrays, call.arrays, strict=True)
     ]
-    kernel(launcher.arrays.device.queue, (items,), (1,), *values, global_offset=(first,))
+    queue = launcher.arrays.device.queue
+    kernel(queue, (items,), (1,), 0, *call.sizes, *buffers, *form.reals, global_offset=(first,))
     launcher.arrays.collect()
 
 
@@ -137,7 +187,7 @@ def test_index_does_not_wrap_at_32_bits(make, case, launcher):
 @pytest.mark.parametrize(("make", "case"), INDEXED)
 def test_size_does_not_wrap_at_32_bits(make, case, launcher):
     trial = make(case)
-    larger = trial.call._replace(arguments=[Scalar(np.uint64, 2**32 + 1), *trial.call.arguments[1:]])
+    larger = trial.call._replace(sizes=(2**32 + 1,))
     _, shape = launcher.prepare(larger)
     launch_items(launcher, larger, 0, 4096 // shape.elements)
     got = {name: array[:4096] for name, array in trial.arrays.items()}

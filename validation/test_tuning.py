@@ -111,6 +111,6 @@ def test_aligned_access_is_for_aligned_arrays_only(opened):
     launcher = Launcher(Arrays(opened), {KEY: Shape(8, 16, access="ALIGNED")})
     call = tuning.make_sample(KEY, 1001).call
     assert launcher.prepare(call).shape.access == "ALIGNED"
-    first, theta, *rest = call.arguments
-    odd = call._replace(arguments=[first, theta._replace(array=theta.array[1:]), *rest])
+    theta, *rest = call.arrays
+    odd = call._replace(arrays=(theta[1:], *rest))
     assert launcher.prepare(odd).shape.access == "PACKED"

@@ -13,7 +13,7 @@
 // time), KEEP_GRAD +4, CLEAR_GRAD +4.
 // Error: none, the bits of NumPy, wherever division and square root are correctly rounded.
 
-KERNEL adamw(const ulong n,
+KERNEL adamw(const ulong first, const ulong n,
              __global real *theta,
 #ifdef CLEAR_GRAD
              __global real *grad,
@@ -25,13 +25,16 @@ KERNEL adamw(const ulong n,
              __global real *max_exp_avg_sq,
 #endif
 #ifdef FOLLOW
-             __global real *grad_ema, const real gamma, const real one_minus_gamma,
-#endif
-#ifdef L2
-             const real l2,
+             __global real *grad_ema,
 #endif
 #ifdef KEEP_GRAD
              __global real *last_grad,
+#endif
+#ifdef FOLLOW
+             const real gamma, const real one_minus_gamma,
+#endif
+#ifdef L2
+             const real l2,
 #endif
 #ifdef SHADER
              const real learning_rate, const real beta1, const real beta2, const real epsilon,
@@ -41,7 +44,7 @@ KERNEL adamw(const ulong n,
              const real a, const real k, const real eps,
 #endif
              const real grad_scale) {
-  FOR_EACH_VECTOR(i, n) {
+  FOR_EACH_VECTOR(i, first, n) {
     const vec w = load(theta, i, n);
 #ifdef L2
     const vec g = load(grad, i, n) * grad_scale + l2 * w;

@@ -21,7 +21,7 @@ class Arrays:
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self._buffers: dict[Hashable, tuple[int, int, bool, cl.Buffer]] = {}
+        self._buffers: dict[Hashable, tuple[Array, tuple[int, int, bool], cl.Buffer]] = {}
         self._written: list[tuple[cl.Buffer, Array]] = []
 
     def bind(self, name: Hashable, array: Array, written: bool = False) -> cl.Buffer:
@@ -32,16 +32,19 @@ class Arrays:
         written    the next kernel will write to it
         """
         device = self.device
-        place = (array.ctypes.data, array.nbytes, array.flags.writeable)
         known = self._buffers.get(name)
-        if known is None or known[:3] != place:
-            access = cl.mem_flags.READ_WRITE if array.flags.writeable else cl.mem_flags.READ_ONLY
-            if device.in_place:
-                buffer = cl.Buffer(device.context, access | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
+        if known is None or known[0] is not array:
+            place = (array.ctypes.data, array.nbytes, array.flags.writeable)
+            if known is not None and known[1] == place:
+                buffer = known[2]
             else:
-                buffer = cl.Buffer(device.context, access, array.nbytes)
-            known = self._buffers[name] = (*place, buffer)
-        buffer = known[3]
+                access = cl.mem_flags.READ_WRITE if array.flags.writeable else cl.mem_flags.READ_ONLY
+                if device.in_place:
+                    buffer = cl.Buffer(device.context, access | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
+                else:
+                    buffer = cl.Buffer(device.context, access, array.nbytes)
+            known = self._buffers[name] = (array, place, buffer)
+        buffer = known[2]
         if not device.in_place:
             cl.enqueue_copy(device.queue, buffer, array, is_blocking=False)
             if written:

@@ -4,6 +4,9 @@
 //   WIDTH     elements that a work-item takes at a time: 1, 2, 4, 8 or 16
 //   STEPS     how often it does so in an elementwise kernel
 //   ACCESS    how it reaches them: PACKED, VLOAD, or ALIGNED where every array begins at a multiple of a vector
+//   MANY      kernels are functions, called by one kernel for many tensors (see launcher.py)
+//
+// The arguments of a kernel: first, the item with which its tensor begins; sizes; arrays; numbers.
 #pragma OPENCL FP_CONTRACT OFF
 
 #ifdef DOUBLE
@@ -36,7 +39,12 @@ typedef PASTE(REAL, WIDTH) vec;
 
 // The hint keeps a compiler from vectorising over work-items what is vectors already: one gathers single elements then,
 // and is ten times slower.
-#define KERNEL __kernel __attribute__((vec_type_hint(vec))) void
+#define ENTRY __kernel __attribute__((vec_type_hint(vec))) void
+#ifdef MANY
+#define KERNEL void
+#else
+#define KERNEL ENTRY
+#endif
 
 // Users' arrays begin at any multiple of the element's size. A packed struct lets the compiler load and store whole
 // vectors there; vload and vstore would do as well, but some runtimes take them apart into single elements.
@@ -75,8 +83,9 @@ void store(vec x, __global real *p, ulong i, ulong n) {
 }
 
 // The vectors of a work-item of an elementwise kernel, one after another.
-#define FOR_EACH_VECTOR(i, n) \
-  for (ulong i = (ulong)get_global_id(0) * (WIDTH * STEPS), end_ = min(i + WIDTH * STEPS, n); i < end_; i += WIDTH)
+#define FOR_EACH_VECTOR(i, first, n) \
+  for (ulong i = ((ulong)get_global_id(0) - first) * (WIDTH * STEPS), end_ = min(i + WIDTH * STEPS, n); i < end_; \
+       i += WIDTH)
 
 // sqrt of a vector. One runtime aborts on a builtin function of a 512-bit vector; two halves give the same bits.
 #if WIDTH == 16 || (WIDTH == 8 && defined(DOUBLE))

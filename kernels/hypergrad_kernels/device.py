@@ -21,6 +21,7 @@ class Device:
 
     in_place    kernels may work on the memory of NumPy arrays: it is a CPU, and a trial at construction has shown
                 that what either side writes the other side reads, without a copy
+    reads_addresses    and a trial has shown that a kernel finds an array by its address alone
     """
 
     def __init__(self, context: cl.Context) -> None:
@@ -31,13 +32,14 @@ class Device:
         self.process = os.getpid()
         self._programs: dict[tuple[str, tuple[str, ...]], cl.Program] = {}
         self.in_place = bool(self.cl_device.type & cl.device_type.CPU) and self._shares_memory()
+        self.reads_addresses = self.in_place and self._finds_addresses()
 
     def build(self, name: str, text: str, options: tuple[str, ...]) -> cl.Program:
-        """Compile a program once; later calls with the same name and options return the same program.
+        """Compile a program once; later calls with the same text and options return the same program.
 
-        Raises BuildError with the compiler's log.
+        name    of the file, for the message of a BuildError, which holds the compiler's log
         """
-        key = (name, options)
+        key = (text, options)
         if key not in self._programs:
             if self.cl_device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
                 options = (*options, "-cl-fp32-correctly-rounded-divide-sqrt")
@@ -74,6 +76,23 @@ class Device:
         trial = cl.Kernel(self.build("trial", text, ()), "trial")
         array = np.arange(1025, dtype=np.int32)[1:]  # off the alignment that a fresh array has
         buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
+        for _ in range(2):
+            expected = array + 3
+            array += 2
+            trial(self.queue, (1024,), (16,), buffer)
+            self.queue.finish()
+            if not np.array_equal(array, expected):
+                return False
+        return True
+
+    def _finds_addresses(self) -> bool:
+        if self.cl_device.address_bits != 8 * np.dtype(np.uintp).itemsize:
+            return False
+        text = "__kernel void trial(__global const ulong *table) { ((__global int *)table[0])[get_global_id(0)] += 1; }"
+        trial = cl.Kernel(self.build("trial", text, ()), "trial")
+        array = np.arange(1025, dtype=np.int32)[1:]
+        table = np.array([array.ctypes.data], np.uint64)
+        buffer = cl.Buffer(self.context, cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR, hostbuf=table)
         for _ in range(2):
             expected = array + 3
             array += 2

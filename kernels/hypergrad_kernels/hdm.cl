@@ -13,10 +13,10 @@
 
 #define COUNT 4
 
-KERNEL inner_products(const ulong n, const ulong blocks, __global real *out, __global const real *x,
-                      __global const real *gradient, __global const real *displacement,
+KERNEL inner_products(const ulong first, const ulong n, const ulong blocks, __global real *out,
+                      __global const real *x, __global const real *gradient, __global const real *displacement,
                       __global const real *trial, __global const real *trial_gradient) {
-  const ulong block = get_global_id(0);
+  const ulong block = get_global_id(0) - first;
   if (block >= blocks) return;
   const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
 
@@ -39,11 +39,11 @@ KERNEL inner_products(const ulong n, const ulong blocks, __global real *out, __g
   for (int r = 0; r < COUNT; r++) out[r * blocks + block] = fold(sum[r]);
 }
 
-KERNEL adapt(const ulong n, __global real *x, __global real *gradient, __global real *displacement,
-             __global real *P, __global real *accumulator, __global real *trial,
+KERNEL adapt(const ulong first, const ulong n, __global real *x, __global real *gradient,
+             __global real *displacement, __global real *P, __global real *accumulator, __global real *trial,
              __global const real *trial_gradient, const real denominator, const real rate, const real eps,
              const real low, const real high, const real beta) {
-  FOR_EACH_VECTOR(i, n) {
+  FOR_EACH_VECTOR(i, first, n) {
     const vec next = load(trial_gradient, i, n);
     vec w = load(x, i, n), g = load(gradient, i, n);
     const vec r = -(next * g) / denominator;

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from hypergrad_kernels.launcher import Argument, Buffer, Call, Launcher, Scalar
+from hypergrad_kernels.launcher import Call, Form, Launcher
 from hypergrad_reference.hdm_loops import INNER_PRODUCTS, Arrays, Scalars
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
@@ -18,17 +18,9 @@ def call_inner_products(a: Arrays, trial_gradient: Vector, out: Vector) -> Call:
 
     out    (len(INNER_PRODUCTS), ceil(n / BLOCK)), written
     """
-    arguments: list[Argument] = [
-        Scalar(np.uint64, a.x.size),
-        Scalar(np.uint64, out.shape[1]),
-        Buffer("out", out, written=True),
-        Buffer("x", a.x),
-        Buffer("gradient", a.gradient),
-        Buffer("displacement", a.displacement),
-        Buffer("trial", a.trial),
-        Buffer("trial_gradient", trial_gradient),
-    ]
-    return Call("hdm", "inner_products", a.x.dtype, (), arguments)
+    names = ("out", "x", "gradient", "displacement", "trial", "trial_gradient")
+    form = Form("hdm", "inner_products", a.x.dtype, (), names, frozenset({"out"}), per_item=BLOCK)
+    return Call(form, (a.x.size, out.shape[1]), (out, a.x, a.gradient, a.displacement, a.trial, trial_gradient))
 
 
 def compute_inner_products(launcher: Launcher, name: Hashable, a: Arrays, trial_gradient: Vector) -> dict[str, Vector]:
@@ -37,7 +29,7 @@ def compute_inner_products(launcher: Launcher, name: Hashable, a: Arrays, trial_
     name    keeps the buffers for the next call
     """
     out = np.empty((len(INNER_PRODUCTS), -(-a.x.size // BLOCK)), a.x.dtype)
-    launcher.launch(name, call_inner_products(a, trial_gradient, out), a.x.size, BLOCK)
+    launcher.launch(name, call_inner_products(a, trial_gradient, out))
     launcher.arrays.collect()
     return dict(zip(INNER_PRODUCTS, out, strict=True))
 
@@ -47,10 +39,7 @@ def call_adapt(learner: str, a: Arrays, trial_gradient: Vector, accepted: bool, 
 
     learner    a key of LEARNERS
     """
-    real = a.x.dtype.type
-    arguments: list[Argument] = [Scalar(np.uint64, a.x.size)]
-    arguments += [Buffer(name, array, written=True) for name, array in a._asdict().items()]
-    arguments.append(Buffer("trial_gradient", trial_gradient))
-    arguments += [Scalar(real, scalar) for scalar in scalars]
     macros = (*LEARNERS[learner], *(("ACCEPTED",) if accepted else ()))
-    return Call("hdm", "adapt", a.x.dtype, macros, arguments)
+    names = (*a._fields, "trial_gradient")
+    form = Form("hdm", "adapt", a.x.dtype, macros, names, frozenset(a._fields), tuple(scalars))
+    return Call(form, (a.x.size,), (*a, trial_gradient))

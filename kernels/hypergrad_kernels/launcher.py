@@ -10,38 +10,32 @@ import pyopencl as cl
 
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.remembered import recall_shapes
-from hypergrad_kernels.shapes import Key, Shape, choose_shape, round_up
+from hypergrad_kernels.shapes import MANY, SMALL, Key, Shape, choose_shape, round_up
+from hypergrad_kernels.table import Table
 from hypergrad_reference.types import Vector
 
 DType = np.dtype[np.floating[Any]]
 
 
-class Buffer(NamedTuple):
-    """An argument that is an array."""
-
-    name: str  # its part in the kernel; with the tensor's name it keeps the buffer
-    array: Vector
-    written: bool = False
-
-
-class Scalar(NamedTuple):
-    """An argument that is a number."""
-
-    kind: type[np.generic]
-    value: float
-
-
-Argument = Buffer | Scalar
-
-
-class Call(NamedTuple):
-    """A kernel and what it is called with."""
+class Form(NamedTuple):
+    """A kernel, and what its calls for tensors with the same history share."""
 
     file: str  # FILE.cl
     kernel: str
-    dtype: DType  # float32 or float64, of every array and real scalar
+    dtype: DType  # float32 or float64, of every array and real number
     macros: tuple[str, ...]  # features to switch on, "NAME" or "NAME=VALUE"
-    arguments: Sequence[Argument]
+    arrays: tuple[str, ...]  # their names, in the kernel's order; with the tensor's name they keep the buffers
+    written: frozenset[str]  # names of the arrays that the kernel writes to
+    reals: tuple[float, ...] = ()  # the numbers after the arrays
+    per_item: int | None = None  # elements that a work-item takes; None: as many as the launch shape says
+
+
+class Call(NamedTuple):
+    """A kernel and what it is called with, for one tensor."""
+
+    form: Form
+    sizes: tuple[int, ...]  # the first is the number of elements to go over
+    arrays: tuple[Vector, ...]
 
 
 class Prepared(NamedTuple):
@@ -51,11 +45,42 @@ class Prepared(NamedTuple):
     shape: Shape
 
 
+class Launch(NamedTuple):
+    """A prepared kernel with all its work: one tensor by its own buffers, or many by a table of their addresses."""
+
+    prepared: Prepared
+    form: Form
+    name: Hashable
+    call: Call | None
+    table: Table | None
+
+
 @cache
 def read_text(name: str) -> str:
     """The text of NAME.cl after the common part; the compiler's messages count lines in NAME.cl."""
     common, own = (files("hypergrad_kernels").joinpath(f"{part}.cl").read_text("utf-8") for part in ("common", name))
     return f'{common}\n#line 1 "{name}.cl"\n{own}'
+
+
+def write_many(form: Form, sizes: int) -> str:
+    """The text of a kernel that calls another for the tensor that its work-item belongs to.
+
+    A row of the table holds the first item of a tensor, its sizes, and the addresses of its arrays.
+    """
+    columns = 1 + sizes + len(form.arrays)
+    given = [f"row[{column}]" for column in range(1 + sizes)]
+    given += [f"(__global real *)row[{column}]" for column in range(1 + sizes, columns)]
+    reals = [f"r{index}" for index in range(len(form.reals))]
+    parameters = [
+        "__global const uint *owner",
+        "__global const ulong *table",
+        *(f"const real {real}" for real in reals),
+    ]
+    return (
+        f"\nENTRY many({', '.join(parameters)}) {{\n"
+        f"  __global const ulong *row = table + (ulong)owner[get_global_id(0)] * {columns};\n"
+        f"  {form.kernel}({', '.join([*given, *reals])});\n}}\n"
+    )
 
 
 class Launcher:
@@ -72,40 +97,88 @@ class Launcher:
         self.measured = recall_shapes(arrays.device, read) if measured is None else measured
         self.read = read
         self._kernels: dict[tuple[Any, ...], Prepared] = {}
+        self._tables: dict[tuple[Any, ...], Table] = {}
 
     def prepare(self, call: Call) -> Prepared:
         """The kernel for a call and its launch shape, compiled the first time. Raises BuildError."""
-        shape = choose_shape(call.file, call.kernel, call.dtype, self.measured)
+        form = call.form
+        shape = choose_shape(form.file, form.kernel, form.dtype, self.measured)
         if shape.access == "ALIGNED" and not _is_aligned(call, shape.width):
             shape = shape._replace(access="PACKED")
-        key = (call.file, call.kernel, call.dtype, call.macros, shape)
-        if key not in self._kernels:
-            double = ("-DDOUBLE",) if call.dtype == np.float64 else ()
-            options = (f"-DWIDTH={shape.width}", f"-DSTEPS={shape.steps}", f"-DACCESS={shape.access}", *double)
-            macros = (f"-D{macro}" for macro in call.macros)
-            program = self.arrays.device.build(call.file, self.read(call.file), (*options, *macros))
-            kernel = cl.Kernel(program, call.kernel)
-            # types set once: converting NumPy scalars anew at each launch costs more than the launch
-            kernel.set_scalar_arg_dtypes([a.kind if isinstance(a, Scalar) else None for a in call.arguments])
-            self._kernels[key] = Prepared(kernel, shape)
-        return self._kernels[key]
+        # types set once: converting NumPy scalars anew at each launch costs more than the launch
+        sizes: list[type[np.generic] | None] = [np.uint64] * (1 + len(call.sizes))
+        return self._compile(form, shape, form.kernel, "", [*sizes, *[None] * len(form.arrays)])
 
-    def launch(self, name: Hashable, call: Call, elements: int, per_item: int | None = None) -> None:
-        """Enqueue a call.
+    def plan(self, work: Sequence[tuple[Hashable, Call]]) -> list[Launch]:
+        """Everything that can fail before the calls run: compile, and find the arrays of many small tensors.
 
-        name        names the tensor, so that its buffers are kept
-        elements    number of elements to go over
-        per_item    elements that a work-item takes; None: as many as the launch shape says
+        work    names of tensors, and their calls. A call's form is the same object for all that share a launch.
         """
-        kernel, shape = self.prepare(call)
-        values = [
-            a.value if isinstance(a, Scalar) else self.arrays.bind((name, a.name), a.array, a.written)
-            for a in call.arguments
-        ]
-        items = -(-elements // (per_item or shape.elements))
-        kernel(self.arrays.device.queue, (round_up(items, shape.local_size),), (shape.local_size,), *values)
+        launches, groups = [], dict[int, list[tuple[Hashable, Call]]]()
+        by_table = self.arrays.device.reads_addresses
+        for entry in work:
+            call = entry[1]
+            if by_table and call.sizes[0] <= SMALL:
+                groups.setdefault(id(call.form), []).append(entry)
+            else:
+                launches.append(self._plan_one(*entry))
+        for entries in groups.values():
+            launches.append(self._plan_one(*entries[0]) if len(entries) == 1 else self._plan_many(entries))
+        return launches
+
+    def run(self, launches: Sequence[Launch]) -> None:
+        """Enqueue what was planned."""
+        queue = self.arrays.device.queue
+        for (kernel, shape), form, name, call, table in launches:
+            if call is not None:
+                items = -(-call.sizes[0] // (form.per_item or shape.elements))
+                buffers = [
+                    self.arrays.bind((name, part), array, part in form.written)
+                    for part, array in zip(form.arrays, call.arrays, strict=True)
+                ]
+                values: tuple[Any, ...] = (0, *call.sizes, *buffers, *form.reals)
+                kernel(queue, (round_up(items, shape.local_size),), (shape.local_size,), *values)
+            elif table is not None:
+                kernel(queue, (table.items,), (shape.local_size,), *table.buffers, *form.reals)
+
+    def launch(self, name: Hashable, call: Call) -> None:
+        """Plan and run one call; its buffers are kept under the name."""
+        self.run([self._plan_one(name, call)])
+
+    def _plan_one(self, name: Hashable, call: Call) -> Launch:
+        return Launch(self.prepare(call), call.form, name, call, None)
+
+    def _plan_many(self, entries: Sequence[tuple[Hashable, Call]]) -> Launch:
+        (name, call), form = entries[0], entries[0][1].form
+        shape = choose_shape(form.file, form.kernel, form.dtype, self.measured)
+        if form.per_item is None:
+            shape = shape._replace(steps=max(1, MANY // shape.width))
+        shape = shape._replace(local_size=1, access="PACKED" if shape.access == "ALIGNED" else shape.access)
+        text = write_many(form, len(call.sizes))
+        prepared = self._compile(form, shape, "many", text, [None, None])
+        key = (*form[:4], name)
+        table = self._tables.get(key)
+        if table is None or not table.fits(entries):
+            table = Table(self.arrays.device, entries, form.per_item or shape.elements)
+            self._tables[key] = table
+        table.fill(entries)
+        return Launch(prepared, form, name, None, table)
+
+    def _compile(
+        self, form: Form, shape: Shape, kernel: str, more: str, kinds: Sequence[type[np.generic] | None]
+    ) -> Prepared:
+        key = (*form[:4], shape, kernel)
+        if key not in self._kernels:
+            double = ("-DDOUBLE",) if form.dtype == np.float64 else ()
+            options = (f"-DWIDTH={shape.width}", f"-DSTEPS={shape.steps}", f"-DACCESS={shape.access}", *double)
+            macros = [f"-D{macro}" for macro in (*form.macros, *(("MANY",) if more else ()))]
+            program = self.arrays.device.build(form.file, self.read(form.file) + more, (*options, *macros))
+            compiled = cl.Kernel(program, kernel)
+            compiled.set_scalar_arg_dtypes([*kinds, *[form.dtype.type] * len(form.reals)])
+            self._kernels[key] = Prepared(compiled, shape)
+        return self._kernels[key]
 
 
 def _is_aligned(call: Call, width: int) -> bool:
-    step = width * call.dtype.itemsize
-    return all(a.array.ctypes.data % step == 0 for a in call.arguments if isinstance(a, Buffer))
+    step = width * call.form.dtype.itemsize
+    return all(array.ctypes.data % step == 0 for array in call.arrays)

@@ -5,9 +5,9 @@
 //
 // Launch: update_traffic one item for WIDTH * STEPS elements, read_traffic one for a block of 4096; any n, 64-bit.
 
-KERNEL update_traffic(const ulong n, __global real *theta, __global const real *grad, __global real *exp_avg,
-                      __global real *exp_avg_sq) {
-  FOR_EACH_VECTOR(i, n) {
+KERNEL update_traffic(const ulong first, const ulong n, __global real *theta, __global const real *grad,
+                      __global real *exp_avg, __global real *exp_avg_sq) {
+  FOR_EACH_VECTOR(i, first, n) {
     const vec g = load(grad, i, n);
     const vec w = load(theta, i, n) + g, m = load(exp_avg, i, n) + g, v = load(exp_avg_sq, i, n) + g;
     store(m, exp_avg, i, n);
@@ -16,9 +16,9 @@ KERNEL update_traffic(const ulong n, __global real *theta, __global const real *
   }
 }
 
-KERNEL read_traffic(const ulong n, const ulong blocks, __global real *out, __global const real *grad,
-                    __global const real *exp_avg, __global const real *exp_avg_sq) {
-  const ulong block = get_global_id(0);
+KERNEL read_traffic(const ulong first, const ulong n, const ulong blocks, __global real *out,
+                    __global const real *grad, __global const real *exp_avg, __global const real *exp_avg_sq) {
+  const ulong block = get_global_id(0) - first;
   if (block >= blocks) return;
   const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
   vec sum[PARTS];

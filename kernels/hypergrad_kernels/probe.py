@@ -1,23 +1,15 @@
 """Host code of probe.cl: what memory gives to the traffic of the other kernels."""
 
-import numpy as np
-
-from hypergrad_kernels.launcher import Buffer, Call, Scalar
+from hypergrad_kernels.launcher import Call, Form
+from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
 
 def call_update_traffic(theta: Vector, grad: Vector, exp_avg: Vector, exp_avg_sq: Vector) -> Call:
     """The call that adds grad to the other three: four arrays read, three written."""
-    return Call(
-        "probe", "update_traffic", theta.dtype, (),
-        [
-            Scalar(np.uint64, theta.size),
-            Buffer("theta", theta, written=True),
-            Buffer("grad", grad),
-            Buffer("exp_avg", exp_avg, written=True),
-            Buffer("exp_avg_sq", exp_avg_sq, written=True),
-        ],
-    )  # fmt: skip
+    names = ("theta", "grad", "exp_avg", "exp_avg_sq")
+    form = Form("probe", "update_traffic", theta.dtype, (), names, frozenset(names) - {"grad"})
+    return Call(form, (theta.size,), (theta, grad, exp_avg, exp_avg_sq))
 
 
 def call_read_traffic(grad: Vector, exp_avg: Vector, exp_avg_sq: Vector, out: Vector) -> Call:
@@ -25,14 +17,6 @@ def call_read_traffic(grad: Vector, exp_avg: Vector, exp_avg_sq: Vector, out: Ve
 
     out    (ceil(n / BLOCK),), written
     """
-    return Call(
-        "probe", "read_traffic", grad.dtype, (),
-        [
-            Scalar(np.uint64, grad.size),
-            Scalar(np.uint64, out.size),
-            Buffer("out", out, written=True),
-            Buffer("grad", grad),
-            Buffer("exp_avg", exp_avg),
-            Buffer("exp_avg_sq", exp_avg_sq),
-        ],
-    )  # fmt: skip
+    names = ("out", "grad", "exp_avg", "exp_avg_sq")
+    form = Form("probe", "read_traffic", grad.dtype, (), names, frozenset({"out"}), per_item=BLOCK)
+    return Call(form, (grad.size, out.size), (out, grad, exp_avg, exp_avg_sq))

@@ -11,7 +11,8 @@
 // of sums.cl 24 and 32 a step.
 // Error: none, the bits of NumPy.
 
-KERNEL sgd_hd(const ulong n, __global real *theta, __global const real *grad, __global real *direction,
+KERNEL sgd_hd(const ulong first, const ulong n,
+              __global real *theta, __global const real *grad, __global real *direction,
 #if defined(HEAVY_BALL) || defined(NESTEROV)
               __global real *velocity, const real momentum,
 #endif
@@ -22,7 +23,7 @@ KERNEL sgd_hd(const ulong n, __global real *theta, __global const real *grad, __
               const real l2,
 #endif
               const real lr) {
-  FOR_EACH_VECTOR(i, n) {
+  FOR_EACH_VECTOR(i, first, n) {
     const vec w = load(theta, i, n);
 #ifdef L2
     const vec g = load(grad, i, n) + l2 * w;

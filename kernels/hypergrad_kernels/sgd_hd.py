@@ -1,11 +1,44 @@
 """Host code of sgd_hd.cl: the updates of hypergrad_reference.sgd_hd, in place."""
 
-import numpy as np
+from typing import Any
 
-from hypergrad_kernels.launcher import Argument, Buffer, Call, Scalar
+from hypergrad_kernels.launcher import Call, Form
 from hypergrad_reference.sgd_hd import Move
+from hypergrad_reference.types import Vector
 
 MACROS = {"sgd": (), "heavy_ball": ("HEAVY_BALL",), "nesterov": ("NESTEROV",)}
+
+
+def identify_move(m: Move) -> tuple[Any, ...]:
+    """What is the same for two moves if, and only if, they share a form."""
+    return m.rule, m.theta.dtype, m.kept.step == 0, *m[4:]
+
+
+def form_move(m: Move) -> Form:
+    """The form of `call_move`."""
+    macros: tuple[str, ...] = MACROS[m.rule]
+    names, reals = ["theta", "grad", "direction"], []
+    if m.rule != "sgd":
+        names.append("velocity")
+        reals.append(m.momentum)
+    if m.rule == "heavy_ball":
+        reals.append(1 - m.dampening if m.kept.step else 1.0)
+    if m.weight_decay:
+        macros = (*macros, "L2")
+        reals.append(m.weight_decay)
+    written = frozenset(names) - {"grad"}
+    return Form("sgd_hd", "sgd_hd", m.theta.dtype, macros, tuple(names), written, (*reals, m.lr))
+
+
+def list_arrays(m: Move) -> tuple[Vector, ...]:
+    """The arrays of a move, in the kernel's order.
+
+    Raises ValueError if an array that the method keeps is missing.
+    """
+    if m.kept.direction is None or (m.kept.velocity is None and m.rule != "sgd"):
+        raise ValueError(f"{m.rule} writes to arrays of kept that are None: allocate them first")
+    arrays = (m.theta, m.grad, m.kept.direction)
+    return arrays if m.kept.velocity is None or m.rule == "sgd" else (*arrays, m.kept.velocity)
 
 
 def call_move(m: Move) -> Call:
@@ -13,21 +46,4 @@ def call_move(m: Move) -> Call:
 
     Raises ValueError if an array that the method keeps is missing.
     """
-    if m.kept.direction is None or (m.kept.velocity is None and m.rule != "sgd"):
-        raise ValueError(f"{m.rule} writes to arrays of kept that are None: allocate them first")
-    real = m.theta.dtype.type
-    macros: tuple[str, ...] = MACROS[m.rule]
-    arguments: list[Argument] = [
-        Scalar(np.uint64, m.theta.size),
-        Buffer("theta", m.theta, written=True),
-        Buffer("grad", m.grad),
-        Buffer("direction", m.kept.direction, written=True),
-    ]
-    if m.kept.velocity is not None:
-        arguments += [Buffer("velocity", m.kept.velocity, written=True), Scalar(real, m.momentum)]
-    if m.rule == "heavy_ball":
-        arguments.append(Scalar(real, 1 - m.dampening if m.kept.step else 1.0))
-    if m.weight_decay:
-        macros = (*macros, "L2")
-        arguments.append(Scalar(real, m.weight_decay))
-    return Call("sgd_hd", "sgd_hd", m.theta.dtype, macros, [*arguments, Scalar(real, m.lr)])
+    return Call(form_move(m), (m.theta.size,), list_arrays(m))

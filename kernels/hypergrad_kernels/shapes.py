@@ -37,6 +37,11 @@ DEFAULT: dict[Key, Shape] = {
 }
 """Safe on every runtime tried: no 512-bit vector reaches a builtin function."""
 
+SMALL = 1 << 16
+"""Tensors of no more elements share a launch where they can: alone, a launch would take longer than their update."""
+MANY = 512
+"""Elements of a work-item in such a launch; each looks up its tensor first."""
+
 
 @cache
 def _name(dtype: np.dtype[np.floating[Any]]) -> str:

@@ -15,43 +15,49 @@
 // change a bit. Reads 4 bytes a float32 parameter for each array that a product names: 12 for <g, d> and ||g||^2.
 // Error against exact arithmetic, u = 2^-24 or 2^-53: (BLOCK/LANES + 4 + 1) u sum|x_i y_i| a block.
 
-KERNEL inner_products(const ulong n, const ulong blocks, __global real *out,
-                      __global const real *grad, const real grad_scale
-#if defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)
-#ifdef KEPT
-                      , __global const real *direction
-#else
+#if (defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)) && !defined(KEPT)
 #define DIRECTION
-#endif
-#endif
-#if defined(DIRECTION) || defined(GRAD_BETA1_DERIVATIVE) || defined(GRAD_EXP_AVG)
-#define EXP_AVG
-                      , __global const real *exp_avg
 #endif
 #if defined(DIRECTION) || defined(GRAD_BETA1_DERIVATIVE)
 #define EXP_AVG_SQ
-                      , __global const real *exp_avg_sq  // or its running maximum
-#ifdef SHADER
-                      , const real beta1_t, const real beta2_t
-#else
-                      , const real i1, const real i2
 #endif
-                      , const real eps
+#if defined(EXP_AVG_SQ) || defined(GRAD_EXP_AVG)
+#define EXP_AVG
+#endif
+
+KERNEL inner_products(const ulong first, const ulong n, const ulong blocks, __global real *out,
+                      __global const real *grad,
+#ifdef KEPT
+                      __global const real *direction,
+#endif
+#ifdef EXP_AVG
+                      __global const real *exp_avg,
+#endif
+#ifdef EXP_AVG_SQ
+                      __global const real *exp_avg_sq,  // or its running maximum
 #endif
 #if defined(GRAD_THETA) || defined(L2)
-                      , __global const real *theta
-#endif
-#ifdef L2
-                      , const real l2
+                      __global const real *theta,
 #endif
 #ifdef DEVIATION_DEVIATION
-                      , __global const real *grad_ema
+                      __global const real *grad_ema,
 #endif
 #ifdef GRAD_BETA1_DERIVATIVE
-                      , __global const real *last_grad, const real p_last, const real q_last
+                      __global const real *last_grad, const real p_last, const real q_last,
 #endif
-) {
-  const ulong block = get_global_id(0);
+#ifdef EXP_AVG_SQ
+#ifdef SHADER
+                      const real beta1_t, const real beta2_t,
+#else
+                      const real i1, const real i2,
+#endif
+                      const real eps,
+#endif
+#ifdef L2
+                      const real l2,
+#endif
+                      const real grad_scale) {
+  const ulong block = get_global_id(0) - first;
   if (block >= blocks) return;
   const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
 

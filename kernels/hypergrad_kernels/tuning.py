@@ -48,8 +48,6 @@ class Sample(NamedTuple):
     """A typical call of a kernel."""
 
     call: Call
-    elements: int
-    per_item: int | None
     written: Sequence[Vector]
 
 
@@ -86,34 +84,34 @@ def make_sample(key: Key, n: int) -> Sample:
     match file, kernel:
         case "adamw", "adamw":
             u = Update(draw(), draw(), 1.0, Moments(6, draw(), draw(), None), scalars)
-            return Sample(call_update(u), n, None, (u.theta, u.moments.exp_avg, u.moments.exp_avg_sq))
+            return Sample(call_update(u), (u.theta, u.moments.exp_avg, u.moments.exp_avg_sq))
         case "sums", "inner_products":
             sums = out(2)
             o = Operands(draw(), draw(), 1.0, Moments(6, draw(), draw(), None), scalars)
-            return Sample(call_sums(("grad_direction", "grad_grad"), o, sums), n, BLOCK, (sums,))
+            return Sample(call_sums(("grad_direction", "grad_grad"), o, sums), (sums,))
         case "sgd_hd", "sgd_hd":
             m = Move("nesterov", draw(), draw(), Kept(6, draw(), draw()), 1e-2, 0.9, 0.0, 0.0)
-            return Sample(call_move(m), n, None, (m.theta,))
+            return Sample(call_move(m), (m.theta,))
         case "hdm", "adapt":
             a = HDMArrays(*(draw() for _ in HDMArrays._fields))
-            return Sample(call_adapt("adagrad", a, draw(), True, Scalars(3.0, 0.7, 1e-3, -0.2, 0.9, 0.95)), n, None, a)
+            return Sample(call_adapt("adagrad", a, draw(), True, Scalars(3.0, 0.7, 1e-3, -0.2, 0.9, 0.95)), a)
         case "hdm", "inner_products":
             sums = out(len(INNER_PRODUCTS))
             a = HDMArrays(*(draw() for _ in HDMArrays._fields))
-            return Sample(call_inner_products(a, draw(), sums), n, BLOCK, (sums,))
+            return Sample(call_inner_products(a, draw(), sums), (sums,))
         case "probe", "update_traffic":
             theta, grad, exp_avg, exp_avg_sq = (draw() for _ in range(4))
             call = call_update_traffic(theta, grad, exp_avg, exp_avg_sq)
-            return Sample(call, n, None, (theta, exp_avg, exp_avg_sq))
+            return Sample(call, (theta, exp_avg, exp_avg_sq))
         case "probe", "read_traffic":
             sums = out(1)
-            return Sample(call_read_traffic(draw(), draw(), draw(), sums[0]), n, BLOCK, (sums,))
+            return Sample(call_read_traffic(draw(), draw(), draw(), sums[0]), (sums,))
     raise ValueError(f"key={key!r}: give one of {sorted(DEFAULT)}")
 
 
 def run_sample(launcher: Launcher, sample: Sample) -> None:
     """Launch a sample and wait for it."""
-    launcher.launch("sample", sample.call, sample.elements, sample.per_item)
+    launcher.launch("sample", sample.call)
     launcher.arrays.collect()
 
 

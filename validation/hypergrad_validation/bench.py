@@ -101,8 +101,8 @@ class Bed:
         self.launcher = Launcher(Arrays(device))
         self.sums = np.empty((len(PRODUCTS), -(-n // BLOCK)), np.float32)
 
-    def _launch(self, name: str, call: Call, per_item: int | None = None) -> None:
-        self.launcher.launch(name, call, self.n, per_item)
+    def _launch(self, name: str, call: Call) -> None:
+        self.launcher.launch(name, call)
         self.launcher.arrays.collect()
 
     def list_kernels(self) -> dict[str, Run]:
@@ -114,8 +114,8 @@ class Bed:
         return {
             "adamw": lambda: self._launch("bench", call_update(u)),
             "update_traffic": lambda: self._launch("probe", call_update_traffic(w, self.grad, *rest)),
-            "sums": lambda: self._launch("sums", call_sums(PRODUCTS, o, self.sums), BLOCK),
-            "read_traffic": lambda: self._launch("read", call_read_traffic(self.grad, m, v, self.sums[0]), BLOCK),
+            "sums": lambda: self._launch("sums", call_sums(PRODUCTS, o, self.sums)),
+            "read_traffic": lambda: self._launch("read", call_read_traffic(self.grad, m, v, self.sums[0])),
         }
 
     def verify_kernels(self) -> None:

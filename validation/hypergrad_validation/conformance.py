@@ -19,7 +19,6 @@ from hypergrad_kernels.sgd_hd import call_move
 from hypergrad_kernels.sums import call_sums
 from hypergrad_reference import hdm_loops, sgd_hd
 from hypergrad_reference.adamw_loops import inner_products, update
-from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 from hypergrad_validation.cases import (
     ADAPTS,
@@ -47,20 +46,17 @@ class Trial(NamedTuple):
     call: Call
     arrays: dict[str, Vector]
     wanted: dict[str, Vector]
-    per_item: int | None = None  # elements of a work-item; None: a vector
 
     def launch(self, launcher: Launcher) -> None:
         """Run the call and wait for it."""
-        launcher.launch("case", self.call, next(iter(self.arrays.values())).size, self.per_item)
+        launcher.launch("case", self.call)
         launcher.arrays.collect()
 
 
-def _make_trial(
-    call: Call, arrays: Mapping[str, Vector | None], wanted: Mapping[str, Vector | None], per_item: int | None = None
-) -> Trial:
+def _make_trial(call: Call, arrays: Mapping[str, Vector | None], wanted: Mapping[str, Vector | None]) -> Trial:
     present = {name: array for name, array in arrays.items() if array is not None}
     after = {name: array if (result := wanted.get(name)) is None else result for name, array in present.items()}
-    return Trial(call, present, after, per_item)
+    return Trial(call, present, after)
 
 
 def try_update(case: UpdateCase) -> Trial:
@@ -102,7 +98,7 @@ def try_sums(case: SumsCase) -> Trial:
     arrays |= {"direction": o.direction, "out": out}
     if o.moments is not None:
         arrays |= dict(zip(o.moments._fields[1:], o.moments[1:], strict=True))
-    return _make_trial(call, arrays, {"out": wanted}, BLOCK)
+    return _make_trial(call, arrays, {"out": wanted})
 
 
 def list_trials() -> Iterator[tuple[str, Callable[[Any], Trial], Any]]:
