@@ -11,7 +11,8 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures test bench check test-runtimes on-pip on-debian on-intel on-oclgrind mutants clean
+.PHONY: figures test bench check test-runtimes on-pip on-debian on-intel on-oclgrind \
+        bench-pip bench-debian bench-intel mutants clean
 
 figures: $(VENV)/ready
 	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL))
@@ -22,6 +23,7 @@ test: $(VENV)/ready
 bench: $(VENV)/ready
 	mkdir -p out
 	$(PYTEST) validation/bench_steps.py validation/bench_reference.py --benchmark-only --benchmark-json=out/bench.json
+	for runtime in pip debian intel; do $(MAKE) --no-print-directory bench-$$runtime || exit 1; done
 
 check: $(VENV)/ready build/wheel/ready
 	$(BIN)/ruff check
@@ -57,6 +59,17 @@ on-oclgrind: $(VENV)/ready
 	OCL_ICD_VENDORS=$(ICD_oclgrind) OCLGRIND_DATA_RACES=1 OCLGRIND_UNINITIALIZED=1 OCLGRIND_MAX_ERRORS=1000 \
 	PYOPENCL_NO_CACHE=1 $(PYTEST) -q -n auto validation/test_kernels.py -k "$(SMALL)"
 
+# A table of targets for each runtime, at launch shapes measured first, in a cache of its own.
+BENCH = hypergrad bench --tune --sizes --save out/bench-$*.json
+bench-pip bench-debian: bench-%: $(VENV)/ready
+	@test -e $(ICD_$*) || { echo "== $*: NOT FOUND, not measured"; exit 0; }; echo "== $*"; mkdir -p out; \
+	OCL_ICD_VENDORS=$(ICD_$*) POCL_CACHE_DIR=$(abspath .cache/pocl-$*) XDG_CACHE_HOME=$(abspath .cache/$*) \
+	PYTHONWARNINGS=ignore $(BIN)/$(BENCH) || echo "== $*: NOT MEASURED"
+
+bench-intel: bench-%: .venv-intel/ready
+	@echo "== $*"; mkdir -p out; \
+	OCL_ICD_VENDORS=$(ICD_$*) XDG_CACHE_HOME=$(abspath .cache/$*) PYTHONWARNINGS=ignore .venv-intel/bin/$(BENCH)
+
 .venv-intel/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-intel
 	.venv-intel/bin/python -m pip install --quiet --constraint constraints.txt \
@@ -81,4 +94,4 @@ build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad reference kernel
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-intel build dist out paper_figs/data .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-intel .cache build dist out paper_figs/data .pytest_cache .mypy_cache .ruff_cache

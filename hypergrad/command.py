@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "bench":
             command.add_argument("--tune", action="store_true", help="measure launch shapes anew and remember them")
             command.add_argument("--power", type=int, action="append", help="2^POWER elements; default: 24 and 25")
+            command.add_argument("--sizes", action="store_true", help="also GB/s from 2^10 to 2^26 elements")
+            command.add_argument("--save", metavar="FILE", help="keep everything as JSON")
         if name == "explain":
             command.add_argument("file", help="what opt.save wrote")
             command.add_argument("--last", type=int, default=20, help="this many records; default: %(default)s")
@@ -223,6 +225,11 @@ def bench(wanted: argparse.Namespace) -> int:
         }
         for row in rows
     ]  # fmt: skip
+    document["first step, seconds"] = measure.measure_builds(wanted.device)
+    if wanted.sizes:
+        document["sizes"] = list(measure.measure_sizes(device))
+    if wanted.save:
+        Path(wanted.save).write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     if wanted.json:
         print(json.dumps(document, indent=1))
         return 0
@@ -235,7 +242,19 @@ def bench(wanted: argparse.Namespace) -> int:
         for row in rows
     ]  # fmt: skip
     print("\n" + tabulate(shown, ("what", "target", "median (quartiles)", "met"), disable_numparse=True))
+    cold, warm = document["first step, seconds"].values()
+    print(f"\nfirst step of a process: {cold:.2f} s with empty caches, {warm:.2f} s after that")
+    if wanted.sizes:
+        print("\nGB/s\n" + tabulate(_spread_sizes(document["sizes"]), headers="keys", floatfmt=".3g"))
     return 0
+
+
+def _spread_sizes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row a size, a column a kernel, probe or step."""
+    return [
+        {"n": n} | {row["name"]: row["gb_per_s"] for row in rows if row["n"] == n}
+        for n in dict.fromkeys(row["n"] for row in rows)
+    ]
 
 
 # explain

@@ -127,7 +127,7 @@ def test_command_that_cannot_be_run_says_why(capsys, arguments, words):
     assert words in shown.err
 
 
-def test_bench_prints_targets_and_figures(capsys, device, monkeypatch):
+def test_bench_prints_targets_and_figures(capsys, device, monkeypatch, tmp_path):
     from hypergrad_validation import bench
 
     monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device])
@@ -135,8 +135,14 @@ def test_bench_prints_targets_and_figures(capsys, device, monkeypatch):
     monkeypatch.setattr(bench, "measure_large", lambda device, n: measure_large(device, n, repeats=3))
     monkeypatch.setattr(bench, "measure_many", lambda device: measure_many(device, repeats=3))
     monkeypatch.setattr(bench, "measure_long", lambda device: measure_long(device, steps=20))
-    code, shown = run(capsys, "bench", "--json", "--power", "12")
-    document = json.loads(shown.out)
+    measure_sizes = bench.measure_sizes
+    monkeypatch.setattr(bench, "measure_sizes", lambda device: measure_sizes(device, (1000, 5000), repeats=3))
+    saved = tmp_path / "bench.json"
+    code, shown = run(capsys, "bench", "--power", "12", "--sizes", "--save", str(saved))
+    document = json.loads(saved.read_text())
     assert code == 0
+    assert "GB/s" in shown.out
+    assert {row["n"] for row in document["sizes"]} == {1000, 5000}
+    assert document["first step, seconds"].keys() == {"cold", "warm"}
     assert {row["target"] for row in document["targets"]} >= {"<= 1.05", "<= 1.5", ">= 6", "<= 4"}
     assert all(row["quartiles"][0] <= row["median"] <= row["quartiles"][1] for row in document["targets"])

@@ -151,6 +151,18 @@ def test_table_is_made_anew_for_other_tensors(launcher):
             assert find_differences(show_memory(trial.arrays), memory) == []
 
 
+def test_variant_for_many_is_not_the_one_for_one(launcher):
+    make, case = pick("sums-exact-n4097")[0].values
+    launcher.measured = {("sums", "inner_products", case.data.dtype): Shape(width=4, local_size=1)}  # also that of many
+    make(case).launch(launcher)
+    trials = [make(case), make(case)]
+    form = trials[0].call.form
+    launcher.run(launcher.plan([(n, trial.call._replace(form=form)) for n, trial in enumerate(trials)]))
+    launcher.arrays.collect()
+    for trial in trials:
+        assert find_differences(trial.arrays, trial.wanted) == []
+
+
 def test_large_tensor_has_a_launch_of_its_own(launcher, monkeypatch):
     monkeypatch.setattr(launcher_module, "SMALL", 4096)
     make, case = pick("adamw-exact-n4097")[0].values
