@@ -81,6 +81,18 @@ def test_sums_of_several_tensors_come_in_order(launcher):
         assert find_differences(got, inner_products(products, o)) == []
 
 
+def test_sums_of_tensors_with_different_histories_are_their_own(launcher):
+    case = pick("sums-exact-n4097")[0].values[1]
+    operands = [case.make() for _ in range(4)]
+    scalars = operands[0].scalars
+    operands[1] = operands[1]._replace(scalars=scalars._replace(i1=2 * scalars.i1))
+    operands[2] = operands[2]._replace(grad_scale=2 * operands[2].grad_scale)
+    operands[3] = operands[3]._replace(l2=0.5)
+    work = [(number, case.products, o) for number, o in enumerate(operands)]
+    for o, got in zip(operands, compute_sums(launcher, work), strict=True):
+        assert find_differences(got, inner_products(case.products, o)) == []
+
+
 # Whatever shape may be found to be the fastest, results stay. A double16 would reach sqrt in halves of 512 bits, on
 # which one runtime aborts.
 SHAPES = [Shape(width, local_size) for width in (1, 2, 4, 8, 16) for local_size in (1, 16, 64)]
