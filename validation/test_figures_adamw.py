@@ -9,6 +9,8 @@ from hypergrad_validation import spiking_runs
 from hypergrad_validation.surprise_runs import Trace
 from paper_figs import (
     cells,
+    numbers_data,
+    numbers_plot,
     spiking_data,
     spiking_plot,
     surprise_data,
@@ -105,3 +107,14 @@ def test_spiking_draws_what_it_computes(monkeypatch):
     result = spiking_data.compute(Runner())
     assert [row["method"] for row in result.facts["neurons fall silent"]] == list(spiking_plot.SHOWN)
     assert len(spiking_plot.draw(result.arrays, result.facts).axes) == 6
+
+
+def test_numbers_draws_what_it_computes(monkeypatch):
+    monkeypatch.setattr(numbers_data, "POWERS", (4, 13))
+    monkeypatch.setattr(numbers_data, "STEPS", 50)
+    result = numbers_data.compute(Runner())
+    assert result.arrays["squares"].shape == (2, 3)
+    table = result.facts["largest error of the size of AdamW's update, median over the weights"]
+    assert {row["at step 50"][0] for row in table} == {"+", "-"}
+    figure = numbers_plot.draw(result.arrays, result.facts)
+    assert [len(axis.lines) for axis in figure.axes] == [4, 4, 3]
