@@ -1,54 +1,29 @@
-"""A panel a sigma: median over the draws, a band between the quartiles, published crossings as marks."""
+"""A panel a sigma: median over the draws, a band between the quartiles, crossings of 1e-10 as marks."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.style import METHODS
-
-PUBLISHED = {
-    "0.0001": {"OSGM-R": 1838, "OSGM-H": 1560},
-    "0.001": {"OSGM-R": 1422, "OSGM-H": 1224},
-    "0.01": {"OptDiag": 407, "OSGM-R": 343, "OSGM-H": 337, "SAGD": 901},
-    "0.1": {
-        "GD": 1289,
-        "OptDiag": 37,
-        "OSGM-R": 55,
-        "OSGM-G": 378,
-        "OSGM-H": 65,
-        "SAGD": 140,
-        "AGD": 697,
-        "AdaGrad": 163,
-    },
-}
-"""First index below 1e-10, read off the curves of figure 2 (one draw). Source: Gao et al. 2025 (COLT)."""
+from paper_figs import gaps
+from paper_figs.least_squares_data import LAST, LEVEL, METHODS
 
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
-    """Four panels."""
-    figure, axes = plt.subplots(2, 2, figsize=(7.0, 5.6), sharex=True, sharey=True)
-    for panel, (sigma, published) in zip(axes.flat, PUBLISHED.items(), strict=True):
-        kappa = arrays[f"{sigma}/kappa"]
-        panel.set_title(rf"$\sigma$ = {float(sigma):g},  $\kappa^*$ = {kappa.min():.3g} to {kappa.max():.3g}")
-        for key, curve in arrays.items():
-            name, method = key.split("/")
-            if name != sigma or method == "kappa":
-                continue
-            look = METHODS[method]
-            index = np.arange(1, curve.shape[1] + 1)
-            panel.plot(index, curve[0], **look, label=method)
-            panel.fill_between(index, curve[1], curve[2], color=look["color"], alpha=0.15, linewidth=0)
-            if method in published:
-                panel.plot(published[method], -10, marker="v", markersize=4, color=look["color"], clip_on=False)
+    """One below the other."""
+    figure, axes = plt.subplots(len(LAST), 1, figsize=(4.6, 0.9 + 2.0 * len(LAST)), squeeze=False)
+    for panel, (sigma, last) in zip(axes[:, 0], LAST.items(), strict=True):
+        kappa = arrays[f"{sigma:g}/kappa"]
+        power = round(math.log10(sigma))
+        panel.set_title(rf"$\sigma = 10^{{{power}}}$,  $\kappa^*$ = {kappa.min():.3g} to {kappa.max():.3g}")
         panel.axhline(-10, color="0.8", linewidth=0.6, zorder=0)
-        panel.set(xlim=(1, 2000), ylim=(-16, 4), yticks=(-15, -10, -5, 0))
-    for panel in axes[1]:
-        panel.set_xlabel("index of the authors' curves")
-    for panel in axes[:, 0]:
-        panel.set_ylabel(r"$\log_{10}(f - f^*)$")
+        for method in METHODS:
+            keys = ("index", "log", "reached")
+            gaps.draw(panel, method, {key: arrays[f"{sigma:g}/{method}/{key}"] for key in keys}, LEVEL)
+        panel.set(xlim=(1, last), ylim=(-16, 4), yticks=(-15, -10, -5, 0), ylabel=r"$\log_{10}(f - f^*)$")
+    axes[-1, 0].set_xlabel("index of the curve")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

@@ -20,7 +20,7 @@ from tabulate import tabulate
 
 from hypergrad import minimize
 from hypergrad_reference.types import Vector
-from hypergrad_validation.data import BUNDLED, DataError, load
+from hypergrad_validation.data import DataError, load_two_classes
 from hypergrad_validation.newton import find_least_value
 from hypergrad_validation.problems import LinearModel, Start, hdm_logistic, hdm_svm, start_a, start_b
 
@@ -198,15 +198,8 @@ def solve(solver: str, problem: LinearModel) -> Row:
 
 
 def make_problem(name: str, task: str, start: str = "a", folder: str | None = None) -> LinearModel:
-    """The problem of the drivers: data in the authors' reading. Raises DataError if the set is not to be had.
-
-    The bundled sets, which the authors do not have, are read with labels -1 and +1, digits as even against odd.
-    """
-    if name not in BUNDLED:
-        return TASKS[task](load(name, "authors", folder), STARTS[start])
-    dataset = load(name)
-    labels = np.where(dataset.labels % 2 == 0, -1.0, 1.0) if name == "digits" else dataset.labels
-    return TASKS[task](dataset._replace(labels=labels), STARTS[start])
+    """The problem of the drivers, from `load_two_classes`. Raises DataError if the set is not to be had."""
+    return TASKS[task](load_two_classes(name, folder), STARTS[start])
 
 
 _keep_problem = lru_cache(maxsize=1)(make_problem)

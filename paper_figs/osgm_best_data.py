@@ -1,0 +1,94 @@
+"""OSGM-Best against HDM-Best, BFGS and L-BFGS with 10 pairs: the gap by evaluations of f and its gradient."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypergrad_validation import data, solver_table
+from hypergrad_validation.claims import Extent
+from hypergrad_validation.solver_table import Record, find_solver
+from paper_figs.cells import Runner
+from paper_figs.gaps import POINTS
+from paper_figs.store import Result
+
+METHODS = {"BFGS": "BFGS", "L-BFGS": "L-BFGS-M10", "HDM-Best": "HDM-Best", "OSGM-Best": "OSGM-Best"}
+"""The name of the look, and that in the solver table."""
+
+LAST = 1050
+"""Evaluations drawn: the limit is 1000 gradients, and OSGM-Best also asks for values alone."""
+
+FLOOR = 1e-9
+"""Least gap drawn: least values are known to about that, relative to the first gap."""
+
+
+def compute(runner: Runner) -> Result:
+    """The least gap seen after so many evaluations, over the gap at the start, and where the run ended."""
+    wanted = ("a1a", "a2a", "a3a") if runner.extent >= Extent.FULL else ()
+    missing = [name for name in wanted if not data.has(name)]
+    names = [name for name in wanted if name not in missing] or list(data.BUNDLED)
+    problems = [{"name": name, "task": task} for name in names for task in solver_table.TASKS]
+    least = runner.run(solver_table.least_cell, problems)
+    inputs = [
+        {**problem, "start": "a", "solver": solver, "index": index}
+        for problem in problems
+        for solver in METHODS.values()
+        for index in range(len(find_solver(solver).grid(1.0)))
+    ]
+    records = list(zip(inputs, runner.run(solver_table.cell, inputs), strict=True))
+    arrays: dict[str, NDArray[Any]] = {"evaluations": thin()}
+    facts: dict[str, Any] = {
+        "problems": [name_problem(**problem) for problem in problems],
+        "not run: data": ", ".join(missing) or "none",
+    }
+    for problem, bottom in zip(problems, least, strict=True):
+        title, words = name_problem(**problem), []
+        for look, solver in METHODS.items():
+            grid = [r for given, r in records if given["solver"] == solver and problem.items() <= given.items()]
+            best = min(grid, key=lambda record: record.ng)
+            for record in grid:
+                bottom = min(bottom, float(record.least[-1]))
+            arrays[f"{title}/{look}/setting"] = find_gaps([best], bottom)[0]
+            arrays[f"{title}/{look}/grid"] = np.percentile(find_gaps(grid, bottom), (25, 75), axis=0)
+            arrays[f"{title}/{look}/end"] = find_end(best, bottom)
+            published = solver_table.PUBLISHED.get((problem["task"], problem["name"]), {}).get(solver)
+            words.append(describe(look, best, grid, published))
+        facts[f"gradients, {title}"] = ", ".join(words)
+    return Result(arrays, facts)
+
+
+def name_problem(name: str, task: str) -> str:
+    """A panel's title."""
+    return f"{'SVM' if task == 'svm' else task}, {name}"
+
+
+def thin() -> NDArray[Any]:
+    """The numbers of evaluations that are drawn."""
+    return np.unique(np.linspace(1, LAST, POINTS).round().astype(int))
+
+
+def find_gaps(records: Sequence[Record], bottom: float) -> NDArray[Any]:
+    """(records, evaluations) the gap over that at the start; a run that ended keeps its last one."""
+    return np.array(
+        [
+            np.maximum(record.least[np.minimum(thin(), len(record.least)) - 1] - bottom, 0.0)
+            / (record.least[0] - bottom)
+            for record in records
+        ]
+    )
+
+
+def find_end(record: Record, bottom: float) -> NDArray[Any]:
+    """(2,) evaluations and gap where the stopping test was met; NaN if it was not."""
+    if not record.gnorm < solver_table.GTOL:
+        return np.full(2, np.nan)
+    return np.array([len(record.least), (record.least[-1] - bottom) / (record.least[0] - bottom)])
+
+
+def describe(look: str, best: Record, grid: Sequence[Record], published: tuple[int, int] | None) -> str:
+    """The gradients that it took, those published, and those of the whole grid."""
+    solved = best.gnorm < solver_table.GTOL
+    spent = f", the best of {len(grid)} runs with {sum(record.ng for record in grid)}" if len(grid) > 1 else ""
+    beside = f" (published: {published[1]})" if published else ""
+    return f"{look} {best.ng if solved else 'unsolved'}{beside}{spent}"

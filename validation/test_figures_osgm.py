@@ -1,0 +1,94 @@
+"""The figures of OSGM: what their marks say, and that each is drawn from the data that it computes."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("joblib")
+
+import matplotlib.pyplot as plt
+
+from hypergrad_validation import colt, data
+from hypergrad_validation.claims import Extent
+from paper_figs import (
+    cells,
+    gaps,
+    least_squares_data,
+    least_squares_plot,
+    near_diagonal_data,
+    near_diagonal_plot,
+    osgm_best_data,
+    osgm_best_plot,
+    osgm_svm_data,
+    osgm_svm_plot,
+    style,
+)
+from paper_figs.cells import Runner
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "FOLDER", tmp_path)
+    style.apply()
+    yield
+    plt.close("all")
+
+
+def test_mark_is_the_median_of_the_indices_and_not_the_index_of_the_median_curve():
+    """Three curves that cross: each is the middle one somewhere."""
+    curves = [
+        np.array([1.0, 1e-3, 1e-3, 1e-3, 1e-3, 1e-9]),
+        np.array([1.0, 1.0, 1e-9, 1.0, 1.0, 1e-9]),
+        np.array([1.0, 1.0, 1.0, 1e-9, 1e-9, 1e-9]),
+    ]
+    summary = gaps.summarise(curves, last=6, level=1e-6, published=5)
+    assert summary["reached"].tolist() == [4.0, 5.0]
+    assert 1 + int(np.argmax(summary["log"][0] < -6)) == 6
+    assert gaps.describe(summary) == "4 (published: 5)"
+
+
+def test_mark_is_missing_where_most_draws_do_not_get_there():
+    curves = [np.ones(4), np.ones(4), np.array([1.0, 1e-9])]
+    summary = gaps.summarise(curves, last=4, level=1e-6, published=None)
+    assert np.isnan(summary["reached"]).all()
+    assert gaps.describe(summary) == "later (published: later)"
+
+
+def test_curve_that_has_ended_stays_below_the_floor():
+    summary = gaps.summarise([np.array([1.0, 1e-30])], last=5, level=1e-6, published=None)
+    assert summary["log"][0].tolist() == [0.0, -20.0, -20.0, -20.0, -20.0]
+
+
+def test_curves_have_few_points():
+    summary = gaps.summarise([np.geomspace(1, 1e-12, 2000)], last=2000, level=1e-6, published=None)
+    assert len(summary["index"]) <= gaps.POINTS
+    assert summary["index"][[0, -1]].tolist() == [1, 2000]
+
+
+@pytest.mark.parametrize(
+    ("computed", "drawn", "panels"),
+    [
+        (least_squares_data, least_squares_plot, 1),
+        (near_diagonal_data, near_diagonal_plot, 1),
+        (osgm_svm_data, osgm_svm_plot, 1),
+        (osgm_best_data, osgm_best_plot, 4),
+    ],
+    ids=["least_squares", "near_diagonal", "osgm_svm", "osgm_best"],
+)
+def test_figure_needs_no_data_set(computed, drawn, panels, monkeypatch, tmp_path):
+    monkeypatch.setenv("HYPERGRAD_DATA", str(tmp_path))
+    monkeypatch.setattr(colt, "SEEDS", (0,))
+    for module in (least_squares_data, least_squares_plot):
+        monkeypatch.setattr(module, "LAST", {1e-1: 450})
+    result = computed.compute(Runner())
+    assert all(np.isfinite(array).all() for name, array in result.arrays.items() if name.endswith(("log", "setting")))
+    figure = drawn.draw(result.arrays, result.facts)
+    assert len(figure.axes) == panels
+    figure.savefig(tmp_path / "figure.svg")
+
+
+@pytest.mark.parametrize("figure", [osgm_svm_data, osgm_best_data])
+def test_sets_that_are_missing_are_named(figure, monkeypatch):
+    monkeypatch.setattr(data, "has", lambda name: name in data.BUNDLED)
+    monkeypatch.setattr(data, "BUNDLED", ("breast_cancer",))
+    facts = figure.compute(Runner(extent=Extent.FULL)).facts
+    assert facts["not run: data"].startswith("a1a, a2a, a3a")
