@@ -5,12 +5,15 @@ import pytest
 
 pytest.importorskip("joblib")
 
+from hypergrad.errors import DeviceNotFoundError
 from hypergrad_validation import spiking_runs
 from hypergrad_validation.surprise_runs import Trace
 from paper_figs import (
     cells,
     numbers_data,
     numbers_plot,
+    speed_data,
+    speed_plot,
     spiking_data,
     spiking_plot,
     surprise_data,
@@ -118,3 +121,25 @@ def test_numbers_draws_what_it_computes(monkeypatch):
     assert {row["at step 50"][0] for row in table} == {"+", "-"}
     figure = numbers_plot.draw(result.arrays, result.facts)
     assert [len(axis.lines) for axis in figure.axes] == [4, 4, 3]
+
+
+def test_speed_without_a_device_says_so(monkeypatch):
+    def refuse(*_, **__):
+        raise DeviceNotFoundError("no OpenCL device was found\nwhat to do")
+
+    monkeypatch.setattr(speed_data, "AdamW", refuse)
+    result = speed_data.compute(Runner())
+    assert result.facts == {"speed": "not run: no OpenCL device was found"}
+    (words,) = speed_plot.draw(result.arrays, result.facts).texts
+    assert words.get_text() == "not run: no OpenCL device was found"
+
+
+def test_speed_is_drawn_beside_its_probes(monkeypatch, device):
+    monkeypatch.setattr(speed_data, "POWERS", (10, 12))
+    monkeypatch.setattr(speed_data, "REPEATS", 3)
+    result = speed_data.compute(Runner())
+    assert all(np.all(array > 0) for array in result.arrays.values())
+    (row,) = [row for row in result.facts["n = 4096"] if row[""] == "sums"]
+    assert row["GB/s"] == f"{result.arrays['sums'][-1, 1]:.3g}"
+    assert row["probe, GB/s"] == f"{result.arrays['read_traffic'][-1, 1]:.3g}"
+    assert [len(axis.lines) for axis in speed_plot.draw(result.arrays, result.facts).axes] == [4, 2]
