@@ -5,7 +5,18 @@ import math
 import pytest
 
 from hypergrad_validation import claims
-from hypergrad_validation.claims import Check, Claim, Extent, Verdict, between, evaluate, judge, near, true
+from hypergrad_validation.claims import (
+    CannotRunError,
+    Check,
+    Claim,
+    Extent,
+    Verdict,
+    between,
+    evaluate,
+    judge,
+    near,
+    true,
+)
 
 
 def make(checks, **settings):
@@ -44,6 +55,14 @@ def test_claim_that_is_not_run_says_why(settings, remark, monkeypatch, tmp_path)
     monkeypatch.setenv("HYPERGRAD_DATA", str(tmp_path))
     outcome = evaluate(make([], **settings))
     assert (outcome.verdict, outcome.remark) == (Verdict.NOT_RUN, remark)
+
+
+def test_claim_without_a_device_is_not_run():
+    def compute(run):
+        raise CannotRunError("no OpenCL device was found")
+
+    outcome = evaluate(make([])._replace(compute=compute))
+    assert (outcome.verdict, outcome.remark) == (Verdict.NOT_RUN, "no OpenCL device was found")
 
 
 def test_row_is_claimed_once_and_of_a_known_paper():

@@ -84,6 +84,10 @@ def true(what: str, ours: bool) -> Check:
     return Check(what, None, float(ours), 1.0, 1.0)
 
 
+class CannotRunError(Exception):
+    """Raised by a claim that finds no device; its text says so."""
+
+
 class Claim(NamedTuple):
     """A row of a paper's table of results."""
 
@@ -174,6 +178,9 @@ def evaluate(claim: Claim, run: Run = run_here, extent: Extent = Extent.BUNDLED)
     elif extent < claim.extent:
         remark = f"cost: runs with FULL={'mlp' if claim.extent is Extent.NETWORKS else 1}"
     else:
-        checks = claim.compute(run)
+        try:
+            checks = claim.compute(run)
+        except CannotRunError as error:
+            return Outcome(claim, [], Verdict.NOT_RUN, str(error))
         return Outcome(claim, checks, judge(checks), "")
     return Outcome(claim, [], Verdict.NOT_RUN, remark)

@@ -31,8 +31,8 @@ from hypergrad_reference.types import Vector
 from hypergrad_validation.data import Mnist, normalise_mnist
 
 BATCH = 128
-LAYERS = {"logreg": (784, 10), "mlp": (784, 1000, 1000, 10)}
-"""Widths of the models: softmax over one linear layer, or over three with rectifiers between them."""
+HIDDEN = {"logreg": (), "mlp": (1000, 1000), "small mlp": (128, 128)}
+"""Widths between the pixels and the ten classes: rectifiers follow each; the last is ours, for small images."""
 
 
 class Row(NamedTuple):
@@ -217,8 +217,8 @@ def run(
 ) -> Columns:
     """Train a model as the authors' program does, and log what it logs.
 
-    digits       MNIST, in the order of its files: the order of the examples is part of the recipe
-    model        "logreg" | "mlp"
+    digits       MNIST, in the order of its files: the order of the examples is part of the recipe; or images alike
+    model        one of `HIDDEN`
     method       one of `methods`
     epochs       passes over the training images
     lr           alpha_0
@@ -229,21 +229,23 @@ def run(
 
     Raises ValueError for an unknown model.
     """
-    if model not in LAYERS:
-        raise ValueError(f"model is {model!r}: give one of {', '.join(LAYERS)}")
-    n = len(digits.train_images)
-    x, x_valid = (normalise_mnist(images).astype(dtype) for images in (digits.train_images, digits.test_images))
-    labels, labels_valid = digits.train_labels, digits.test_labels
+    if model not in HIDDEN:
+        raise ValueError(f"model is {model!r}: give one of {', '.join(HIDDEN)}")
+    n, *shape = digits.train_images.shape
+    images, labels = digits.train_images, digits.train_labels
+    x_valid, labels_valid = normalise_mnist(digits.test_images).astype(dtype), digits.test_labels
     words = Words(seed)
-    thetas: list[Vector] = [theta.astype(dtype) for theta in initial_weights(words, LAYERS[model])]
+    widths = (math.prod(shape), *HIDDEN[model], 10)
+    thetas: list[Vector] = [theta.astype(dtype) for theta in initial_weights(words, widths)]
     state = method.init(thetas, lr)
     first = permutation(words, n)[:BATCH]
-    value = loss(thetas, x[first], labels[first])
+    value = loss(thetas, normalise_mnist(images[first]).astype(dtype), labels[first])
     rows = [Row(0, 0, value, value, loss(thetas, x_valid, labels_valid), lr, lr)]
     for epoch in range(1, epochs + 1):
         start = len(rows)
         for batch in np.split(permutation(words, n), range(BATCH, n, BATCH)):
-            value, grads = loss_and_gradients(thetas, x[batch], labels[batch])
+            x = normalise_mnist(images[batch]).astype(dtype)
+            value, grads = loss_and_gradients(thetas, x, labels[batch])
             if len(rows) > max_steps or value <= target:
                 return _columns(rows)
             thetas, state, alpha = method.step(thetas, grads, state)
