@@ -76,7 +76,7 @@ def test_svm_a1a_follows_the_authors_trajectory(svm_states, row):
     assert state.value == pytest.approx(value, rel=precision(k))
     assert state.lr * L == pytest.approx(lr, rel=1e-14)  # at most four products
     assert state.accepted == accepted
-    # The sheet's digits, loosened where the value is: a gradient near the optimum moves like the root of the value.
+    # The printed digits, loosened where the value is: a gradient near the optimum moves like the root of the value.
     rel = max(1e-5, precision(k) ** 0.5)
     assert np.abs(state.gradient).max() == pytest.approx(gnorm, rel=rel)
     assert float(state.beta) == pytest.approx(beta, rel=rel)

@@ -234,11 +234,17 @@ def load(name: str, reading: Reading = "clean", folder: str | Path | None = None
 def load_two_classes(name: str, folder: str | Path | None = None) -> Dataset:
     """A set as the authors' solvers see it; a bundled one, which they do not have, with labels -1 and +1.
 
-    digits is even (-1) against odd (+1). Raises as `load`.
+    digits is even (-1) against odd (+1), "digits 3 8" the threes (-1) against the eights (+1). Raises as `load`.
     """
-    if name not in BUNDLED:
+    bundled, *pair = name.split()
+    if bundled not in BUNDLED:
         return load(name, "authors", folder)
-    dataset = load(name)
+    dataset = load(bundled)
+    if pair:
+        negative, positive = map(int, pair)
+        kept = np.isin(dataset.labels, (negative, positive))
+        labels = np.where(dataset.labels[kept] == negative, -1.0, 1.0)
+        return dataset._replace(name=name, features=dataset.features[kept], labels=labels)
     return dataset._replace(labels=np.where(dataset.labels % 2 == 0, -1.0, 1.0)) if name == "digits" else dataset
 
 
