@@ -24,6 +24,14 @@ class Backend(Protocol):
 
     name: str
 
+    def begin(self) -> None:
+        """A step begins; the host may have changed parameters and gradients."""
+        ...
+
+    def fetch(self) -> None:
+        """Bring to the host what is kept of the tensors, which it may change before the next step."""
+        ...
+
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums of the products asked for, of each tensor; nothing is written."""
         ...
@@ -41,6 +49,11 @@ class NumPyBackend:
     """The reference itself, its results copied into the arrays."""
 
     name = "numpy"
+
+    def begin(self) -> None:
+        """Nothing to do: everything is on the host."""
+
+    fetch = begin
 
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums by the reference."""
@@ -90,14 +103,21 @@ class OpenCLBackend:
         self._make_call = Call
         self._planned: list[Launch] = []
 
+    def begin(self) -> None:
+        """Parameters and gradients cross anew to a device that does not work in place."""
+        self.device.check_process()
+        self._launcher.arrays.begin()
+
+    def fetch(self) -> None:
+        """Moments and their like come back from a device that does not work in place."""
+        self._launcher.arrays.fetch()
+
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums by sums.cl, with one wait for all tensors."""
-        self.device.check_process()
         return self._compute_sums(self._launcher, work)
 
     def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
         """Compile what adamw.cl or sgd_hd.cl needs, and find the arrays of small tensors."""
-        self.device.check_process()
         self._planned = self._launcher.plan(self._list_calls(work, clear_grad))
 
     def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:

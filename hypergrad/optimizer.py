@@ -184,6 +184,7 @@ class Optimizer(ABC):
     @property
     def state(self) -> dict[int, dict[str, Any]]:
         """By id(param), for each that has taken a step: its step and what the rule keeps, in the parameter's shape."""
+        self._backend.fetch()
         return {
             id(tensor.owner): {
                 "step": tensor.step,
@@ -233,6 +234,7 @@ class Optimizer(ABC):
         rates = take_written(self._rates, self.param_groups)
         active = [(tensor, flatten_gradient(tensor, gradient, self.clear_grad)) for tensor, gradient in found]
 
+        self._backend.begin()
         sums = self._sum(active)
         trouble = self._find_trouble(active, sums)
         if trouble is not None:
@@ -371,6 +373,7 @@ class Optimizer(ABC):
         "groups" (options, in the order of param_groups), "tensors" (a dict a parameter, in order: "shape", "dtype",
         "step", "moved", "numbers", "arrays", these flat). `records` are not part of it.
         """
+        self._backend.fetch()
         return {
             **self._describe(),
             "steps": self._steps,

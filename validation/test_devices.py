@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from hypergrad import AdamW
+from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BuildError, DeviceError
 
 
@@ -25,7 +25,7 @@ STEP = """
     import warnings
     warnings.simplefilter("always")
     import numpy as np
-    from hypergrad import AdamW
+    from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
     x = [np.ones(3)]
     opt = AdamW(x, lr=0.5, use_gpu=True)
     opt.step(gradients=[np.ones(3)])
@@ -106,3 +106,69 @@ def test_kernel_that_does_not_compile_shows_the_log_and_changes_nothing(device, 
         opt.step(gradients=[np.ones(3)])
     assert x.tolist() == [1, 1, 1]
     assert str(opt.state_dict()) == str(before)
+
+
+OPTIMIZERS = {
+    "AdamW": lambda params, **more: AdamW(params, **more),
+    "amsgrad": lambda params, **more: AdamW(params, amsgrad=True, **more),
+    "HypergradientAdamW": lambda params, **more: HypergradientAdamW(params, decay_in_hypergradient=True, **more),
+    "AutoHypergradientAdamW": lambda params, **more: AutoHypergradientAdamW(
+        params, adapt_momentum=True, momentum_rule="derivative", track_surprise=True, warmup_steps=1, **more
+    ),
+    "SGDHD": lambda params, **more: SGDHD(params, momentum=0.5, nesterov=True, **more),
+    "AdamHD": lambda params, **more: AdamHD(params, weight_decay=0.1, **more),
+}
+
+
+@pytest.fixture
+def copying(device, monkeypatch):
+    """A device of which nothing is known but that it has memory of its own."""
+    from hypergrad_kernels.device import open_device
+
+    opened = open_device(device)
+    monkeypatch.setattr(opened, "in_place", False)
+    return opened
+
+
+def run_steps(opt, thetas, steps, seed=0):
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        opt.step(gradients=[rng.standard_normal(theta.shape).astype(theta.dtype) for theta in thetas])
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_memory_of_its_own_changes_no_bit(make, copying):
+    runs = []
+    for where in ("numpy", copying.cl_device):
+        thetas = [np.linspace(-1, 1, 5000, dtype=np.float32), np.ones((3, 4), np.float32)]
+        opt = make(thetas, device=where)
+        run_steps(opt, thetas, 4)
+        for kept in opt.state[id(thetas[1])].values():
+            kept *= 2  # what the host changes counts in the next step
+        run_steps(opt, thetas, 3)
+        state = opt.state_dict()
+        thetas[0][7] = 3.0
+        run_steps(opt, thetas, 2)
+        opt.load_state_dict(state)
+        run_steps(opt, thetas, 2)
+        runs.append((thetas, [entry["arrays"] for entry in opt.state_dict()["tensors"]], list(opt.lr_history)))
+    (thetas, arrays, rates), (others, other_arrays, other_rates) = runs
+    assert [theta.tobytes() for theta in thetas] == [other.tobytes() for other in others]
+    assert rates == other_rates
+    for mine, theirs in zip(arrays, other_arrays, strict=True):
+        assert {name: array.tobytes() for name, array in mine.items()} == {k: v.tobytes() for k, v in theirs.items()}
+
+
+def test_parameters_and_gradients_cross_once_a_step_and_moments_stay(copying):
+    n = 5000
+    theta = np.ones(n, np.float32)
+    opt = HypergradientAdamW([theta], decay_in_hypergradient=True, device=copying.cl_device)
+    run_steps(opt, [theta], 3)
+    arrays = opt._backend._launcher.arrays
+    sent, received = arrays.sent, arrays.received
+    run_steps(opt, [theta], 10)
+    sums = 3 * 2 * 4  # products, blocks, bytes: the read-back of a step, whose place crosses as well
+    assert arrays.sent - sent == 10 * (2 * 4 * n + sums)
+    assert arrays.received - received == 10 * (4 * n + sums)
+    opt.state_dict()
+    assert arrays.received - received == 10 * (4 * n + sums) + 2 * 4 * n

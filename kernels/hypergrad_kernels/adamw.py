@@ -42,8 +42,9 @@ def form_update(u: Update, clear_grad: bool = False) -> Form:
         macros.append("L2")
         reals.append(u.l2)
     written = frozenset(names) - (frozenset() if clear_grad else {"grad"})
+    kept = frozenset(names) - {"theta", "grad"}
     reals += [*u.scalars, u.grad_scale]
-    return Form("adamw", "adamw", u.theta.dtype, tuple(macros), tuple(names), written, tuple(reals))
+    return Form("adamw", "adamw", u.theta.dtype, tuple(macros), tuple(names), written, kept, tuple(reals))
 
 
 def list_arrays(u: Update) -> tuple[Vector, ...]:

@@ -1,7 +1,7 @@
-"""The OpenCL buffers behind NumPy arrays, made once and kept."""
+"""The OpenCL buffers behind arrays, made once and kept."""
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyopencl as cl
@@ -12,48 +12,83 @@ from hypergrad_kernels.device import Device
 Array = NDArray[np.floating[Any]]
 
 
+class Bound(NamedTuple):
+    """An array and the buffer that stands for it."""
+
+    array: Array
+    place: tuple[int, int, bool]
+    buffer: cl.Buffer
+
+
 class Arrays:
     """Buffers by name.
 
-    Where the device works in place, a buffer is the array's own memory. Elsewhere it is a copy: `bind` sends the array,
-    `collect` brings back what kernels wrote.
+    Where the device works in place, a buffer is the array's own memory. Elsewhere it is a copy: a NumPy array is sent
+    once a step and what kernels wrote comes back at `collect`; one that is `kept` stays on the device until `fetch`.
     """
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self._buffers: dict[Hashable, tuple[Array, tuple[int, int, bool], cl.Buffer]] = {}
-        self._written: list[tuple[cl.Buffer, Array]] = []
+        self.sent = 0  # bytes that crossed to the device, and back
+        self.received = 0
+        self._bound: dict[Hashable, Bound] = {}
+        self._here: set[Hashable] = set()  # names whose buffer holds what the array holds, or something newer
+        self._written: dict[Hashable, None] = {}  # newer, in the order of the writes
+        self._kept: set[Hashable] = set()
 
-    def bind(self, name: Hashable, array: Array, written: bool = False) -> cl.Buffer:
+    def begin(self) -> None:
+        """A step begins: what is not kept may have been changed by the host since the last."""
+        self._here &= self._kept
+
+    def bind(self, name: Hashable, array: Array, written: bool = False, kept: bool = False) -> cl.Buffer:
         """The buffer of an array.
 
         name       keeps the buffer for the next call; an array elsewhere in memory gets a new one
         array      C-contiguous, not empty
         written    the next kernel will write to it
+        kept       the host looks at it after `fetch` only
         """
         device = self.device
-        known = self._buffers.get(name)
-        if known is None or known[0] is not array:
+        known = self._bound.get(name)
+        if known is None or known.array is not array:
             place = (array.ctypes.data, array.nbytes, array.flags.writeable)
-            if known is not None and known[1] == place:
-                buffer = known[2]
+            if known is not None and known.place == place:
+                buffer = known.buffer
             else:
                 access = cl.mem_flags.READ_WRITE if array.flags.writeable else cl.mem_flags.READ_ONLY
                 if device.in_place:
                     buffer = cl.Buffer(device.context, access | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
                 else:
                     buffer = cl.Buffer(device.context, access, array.nbytes)
-            known = self._buffers[name] = (array, place, buffer)
-        buffer = known[2]
+            known = self._bound[name] = Bound(array, place, buffer)
+            self._here.discard(name)
+            self._written.pop(name, None)
         if not device.in_place:
-            cl.enqueue_copy(device.queue, buffer, array, is_blocking=False)
+            if name not in self._here:
+                cl.enqueue_copy(device.queue, known.buffer, array, is_blocking=False)
+                self.sent += array.nbytes
+                self._here.add(name)
+            if kept:
+                self._kept.add(name)
             if written:
-                self._written.append((buffer, array))
-        return buffer
+                self._written[name] = None
+        return known.buffer
 
     def collect(self) -> None:
-        """Wait for the kernels and bring back what they wrote."""
-        for buffer, array in self._written:
+        """Wait for the kernels and bring back what they wrote, except what is kept."""
+        self._receive([name for name in self._written if name not in self._kept])
+
+    def fetch(self) -> None:
+        """Bring back what is kept; the host may change it before the next step."""
+        if self._written:
+            self.device.check_process()
+            self._receive(list(self._written))
+        self._here.clear()
+
+    def _receive(self, names: list[Hashable]) -> None:
+        for name in names:
+            array, _, buffer = self._bound[name]
             cl.enqueue_copy(self.device.queue, array, buffer, is_blocking=False)
-        self._written.clear()
+            self.received += array.nbytes
+            del self._written[name]
         self.device.finish()

@@ -41,5 +41,5 @@ def call_adapt(learner: str, a: Arrays, trial_gradient: Vector, accepted: bool, 
     """
     macros = (*LEARNERS[learner], *(("ACCEPTED",) if accepted else ()))
     names = (*a._fields, "trial_gradient")
-    form = Form("hdm", "adapt", a.x.dtype, macros, names, frozenset(a._fields), tuple(scalars))
+    form = Form("hdm", "adapt", a.x.dtype, macros, names, frozenset(a._fields), reals=tuple(scalars))
     return Call(form, (a.x.size,), (*a, trial_gradient))

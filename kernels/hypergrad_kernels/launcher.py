@@ -26,6 +26,7 @@ class Form(NamedTuple):
     macros: tuple[str, ...]  # features to switch on, "NAME" or "NAME=VALUE"
     arrays: tuple[str, ...]  # their names, in the kernel's order; with the tensor's name they keep the buffers
     written: frozenset[str]  # names of the arrays that the kernel writes to
+    kept: frozenset[str] = frozenset()  # names of those that nobody but kernels looks at between two fetches
     reals: tuple[float, ...] = ()  # the numbers after the arrays
     per_item: int | None = None  # elements that a work-item takes; None: as many as the launch shape says
 
@@ -115,7 +116,7 @@ class Launcher:
         work    names of tensors, and their calls. A call's form is the same object for all that share a launch.
         """
         launches, groups = [], dict[int, list[tuple[Hashable, Call]]]()
-        by_table = self.arrays.device.reads_addresses
+        by_table = self.arrays.device.in_place and self.arrays.device.reads_addresses
         for entry in work:
             call = entry[1]
             if by_table and call.sizes[0] <= SMALL:
@@ -133,7 +134,7 @@ class Launcher:
             if call is not None:
                 items = -(-call.sizes[0] // (form.per_item or shape.elements))
                 buffers = [
-                    self.arrays.bind((name, part), array, part in form.written)
+                    self.arrays.bind((name, part), array, part in form.written, part in form.kept)
                     for part, array in zip(form.arrays, call.arrays, strict=True)
                 ]
                 values: tuple[Any, ...] = (0, *call.sizes, *buffers, *form.reals)

@@ -27,7 +27,8 @@ def form_move(m: Move) -> Form:
         macros = (*macros, "L2")
         reals.append(m.weight_decay)
     written = frozenset(names) - {"grad"}
-    return Form("sgd_hd", "sgd_hd", m.theta.dtype, macros, tuple(names), written, (*reals, m.lr))
+    kept = written - {"theta"}
+    return Form("sgd_hd", "sgd_hd", m.theta.dtype, macros, tuple(names), written, kept, (*reals, m.lr))
 
 
 def list_arrays(m: Move) -> tuple[Vector, ...]:

@@ -76,9 +76,10 @@ def _form_sums(names: tuple[str, ...], o: Operands, arrays: tuple[str, ...], div
         macros.append("L2")
         reals.append(o.l2)
     reals.append(o.grad_scale)
+    kept = frozenset(arrays) - {"out", "grad", "theta"}
     return Form(
-        "sums", "inner_products", o.theta.dtype, tuple(macros), arrays, frozenset({"out"}), tuple(reals), BLOCK
-    )  # fmt: skip
+        "sums", "inner_products", o.theta.dtype, tuple(macros), arrays, frozenset({"out"}), kept, tuple(reals), BLOCK
+    )
 
 
 def compute_sums(
