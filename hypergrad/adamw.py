@@ -29,7 +29,8 @@ class AdamW(AdamWFamily):
         theta = theta (1 - lr weight_decay) - lr m_hat / (sqrt(v_hat) + eps)
 
     params               arrays, objects with `.data` and `.grad`, or group dicts {"params": [...], "lr": ...}; float32
-                         or float64, C-contiguous, updated in place. None entries are passed over.
+                         or float64, C-contiguous, updated in place. None entries are passed over. Arrays are those of
+                         NumPy, or of pyopencl: these never leave their device, as gradients neither.
     lr                   learning rate, >= 0; may be changed in param_groups between steps
     betas                two numbers in [0, 1)
     eps                  > 0, in units of the gradient

@@ -232,11 +232,13 @@ track_surprise=False)
         if self._tracking:
             known = kept.get("grad_ema")
             u = u._replace(
-                grad_ema=np.empty_like(tensor.theta) if known is None else known,
+                grad_ema=np.empty(tensor.theta.size, tensor.theta.dtype) if known is None else known,
                 gamma=None if known is None else self.surprise_gamma,
             )
         if self._derives_momentum:
-            u = u._replace(last_grad=kept["last_grad"] if "last_grad" in kept else np.empty_like(tensor.theta))
+            u = u._replace(
+                last_grad=kept["last_grad"] if "last_grad" in kept else np.empty(tensor.theta.size, tensor.theta.dtype)
+            )
         return u
 
     @property

@@ -77,7 +77,7 @@ class AdamWFamily(Optimizer):
         if tensor.theta.dtype.type(eps) == 0:
             raise ArgumentError(f"eps={eps!r} is 0 in {tensor.theta.dtype}, the dtype of {tensor.name}: give more")
         for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if self.amsgrad else ("exp_avg", "exp_avg_sq"):
-            tensor.arrays[name] = np.zeros_like(tensor.theta)
+            tensor.arrays[name] = np.zeros(tensor.theta.size, tensor.theta.dtype)
 
     def _get_moments(self, tensor: Tensor) -> Moments:
         kept = tensor.arrays

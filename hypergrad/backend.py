@@ -1,12 +1,13 @@
 """Who runs the two loops over the elements: NumPy or an OpenCL device."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hypergrad.errors import BuildError, DeviceNotFoundError, DeviceWarning
+from hypergrad.device_arrays import is_device_array
+from hypergrad.errors import ArgumentError, BuildError, DeviceNotFoundError, DeviceWarning
 from hypergrad_reference.adamw_loops import Operands, Update, inner_products, update
 from hypergrad_reference.sgd_hd import Move, move
 from hypergrad_reference.types import Vector
@@ -23,6 +24,10 @@ class Backend(Protocol):
     """The two loops. Tensors are named by their position, so that a backend may keep what it made for them."""
 
     name: str
+
+    def check_device_array(self, array: Vector, name: str) -> None:
+        """Raise ArgumentError if the loops cannot reach a pyopencl array."""
+        ...
 
     def begin(self) -> None:
         """A step begins; the host may have changed parameters and gradients."""
@@ -49,6 +54,10 @@ class NumPyBackend:
     """The reference itself, its results copied into the arrays."""
 
     name = "numpy"
+
+    def check_device_array(self, array: Vector, name: str) -> None:
+        """NumPy reaches none."""
+        raise ArgumentError(f"{name} is a pyopencl array and NumPy does the work: give its .get(), or another device=")
 
     def begin(self) -> None:
         """Nothing to do: everything is on the host."""
@@ -103,6 +112,14 @@ class OpenCLBackend:
         self._make_call = Call
         self._planned: list[Launch] = []
 
+    def check_device_array(self, array: Vector, name: str) -> None:
+        """Kernels reach the arrays of their own context."""
+        if array.context != self.device.context:  # type: ignore[attr-defined]
+            raise ArgumentError(
+                f"{name} is a pyopencl array of another context than that of {self.device.name}: give "
+                "device=array.context when the optimizer is made"
+            )
+
     def begin(self) -> None:
         """Parameters and gradients cross anew to a device that does not work in place."""
         self.device.check_process()
@@ -144,15 +161,26 @@ class OpenCLBackend:
         return calls
 
 
-def open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Backend:
+def open_backend(use_gpu: bool, device: "DeviceChoice", parameters: Mapping[str, Vector]) -> Backend:
     """The backend that the arguments ask for.
 
-    use_gpu    without a device: OpenCL where there is one, else NumPy with one warning; False is NumPy
-    device     "numpy" | "opencl" | "opencl:PART[:INDEX]" | pyopencl.Device | pyopencl.Context: exactly that
-    dtypes     of the parameters, by name
+    use_gpu       without a device: OpenCL where there is one, else NumPy with one warning; False is NumPy
+    device        "numpy" | "opencl" | "opencl:PART[:INDEX]" | pyopencl.Device | pyopencl.Context: exactly that
+    parameters    by name; where one is a pyopencl array, OpenCL without a device means that of the array
 
-    Raises DeviceNotFoundError if the device asked for is not there or cannot take the dtypes.
+    Raises DeviceNotFoundError if the device asked for is not there or cannot take the dtypes of the parameters,
+    ArgumentError if it does not reach one of them.
     """
+    on_device = {name: array for name, array in parameters.items() if is_device_array(array)}
+    if device is None and use_gpu and on_device:
+        device = next(iter(on_device.values())).context  # type: ignore[attr-defined]
+    backend = _open_backend(use_gpu, device, {array.dtype.name for array in parameters.values()})
+    for name, array in on_device.items():
+        backend.check_device_array(array, name)
+    return backend
+
+
+def _open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Backend:
     if (isinstance(device, str) and device == "numpy") or (device is None and not use_gpu):
         return NumPyBackend()
     try:
@@ -170,6 +198,6 @@ def open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Bac
     except (DeviceNotFoundError, BuildError) as error:
         if device is not None:
             raise
-        warnings.warn(f"NumPy does the work. {error}; use_gpu=False asks for NumPy", DeviceWarning, stacklevel=4)
+        warnings.warn(f"NumPy does the work. {error}; use_gpu=False asks for NumPy", DeviceWarning, stacklevel=5)
         return NumPyBackend()
     return backend

@@ -18,7 +18,7 @@ from hypergrad.backend import open_backend
 from hypergrad.checkpoint import BLOCK_SUMS, check_state
 from hypergrad.errors import ArgumentError, BrokenOptimizerError, NonFiniteError
 from hypergrad.rates import Rates, open_rates, take_written
-from hypergrad.tensors import Tensor, check_memory, collect_groups, find_gradients, flatten_gradient
+from hypergrad.tensors import Tensor, check_memory, collect_groups, find_gradients, flatten_gradient, get_array
 from hypergrad_reference.adamw_loops import Operands, Update
 from hypergrad_reference.sgd_hd import Move
 from hypergrad_reference.types import Vector
@@ -127,11 +127,11 @@ class Optimizer(ABC):
             for owner in group["params"]:
                 self._tensors.append(Tensor(owner, len(self._tensors), number))
         check_memory(self._tensors)
+        self._backend = open_backend(use_gpu, device, {t.name: t.theta for t in self._tensors})
         for tensor in self._tensors:
             self._open_tensor(tensor)
         self._rates = open_rates(lr_scope, float(self.defaults["lr"]), self.param_groups)
         self.lr_histories = [array("d", [base]) for base in self._rates.bases]
-        self._backend = open_backend(use_gpu, device, {tensor.theta.dtype.name for tensor in self._tensors})
 
     # What a rule says.
 
@@ -233,6 +233,9 @@ class Optimizer(ABC):
             self._check_group(number, group)
         rates = take_written(self._rates, self.param_groups)
         active = [(tensor, flatten_gradient(tensor, gradient, self.clear_grad)) for tensor, gradient in found]
+        for tensor, grad in active:
+            if not isinstance(grad, np.ndarray):
+                self._backend.check_device_array(grad, f"the gradient of {tensor.name}")
 
         self._backend.begin()
         sums = self._sum(active)
@@ -251,8 +254,8 @@ class Optimizer(ABC):
             self._write(work, placed, sums, plan)
             if self.clear_grad:
                 for (_, grad), (_, gradient) in zip(active, found, strict=True):
-                    original = gradient if isinstance(gradient, np.ndarray) else gradient.data
-                    if not np.may_share_memory(grad, original):
+                    original = get_array(gradient, "a gradient")
+                    if isinstance(grad, np.ndarray) and not np.may_share_memory(grad, original):
                         original[...] = 0
         return loss
 
@@ -274,11 +277,12 @@ class Optimizer(ABC):
             for name, blocks in sums[tensor.position].items():
                 if np.isfinite(blocks).all():
                     continue
-                finite = np.isfinite(grad)
+                values = grad if isinstance(grad, np.ndarray) else grad.get()
+                finite = np.isfinite(values)
                 if not finite.all():
                     first = int(np.argmin(finite))
                     place = ", ".join(map(str, np.unravel_index(first, tensor.shape)))
-                    return f"the gradient of {tensor.name} holds {grad[first]} at [{place}]"
+                    return f"the gradient of {tensor.name} holds {values[first]} at [{place}]"
                 if name in self._name_products(tensor):
                     return f"the sum {name} of {tensor.name} is not finite though its gradient is: scale the loss down"
         return None

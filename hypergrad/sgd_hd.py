@@ -87,9 +87,9 @@ class SGDHD(Optimizer):
         check_range(f"{self._name_group(number)}weight_decay", decay, 0, math.inf, open_high=True)
 
     def _open_tensor(self, tensor: Tensor) -> None:
-        tensor.arrays["direction"] = np.zeros_like(tensor.theta)
+        tensor.arrays["direction"] = np.zeros(tensor.theta.size, tensor.theta.dtype)
         if self._method != "sgd":
-            tensor.arrays["velocity"] = np.zeros_like(tensor.theta)
+            tensor.arrays["velocity"] = np.zeros(tensor.theta.size, tensor.theta.dtype)
 
     def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
         return self._products if tensor.moved else ()

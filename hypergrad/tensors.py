@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from hypergrad.device_arrays import find_span, flatten_device_array, is_device_array
 from hypergrad.errors import ArgumentError, ArrayTypeError
 from hypergrad_reference.types import Vector
 
@@ -33,6 +34,8 @@ class Tensor:
             raise ArrayTypeError(
                 f"{self.name} has dtype {array.dtype}: parameters are float32 or float64, convert with .astype"
             )
+        if is_device_array(array):
+            return flatten_device_array(array, self.name)
         if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
             raise ArgumentError(
                 f"{self.name} is updated in place and must be C-contiguous, writable and aligned: "
@@ -42,10 +45,10 @@ class Tensor:
 
     def refresh(self) -> None:
         """Take up the parameter's memory anew where `.data` of its owner is now another array."""
-        if isinstance(self.owner, np.ndarray):
+        if isinstance(self.owner, np.ndarray) or is_device_array(self.owner):
             return  # an array stays where it is
         array = get_array(self.owner, self.name)
-        if array.ctypes.data == self.theta.ctypes.data and array.size == self.theta.size:
+        if array.size == self.theta.size and (not array.size or find_span(array) == find_span(self.theta)):
             return
         if (array.shape, array.dtype) != (self.shape, self.theta.dtype):
             raise ArgumentError(
@@ -57,10 +60,12 @@ class Tensor:
 
 def get_array(owner: object, name: str) -> Vector:
     """The array of a parameter or gradient: itself, or its `.data`."""
-    array = owner if isinstance(owner, np.ndarray) else getattr(owner, "data", None)
-    if not isinstance(array, np.ndarray):
-        raise ArrayTypeError(f"{name} is {type(owner).__name__}: give a NumPy array, or an object whose .data is one")
-    return array
+    array = owner if isinstance(owner, np.ndarray) or is_device_array(owner) else getattr(owner, "data", None)
+    if not isinstance(array, np.ndarray) and not is_device_array(array):
+        raise ArrayTypeError(
+            f"{name} is {type(owner).__name__}: give a NumPy or pyopencl array, or an object whose .data is one"
+        )
+    return cast(Vector, array)
 
 
 def collect_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
@@ -86,11 +91,7 @@ def collect_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
 
 def check_memory(tensors: Sequence[Tensor]) -> None:
     """Raise ArgumentError if two parameters share memory."""
-    spans = sorted(
-        (tensor.theta.ctypes.data, tensor.theta.ctypes.data + tensor.theta.nbytes, tensor.name)
-        for tensor in tensors
-        if tensor.theta.size
-    )
+    spans = sorted((*find_span(tensor.theta), tensor.name) for tensor in tensors if tensor.theta.size)
     for (_, end, name), (start, _, other) in pairwise(spans):
         if start < end:
             raise ArgumentError(f"{name} and {other} share memory: give each parameter once")
@@ -123,7 +124,7 @@ def find_gradients(
     found = []
     for tensor, gradient in zip(tensors, given, strict=True):
         if gradient is None:
-            gradient = None if isinstance(tensor.owner, np.ndarray) else getattr(tensor.owner, "grad", None)
+            gradient = getattr(tensor.owner, "grad", None)
         if gradient is not None:
             found.append((tensor, gradient))
     return found
@@ -144,6 +145,10 @@ def flatten_gradient(tensor: Tensor, gradient: Any, clear_grad: bool) -> Vector:
         raise ArrayTypeError(
             f"{name} has dtype {array.dtype}, the parameter {tensor.theta.dtype}: convert it with .astype"
         )
+    if is_device_array(array):
+        if array.dtype != tensor.theta.dtype:
+            raise ArrayTypeError(f"{name} is a pyopencl array of {array.dtype}: convert it with .astype")
+        return flatten_device_array(array, name)
     if clear_grad and not array.flags.writeable:
         raise ArgumentError(f"{name} is read-only and clear_grad=True: pass a writable array or clear_grad=False")
     if array.dtype == tensor.theta.dtype and array.flags.c_contiguous and array.flags.aligned:

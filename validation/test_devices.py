@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad.errors import BuildError, DeviceError
+from hypergrad.errors import ArgumentError, BuildError, DeviceError, NonFiniteError
 
 
 def run(script, **environment):
@@ -157,6 +157,70 @@ def test_memory_of_its_own_changes_no_bit(make, copying):
     assert rates == other_rates
     for mine, theirs in zip(arrays, other_arrays, strict=True):
         assert {name: array.tobytes() for name, array in mine.items()} == {k: v.tobytes() for k, v in theirs.items()}
+
+
+@pytest.mark.parametrize("in_place", [True, False], ids=["in-place", "copying"])
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_pyopencl_arrays_do_not_cross_and_change_no_bit(make, in_place, device, monkeypatch):
+    from pyopencl import array as cl_array
+
+    from hypergrad_kernels.device import open_device
+
+    opened = open_device(device)
+    monkeypatch.setattr(opened, "in_place", opened.in_place and in_place)
+    shapes = [(5000,), (3, 4), (60,)]
+    hosts = [np.random.default_rng(n).standard_normal(shape).astype(np.float32) for n, shape in enumerate(shapes)]
+    thetas = [cl_array.to_device(opened.queue, host) for host in hosts[:2]] + [hosts[2].copy()]
+    on_numpy, on_device = make(hosts, device="numpy"), make(thetas, device=opened.cl_device)
+    on_device.step(gradients=[None, None, hosts[2]])
+    on_numpy.step(gradients=[None, None, hosts[2]])
+    for step in range(4):
+        grads = [host * (step + 1) for host in hosts]
+        sent = on_device._backend._launcher.arrays.sent
+        on_device.step(gradients=[cl_array.to_device(opened.queue, grads[0]), grads[1], grads[2]])
+        if not opened.in_place and step:
+            assert on_device._backend._launcher.arrays.sent - sent < 4 * 5000  # not the first tensor
+        on_numpy.step(gradients=grads)
+    for host, theta in zip(hosts, thetas, strict=True):
+        assert host.tobytes() == (theta if isinstance(theta, np.ndarray) else theta.get()).tobytes()
+    assert list(on_numpy.lr_history) == list(on_device.lr_history)
+
+
+def test_pyopencl_array_chooses_its_device_and_is_refused_elsewhere(device):
+    cl = pytest.importorskip("pyopencl")
+    from pyopencl import array as cl_array
+
+    context, other = cl.Context([device]), cl.Context([device])
+    theta = cl_array.to_device(cl.CommandQueue(context), np.ones((2, 6), np.float32))
+    opt = AdamW([theta])
+    assert opt.device.startswith("opencl: ")
+    opt.step(gradients=[np.ones((2, 6), np.float32)])
+    assert (theta.get() < 1).all()
+    elsewhere = cl_array.to_device(cl.CommandQueue(other), np.ones((2, 6), np.float32))
+    with pytest.raises(ArgumentError, match=r"the gradient of params\[0\] is a pyopencl array of another context"):
+        opt.step(gradients=[elsewhere])
+    with pytest.raises(
+        ArgumentError, match=r"params\[0\] is a pyopencl array of another context.*device=array.context"
+    ):
+        AdamW([theta], device=other)
+    for more in ({"device": "numpy"}, {"use_gpu": False}):
+        with pytest.raises(
+            ArgumentError, match=r"params\[0\] is a pyopencl array and NumPy does the work: give its .get"
+        ):
+            AdamW([theta], **more)
+    with pytest.raises(ArgumentError, match=r"params\[0\] and params\[1\] share memory"):
+        AdamW([theta, theta])
+    with pytest.raises(ArgumentError, match="strided or shifted view of a pyopencl array"):
+        AdamW([theta[:, 1:3]])
+    with pytest.raises(TypeError, match="is a pyopencl array of float64: convert it"):
+        opt.step(gradients=[cl_array.to_device(cl.CommandQueue(context), np.ones((2, 6)))])
+    with pytest.raises(NonFiniteError, match=r"holds nan at \[1, 2\]"):
+        opt.step(gradients=[cl_array.to_device(cl.CommandQueue(context), np.where(np.arange(12) == 8, np.nan, 1)
+                 .astype(np.float32).reshape(2, 6))])  # fmt: skip
+    clearing = AdamW([theta], clear_grad=True)
+    grad = cl_array.to_device(cl.CommandQueue(context), np.ones((2, 6), np.float32))
+    clearing.step(gradients=[grad])
+    assert not grad.get().any()
 
 
 def test_parameters_and_gradients_cross_once_a_step_and_moments_stay(copying):

@@ -11,8 +11,8 @@ from hypergrad_reference.types import Vector
 def identify_update(u: Update) -> tuple[Any, ...]:
     """What is the same for two updates that are alive at the same time if, and only if, they share a form."""
     return (
-        id(u.scalars), u.theta.dtype, u.grad_scale, u.moments.max_exp_avg_sq is None, u.grad_ema is None, u.gamma, u.l2,
-        u.last_grad is None,
+        id(u.scalars), type(u.theta), type(u.grad), u.theta.dtype, u.grad_scale, u.moments.max_exp_avg_sq is None,
+        u.grad_ema is None, u.gamma, u.l2, u.last_grad is None,
     )  # fmt: skip
 
 

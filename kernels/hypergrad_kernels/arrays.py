@@ -1,21 +1,23 @@
 """The OpenCL buffers behind arrays, made once and kept."""
 
 from collections.abc import Hashable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import pyopencl as cl
+import pyopencl.array
 from numpy.typing import NDArray
 
 from hypergrad_kernels.device import Device
 
-Array = NDArray[np.floating[Any]]
+HostArray = NDArray[np.floating[Any]]
+Array: TypeAlias = HostArray | cl.array.Array
 
 
 class Bound(NamedTuple):
     """An array and the buffer that stands for it."""
 
-    array: Array
+    array: HostArray
     place: tuple[int, int, bool]
     buffer: cl.Buffer
 
@@ -44,11 +46,15 @@ class Arrays:
         """The buffer of an array.
 
         name       keeps the buffer for the next call; an array elsewhere in memory gets a new one
-        array      C-contiguous, not empty
+        array      C-contiguous, not empty; a pyopencl array is its own buffer and never crosses
         written    the next kernel will write to it
         kept       the host looks at it after `fetch` only
         """
         device = self.device
+        if not isinstance(array, np.ndarray):
+            if array.queue is not None and array.queue != device.queue:
+                array.queue.finish()  # what the caller has asked for comes first
+            return cast(cl.Buffer, array.base_data)
         known = self._bound.get(name)
         if known is None or known.array is not array:
             place = (array.ctypes.data, array.nbytes, array.flags.writeable)

@@ -18,7 +18,7 @@ DType = np.dtype[np.floating[Any]]
 
 
 class Form(NamedTuple):
-    """A kernel, and what its calls for tensors with the same history share."""
+    """A kernel, and what its calls for tensors with the same history share, the kind of each array included."""
 
     file: str  # FILE.cl
     kernel: str
@@ -124,7 +124,10 @@ class Launcher:
             else:
                 launches.append(self._plan_one(*entry))
         for entries in groups.values():
-            launches.append(self._plan_one(*entries[0]) if len(entries) == 1 else self._plan_many(entries))
+            if len(entries) > 1 and all(isinstance(array, np.ndarray) for array in entries[0][1].arrays):
+                launches.append(self._plan_many(entries))
+            else:
+                launches += [self._plan_one(*entry) for entry in entries]
         return launches
 
     def run(self, launches: Sequence[Launch]) -> None:
@@ -182,4 +185,4 @@ class Launcher:
 
 def _is_aligned(call: Call, width: int) -> bool:
     step = width * call.form.dtype.itemsize
-    return all(array.ctypes.data % step == 0 for array in call.arrays)
+    return all(not isinstance(array, np.ndarray) or array.ctypes.data % step == 0 for array in call.arrays)

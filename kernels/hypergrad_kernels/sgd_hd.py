@@ -11,7 +11,7 @@ MACROS = {"sgd": (), "heavy_ball": ("HEAVY_BALL",), "nesterov": ("NESTEROV",)}
 
 def identify_move(m: Move) -> tuple[Any, ...]:
     """What is the same for two moves if, and only if, they share a form."""
-    return m.rule, m.theta.dtype, m.kept.step == 0, *m[4:]
+    return m.rule, type(m.theta), type(m.grad), m.theta.dtype, m.kept.step == 0, *m[4:]
 
 
 def form_move(m: Move) -> Form:

@@ -15,7 +15,7 @@ from hypergrad_reference.types import Vector
 def identify_sums(names: tuple[str, ...], o: Operands) -> tuple[Any, ...]:
     """What is the same for the sums of two tensors, alive at the same time, if, and only if, they share a form."""
     return (
-        names, o.theta.dtype, o.grad_scale, id(o.scalars), o.moments is None,
+        names, type(o.theta), type(o.grad), o.theta.dtype, o.grad_scale, id(o.scalars), o.moments is None,
         o.moments is not None and o.moments.max_exp_avg_sq is not None, o.grad_ema is None, o.last_grad is None,
         o.last_beta1_power, o.l2, o.direction is None,
     )  # fmt: skip
