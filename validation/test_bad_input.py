@@ -107,7 +107,7 @@ def overlapping():
         (overlapping, ArgumentError, r"params\[0\] and params\[1\] share memory"),
         (lambda: [np.ones(2)] * 2, ArgumentError, "share memory"),
         (lambda: np.ones(3), ArrayTypeError, "params is ndarray: give a list of arrays"),
-        (lambda: [[1.0, 2.0]], ArrayTypeError, r"params\[0\] is list: give a NumPy array"),
+        (lambda: [[1.0, 2.0]], ArrayTypeError, r"params\[0\] is list: give a NumPy or pyopencl array"),
         (list, ArgumentError, "params holds no parameter"),
         (lambda: [None], ArgumentError, "params holds no parameter"),
         (lambda: [{"lr": 1.0}], ArgumentError, r"params\[0\] has no key 'params'"),

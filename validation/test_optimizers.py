@@ -286,6 +286,7 @@ class Failing:
 
     def __init__(self, backend, error):
         self.backend, self.error, self.name = backend, error, backend.name
+        self.begin, self.fetch = backend.begin, backend.fetch
         self.inner_products, self.prepare = backend.inner_products, backend.prepare
 
     def update(self, work, clear_grad):

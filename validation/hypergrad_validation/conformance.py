@@ -48,9 +48,10 @@ class Trial(NamedTuple):
     wanted: dict[str, Vector]
 
     def launch(self, launcher: Launcher) -> None:
-        """Run the call and wait for it."""
+        """Run the call, wait for it, and bring back all that it wrote."""
         launcher.launch("case", self.call)
         launcher.arrays.collect()
+        launcher.arrays.fetch()
 
 
 def _make_trial(call: Call, arrays: Mapping[str, Vector | None], wanted: Mapping[str, Vector | None]) -> Trial:
