@@ -146,8 +146,9 @@ def test_memory_of_its_own_changes_no_bit(make, copying):
         for kept in opt.state[id(thetas[1])].values():
             kept *= 2  # what the host changes counts in the next step
         run_steps(opt, thetas, 3)
+        thetas[0][7] = 3.0  # and a parameter may be changed at any time
+        run_steps(opt, thetas, 2)
         state = opt.state_dict()
-        thetas[0][7] = 3.0
         run_steps(opt, thetas, 2)
         opt.load_state_dict(state)
         run_steps(opt, thetas, 2)
