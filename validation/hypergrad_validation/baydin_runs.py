@@ -12,6 +12,8 @@ from hypergrad_validation import data
 from hypergrad_validation.data import Mnist
 from hypergrad_validation.mnist_runs import BATCH, Columns, methods, run
 
+NAMES = {"sgd": "SGD", "sgd_hd": "SGD-HD", "sgdn": "SGDN", "sgdn_hd": "SGDN-HD", "adam": "Adam", "adam_hd": "Adam-HD"}
+"""The paper's names of its methods; SGDN is SGD with Nesterov momentum."""
 HYPER_LR = {"sgd": 0.0, "sgd_hd": 1e-3, "sgdn": 0.0, "sgdn_hd": 1e-3, "adam": 0.0, "adam_hd": 1e-7}
 """The six published methods, and beta of each on MNIST."""
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -20,6 +22,8 @@ THRESHOLD = 0.29
 """The loss of a minibatch that ends a run of Figure 4."""
 CAP = 5000
 """Steps after which a run of the grid is given up; the paper goes on to 468,750."""
+SEEDS = (1, 123, 0)
+"""For the paper's figures, whose own seed is unknown."""
 TRAIN_DIGITS = 1500
 """So many of the 1797 digits are trained on, in the order of the set; the rest are for validation."""
 

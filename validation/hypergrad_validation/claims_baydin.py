@@ -5,24 +5,22 @@ results/). A rerun is T. Liu's of 2025 with the authors' program and a later PyT
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad.errors import BuildError, DeviceNotFoundError
 from hypergrad_validation import baydin_kernels, data
-from hypergrad_validation.baydin_runs import CAP, HYPER_LR, RATES, count_steps, grid_row, settings, train
+from hypergrad_validation.baydin_runs import CAP, HYPER_LR, NAMES, RATES, SEEDS, count_steps, grid_row, settings, train
 from hypergrad_validation.claims import CannotRunError, Check, Extent, Run, between, claim, near, true
 from hypergrad_validation.mnist_runs import Columns
 
 PAPER = "baydin2018"
-NAMES = {"sgd": "SGD", "sgd_hd": "SGD-HD", "sgdn": "SGDN", "sgdn_hd": "SGDN-HD", "adam": "Adam", "adam_hd": "Adam-HD"}
 LOGS = {method: f"baydin2018/logreg/{method}" for method in NAMES}
 OTHER_SEED = 123
-SEEDS = (1, 123, 0)
-"""Where the paper's own seed is unknown."""
 
 
 def epoch_means(log: Columns, column: str) -> NDArray[np.float64]:
@@ -453,7 +451,25 @@ def adam_with_a_falling_rate(run: Run) -> list[Check]:
 
 
 Grid = dict[tuple[str, float, float], float]
-"""Iterations by method, initial rate and beta."""
+"""Iterations by method, initial rate and beta; inf where none was enough."""
+
+
+def is_adapted(method: str) -> bool:
+    """Whether beta matters to it."""
+    return method.endswith("_hd")
+
+
+def count_grid(run: Run, seeds: Sequence[int], **others: Any) -> Grid:
+    """Figure 4, but for the others given, in medians over the seeds; a baseline has the same count for every beta."""
+    cells = list(product(NAMES, RATES))
+    rows = iter(run(count_steps, [grid_row(method, lr, seed, **others) for method, lr in cells for seed in seeds]))
+    grid: Grid = {}
+    for method, lr in cells:
+        medians = np.median([next(rows) for _ in seeds], axis=0)
+        grid |= {(method, lr, beta): float(count) for beta, count in zip(RATES, np.resize(medians, 6), strict=True)}
+    return grid
+
+
 GRID_CLAIM = ("mnist", "baydin2018/paper_figures/fig4_grid")
 
 
@@ -463,23 +479,6 @@ def read_grid() -> Grid:
     counts = [math.inf if count.startswith(">") else float(count) for count in columns["iterations"]]
     keys = zip(columns["method"].tolist(), columns["alpha0"].tolist(), columns["beta"].tolist(), strict=True)
     return dict(zip(keys, counts, strict=True))
-
-
-def count_grid(run: Run) -> Grid:
-    """Figure 4 as we find it: medians over the seeds; inf beyond the cap."""
-    cells = list(product(NAMES, RATES))
-    inputs = [grid_row(method, lr, seed) for method, lr in cells for seed in SEEDS]
-    rows = iter(run(count_steps, inputs))
-    grid: Grid = {}
-    for method, lr in cells:
-        medians = np.median([next(rows) for _ in SEEDS], axis=0)
-        grid |= {(method, lr, beta): float(count) for beta, count in zip(RATES, np.resize(medians, 6), strict=True)}
-    return grid
-
-
-def is_adapted(method: str) -> bool:
-    """Whether beta matters to it."""
-    return method.endswith("_hd")
 
 
 @claim(
@@ -493,7 +492,7 @@ def is_adapted(method: str) -> bool:
 )
 def grid_of_counts(run: Run) -> list[Check]:
     """Figure 4: iterations of logistic regression to a minibatch loss of 0.29, medians of three seeds, up to 5000."""
-    ours = count_grid(run)
+    ours = count_grid(run, SEEDS)
     checks = []
     for (method, lr, beta), published in read_grid().items():
         if not is_adapted(method) and beta != RATES[0]:
@@ -515,7 +514,7 @@ def grid_of_counts(run: Run) -> list[Check]:
 )
 def grid_pattern(run: Run) -> list[Check]:
     """Figure 4: where adapting the rate is at least as fast as its baseline, and the best beta of each method."""
-    ours, published = count_grid(run), read_grid()
+    ours, published = count_grid(run, SEEDS), read_grid()
     sides = []
     for method, lr, beta in product(filter(is_adapted, NAMES), RATES, RATES):
         base = method.removesuffix("_hd")

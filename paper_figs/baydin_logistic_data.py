@@ -1,0 +1,77 @@
+"""Logistic regression by SGD, SGDN and Adam and by their HD: rates, losses, and the authors' logs beside them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypergrad_validation import data
+from hypergrad_validation.baydin_runs import HYPER_LR, settings, train
+from hypergrad_validation.claims import Extent
+from paper_figs.cells import Runner
+from paper_figs.store import Result
+
+BINS = 90
+"""Iterations are averaged in so many bins of equal width on a logarithmic axis."""
+
+
+def average(iterations: NDArray[np.float64], values: NDArray[np.float64], last: int) -> NDArray[np.float64]:
+    """Means of what is logged in each bin up to the last iteration: iteration (row 0) and value (row 1)."""
+    edges = np.unique(np.geomspace(1, last + 1, BINS).round())
+    bins = np.digitize(iterations, edges)
+    inside = (iterations >= 1) & (iterations <= last)
+    filled = np.unique(bins[inside])
+    return np.array([[column[inside & (bins == b)].mean() for b in filled] for column in (iterations, values)])
+
+
+def choose(runner: Runner) -> str:
+    """MNIST where everything is asked for and it is there, else the digits that come with scikit-learn."""
+    return "mnist" if runner.extent >= Extent.FULL and data.has("mnist") else "digits"
+
+
+def name_data(runner: Runner) -> dict[str, Any]:
+    """Which data it is, and what it would take to run MNIST."""
+    if choose(runner) == "mnist":
+        return {"data": "MNIST"}
+    remedy = "set HYPERGRAD_DATA" if runner.extent >= Extent.FULL else "--full"
+    return {"data": "scikit-learn's digits", "not run: data": f"MNIST: {remedy}"}
+
+
+def collect(runner: Runner, model: str, log: str, epochs: int, **others: Any) -> Result:
+    """The six methods on one model.
+
+    log    the folder of the authors' logs, which are drawn beside runs on MNIST
+    """
+    dataset = choose(runner)
+    inputs = [settings(method, dataset=dataset, model=model, epochs=epochs, **others) for method in HYPER_LR]
+    arrays: dict[str, NDArray[Any]] = {}
+    facts = name_data(runner)
+    for method, run in zip(HYPER_LR, runner.run(train, inputs), strict=True):
+        step, last = run["iteration"] - 1, len(run["iteration"]) - 1
+        arrays[f"{method}/alpha"] = average(step, run["alpha"], last)
+        arrays[f"{method}/loss"] = average(step, run["loss"], last)
+        ends = ~np.isnan(run["valid_loss_epoch"])
+        arrays[f"{method}/validation"] = np.array([run["epoch"][ends], run["valid_loss_epoch"][ends]])
+        name = f"{log}/{method}"
+        if dataset == "mnist" and name in data.curve_names() and data.has(f"baydin2018/{name}"):
+            published = data.curve(name)
+            there = published["Iteration"] <= last + 1
+            published = {column: values[there] for column, values in published.items()}
+            step = published["Iteration"] - 1
+            arrays[f"{method}/published alpha"] = average(step, published["Alpha"], last)
+            arrays[f"{method}/published loss"] = average(step, published["Loss"], last)
+            ends = ~np.isnan(published["ValidLossEpoch"])
+            arrays[f"{method}/published validation"] = np.array(
+                [published["Epoch"][ends], published["ValidLossEpoch"][ends]]
+            )
+            same = np.searchsorted(run["iteration"], published["Iteration"])
+            facts[f"{method}, largest deviation from the authors' log"] = ", ".join(
+                f"{np.abs(run[ours][same] - published[theirs]).max():.1e} ({what})"
+                for what, ours, theirs in (("loss of a step", "loss", "Loss"), ("rate", "alpha", "Alpha"))
+            )
+    return Result(arrays, facts)
+
+
+def compute(runner: Runner) -> Result:
+    """Ten epochs on MNIST, forty on the digits, which are a fortieth of it."""
+    return collect(runner, "logreg", "logreg", 10 if choose(runner) == "mnist" else 40)

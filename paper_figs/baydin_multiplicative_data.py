@@ -1,0 +1,48 @@
+"""The additive and the multiplicative rule from rates that are good, too low, and 0: logistic regression."""
+
+from itertools import product
+
+import numpy as np
+
+from hypergrad_validation import data
+from hypergrad_validation.baydin_runs import NAMES, settings, train
+from paper_figs.baydin_logistic_data import average, choose, name_data
+from paper_figs.cells import Runner
+from paper_figs.store import Result
+
+BETA = 1e-4
+FACTOR = 0.02
+"""beta and beta' of Figure 2."""
+STARTS = {"sgd": (0.0, 1e-3, 1e-1), "sgdn": (0.0, 1e-3, 1e-1), "adam": (0.0, 1e-4, 1e-2)}
+EPOCHS = {"mnist": 10, "digits": 40}
+RULES = {"hd": BETA, "hdm": FACTOR}
+
+
+def compute(runner: Runner) -> Result:
+    """Rates by step, and beside those of MNIST the means of the epochs that Figure 2 shows."""
+    dataset = choose(runner)
+    epochs = EPOCHS[dataset]
+    runs = [(method, rule, lr) for method, rule in product(STARTS, RULES) for lr in STARTS[method]]
+    inputs = [
+        settings(f"{method}_{rule}", dataset=dataset, hyper_lr=RULES[rule], epochs=epochs, lr=lr)
+        for method, rule, lr in runs
+    ]
+    arrays = {}
+    facts = name_data(runner) | {"beta": BETA, "beta'": FACTOR}
+    for (method, rule, lr), run in zip(runs, runner.run(train, inputs), strict=True):
+        last = len(run["alpha"]) - 1
+        arrays[f"{method}_{rule}/{lr:g}"] = average(run["iteration"] - 1, run["alpha"], last)
+        if lr:
+            end = f"validation loss {run['valid_loss_epoch'][-1]:.3g}, last mean rate {run['alpha_epoch'][-1]:.2g}"
+            facts[f"{NAMES[method]}-{rule.upper()} from {lr:g}"] = end
+    if dataset == "mnist" and data.has("baydin2018/paper_figures/fig2_epochs"):
+        read = data.curve("paper_figures/fig2_epochs")
+        steps = last / epochs
+        for method, rule, lr in runs:
+            variant = {"hd": "additive", "hdm": "multiplicative"}[rule]
+            chosen = (read["problem"] == "logreg") & (read["base"] == method) & (read["variant"] == variant)
+            chosen &= (read["alpha0"] == lr) & (read["epoch"] >= 1) & (read["epoch"] <= epochs)
+            if chosen.any():
+                middle = (read["epoch"][chosen] - 0.5) * steps
+                arrays[f"published {method}_{rule}/{lr:g}"] = np.array([middle, read["alpha"][chosen]])
+    return Result(arrays, facts)

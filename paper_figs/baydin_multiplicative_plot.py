@@ -1,0 +1,40 @@
+"""Three panels of rates by step, one a base method."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from hypergrad_validation.baydin_runs import NAMES
+from paper_figs.baydin_logistic_plot import MARKS
+from paper_figs.style import METHODS
+
+LOWEST = 1e-5
+"""Rates below are drawn on a linear scale, down to 0."""
+
+
+def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
+    """Lines are ours, circles the paper's."""
+    figure, axes = plt.subplots(3, 1, figsize=(4.6, 7.4), sharex=True)
+    for panel, base in zip(axes, ("sgd", "sgdn", "adam"), strict=True):
+        for rule in ("hd", "hdm"):
+            name = f"{NAMES[base]}-{rule.upper()}"
+            curves = {key: curve for key, curve in arrays.items() if f"{base}_{rule}/" in key}
+            for key, (x, y) in curves.items():
+                if key.startswith("published"):
+                    panel.plot(x, y, **MARKS, color=METHODS[name]["color"])
+                else:
+                    panel.plot(x, y, **METHODS[name])
+            panel.plot([], [], **METHODS[name], label=name)
+        panel.set_yscale("symlog", linthresh=LOWEST, linscale=0.5)
+        panel.axhline(0, color="0.8", linewidth=0.6, zorder=0)
+        panel.set(xscale="log", ylabel="learning rate")
+        panel.legend(loc=(0.68, 0.15))
+    axes[-1].set_xlabel("step")
+    if any(key.startswith("published") for key in arrays):
+        marks = [Line2D([], [], **MARKS, color="0.3")]
+        figure.legend(marks, ["Figure 2 of the paper, mean of an epoch"], loc="outside lower center")
+    return figure
