@@ -33,7 +33,7 @@ def compute(runner: Runner) -> Result:
             for plain, tracked in zip(runs[shift, "Auto"], runs[shift, "Auto, surprise"], strict=True)
         )
         facts[f"{shift}: rates and losses with tracking alone"] = (
-            "those without" if alike else "differ from those without"
+            "equal those without, bit for bit" if alike else "differ from those without"
         )
     facts["surprise around the step of the shift, medians"] = [
         {"shift": shift, **describe_surprise(runs[shift, "Auto, surprise"])} for shift in SHIFTS

@@ -79,7 +79,7 @@ def test_surprise_draws_what_it_computes(monkeypatch):
     monkeypatch.setattr(surprise_data, "SHIFTS", ("none",))
     monkeypatch.setattr(surprise_plot, "TITLES", {"none": "As it is"})
     result = surprise_data.compute(Runner())
-    assert result.facts["none: rates and losses with tracking alone"] == "those without"
+    assert result.facts["none: rates and losses with tracking alone"] == "equal those without, bit for bit"
     assert len(surprise_plot.draw(result.arrays, result.facts).axes[2].lines) == len(surprise_plot.SHOWN)
 
 
