@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("joblib")
 
+from threadpoolctl import threadpool_info, threadpool_limits
+
 from hypergrad.errors import DeviceNotFoundError
 from hypergrad_validation.claims import Claim, Extent, near
 from hypergrad_validation.training import train
@@ -75,6 +77,18 @@ def test_jobs_change_no_bit(folder, monkeypatch):
     one = collect(Runner(jobs=1))
     monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
     assert collect(Runner(jobs=2)) == one
+
+
+def count_threads():
+    """A cell: the largest number of threads that a BLAS library may take."""
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return max(pool["num_threads"] for pool in threadpool_info())
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_cell_has_one_blas_thread(folder, jobs):
+    with threadpool_limits(2):
+        assert Runner(jobs=jobs).run(count_threads, [{}]) == [1]
 
 
 def test_dask_changes_no_bit(folder, monkeypatch):
