@@ -166,6 +166,23 @@ def lookahead_regret(problem: Any, shape: Shape = DIAGONAL, scale: float = 1.0) 
     return convergence.lookahead_regret(t, multiple_of_identity(shape, len(problem.x0), scale / L))
 
 
+def constant_regret(problem: Any) -> Sides:
+    """`lookahead_regret` with what I/L has gained on the left: the right is n / (2 L) at every K."""
+    left, right = lookahead_regret(problem)
+    constant = len(problem.x0) / (2 * problem.smoothness)
+    return Sides(left - (right - constant), np.full_like(right, constant))
+
+
+REGRETS = {
+    "static": static_regret, "dynamic": dynamic_regret, "AdaGrad": adagrad_regret, "lookahead": constant_regret,
+}  # fmt: skip
+
+
+def regret_cell(bound: str) -> Sides:
+    """A regret and its bound on the quadratic, with a diagonal stepsize, the dynamic one with a scalar."""
+    return REGRETS[bound](random_quadratic())
+
+
 def regret_slacks() -> dict[str, float]:
     """The least slack of each regret bound over problems, shapes, actions and comparators."""
     every = list(product(_problems(), SHAPES.values()))
@@ -240,6 +257,22 @@ def superlinear_sides(rule: str, problem: Any, steps: int = 40) -> Sides:
     )
     t = convergence.trace(problem, constants, steps, least=1e-200)
     return convergence.superlinear_convergence(t, np.linalg.inv(hessian_of(problem, problem.x0)), factor)
+
+
+def superlinear_cell(rule: str) -> Sides:
+    """The gap and its bound on the mild quadratic, over the gap at the start."""
+    problem = mild_quadratic()
+    first = problem.value(problem.x0)  # f* = 0
+    sides = superlinear_sides(rule, problem)
+    return Sides(sides.left / first, sides.right / first)
+
+
+def gradient_descent_gaps(steps: int = 40) -> Vector:
+    """The gap of gradient descent with 1/L on the mild quadratic after 1, 2, ... steps, over that at the start."""
+    problem = mild_quadratic()
+    constants = hdm.Constants(hyper_lr=0.0, stepsize=np.full(len(problem.x0), 1 / problem.smoothness))
+    first, *values = (state.value for state in run(hdm, problem, constants, steps))
+    return np.array([value / first for value in values])
 
 
 def superlinear_slacks() -> dict[str, float]:

@@ -1,0 +1,36 @@
+"""A panel a bound: the regret below, the bound above, the room between them shaded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from paper_figs.style import METHODS, label_ends
+
+PANELS = {
+    "static": ("Online gradient descent", "HDM"),
+    "dynamic": ("Against a moving target", "HDM, clipped"),
+    "AdaGrad": ("AdaGrad", "AdaGrad"),
+    "lookahead": ("With lookahead", "HDM, lookahead"),
+}
+
+
+def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
+    """Four panels."""
+    figure, axes = plt.subplots(2, 2, figsize=(5.2, 4.4))
+    for panel, (bound, (title, look)) in zip(axes.flat, PANELS.items(), strict=True):
+        left, right = arrays[f"{bound}/left"], arrays[f"{bound}/right"]
+        steps = np.arange(1, len(left) + 1)
+        color = METHODS[look]["color"]
+        panel.fill_between(steps, left, right, color=color, alpha=0.12, linewidth=0)
+        panel.plot(steps, left, color=color)
+        panel.plot(steps, right, color=color, linestyle=(0, (4, 2)), linewidth=1)
+        panel.axhline(0, color="#999999", linewidth=0.6, zorder=0)
+        panel.set(title=title, xlim=(1, steps[-1]))
+        label_ends(panel, [(steps[-1], left[-1], "regret"), (steps[-1], right[-1], "bound")], color)
+    for panel in axes[1]:
+        panel.set_xlabel("K")
+    return figure
