@@ -174,7 +174,7 @@ FIGURES = (
         "numbers",
         "What float32 does to sums and to the update",
         "Two panels of errors over the number of terms: summed one after the other the error of a squared norm grows "
-        "to several thousandths, in the order of the kernels it falls. Below, two curves over the steps: the error of "
+        "by decades, in the order of the kernels it falls. Below, two curves over the steps: the error of "
         "the update is largest early where 1 - beta2 is formed in float32 and late where it is formed in float64.",
         "Above, errors of sums of products of standard normal float32 numbers, medians of three draws, against the "
         "exact sum: one after the other, in pairs (numpy.sum), and in the order that reference and kernels share, "
