@@ -28,6 +28,11 @@ def flatten_device_array(array: Any, name: str) -> Vector:
 
 
 def find_span(array: Any) -> tuple[int, int]:
-    """What tells the memory of arrays apart: numbers of its first byte, and of the one after its last."""
-    begin = array.base_data.int_ptr if is_device_array(array) else array.ctypes.data
-    return begin, begin + array.nbytes
+    """What tells the memory of arrays apart: the addresses of its first byte and of the one after its last.
+
+    A buffer on a device has a handle, which is the address of something else on the host.
+    """
+    if is_device_array(array):
+        handle = array.base_data.int_ptr
+        return handle, handle + 1
+    return array.ctypes.data, array.ctypes.data + array.nbytes
