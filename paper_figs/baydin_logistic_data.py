@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad_validation import data
-from hypergrad_validation.baydin_runs import HYPER_LR, settings, train
+from hypergrad_validation.baydin_runs import HYPER_LR, NAMES, settings, train
 from hypergrad_validation.claims import Extent
 from paper_figs.cells import Runner
 from paper_figs.store import Result
@@ -65,7 +65,7 @@ def collect(runner: Runner, model: str, log: str, epochs: int, **others: Any) ->
                 [published["Epoch"][ends], published["ValidLossEpoch"][ends]]
             )
             same = np.searchsorted(run["iteration"], published["Iteration"])
-            facts[f"{method}, largest deviation from the authors' log"] = ", ".join(
+            facts[f"{NAMES[method]}, largest deviation from the authors' log"] = ", ".join(
                 f"{np.abs(run[ours][same] - published[theirs]).max():.1e} ({what})"
                 for what, ours, theirs in (("loss of a step", "loss", "Loss"), ("rate", "alpha", "Alpha"))
             )

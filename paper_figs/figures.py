@@ -64,8 +64,8 @@ FIGURES = (
         "baydin_multiplicative",
         "The multiplicative rule, and a start from 0",
         "Three panels of learning rates by step. The additive rule leaves 0 at the second step and meets the runs "
-        "from higher rates within some tens of steps; the multiplicative rule stays at 0 for good, climbs in a "
-        "straight line from a low rate, and comes down from a high one where the additive rule hardly moves.",
+        "from higher rates within some tens of steps; the multiplicative rule stays at 0 for good, climbs "
+        "slowly from a low rate, and comes down from a high one where the additive rule hardly moves.",
         "Logistic regression from three initial rates by the additive rule (HD, beta = 1e-4) and by the "
         "multiplicative one (HDM, beta' = 0.02): alpha (1 + beta' cos(g, d)) cannot leave 0 and moves by 2 % a step "
         "at most, whatever the scale of the loss. Linear below 1e-5. On MNIST circles are mean rates of epochs, read "

@@ -33,6 +33,10 @@ def quick():
             yield pytest.param(claim, marks=mark, id=row)
 
 
+def test_every_row_of_the_paper_is_claimed():
+    assert list(BAYDIN) == [str(row) for row in range(1, 24)]
+
+
 @pytest.mark.parametrize("claim", list(quick()))
 def test_claim_has_its_verdict(claim):
     outcome = evaluate(claim, run_once)

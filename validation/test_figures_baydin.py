@@ -69,7 +69,7 @@ def test_published_log_is_drawn_over_the_same_steps():
     ours, theirs = result.arrays["sgd_hd/alpha"], result.arrays["sgd_hd/published alpha"]
     assert np.array_equal(ours[0], theirs[0])
     assert np.abs(ours[1] - theirs[1]).max() < 1e-7
-    assert "e-0" in result.facts["sgd_hd, largest deviation from the authors' log"]
+    assert "e-0" in result.facts["SGD-HD, largest deviation from the authors' log"]
     drawn = baydin_logistic_plot.draw(result.arrays, result.facts).axes[0].lines
     assert {line.get_marker() for line in drawn} >= {"o"}
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hypergrad.errors import BuildError, DeviceNotFoundError
 from hypergrad_validation import baydin_kernels, data
+from hypergrad_validation import baydin_laws as laws
 from hypergrad_validation.baydin_runs import CAP, HYPER_LR, NAMES, RATES, SEEDS, count_steps, grid_row, settings, train
 from hypergrad_validation.claims import CannotRunError, Check, Extent, Run, between, claim, near, true
 from hypergrad_validation.mnist_runs import Columns
@@ -533,6 +534,55 @@ def grid_pattern(run: Run) -> list[Check]:
         medians = {beta: np.median([ours[method, lr, beta] for lr in RATES]) for beta in RATES}
         checks.append(between(f"{NAMES[method]}, best beta", low, min(medians, key=medians.__getitem__), high))
     return checks
+
+
+@claim(
+    PAPER,
+    "22",
+    source="derived from the rules; section 5.1; Martinez Rubio's thesis, Oxford 2017",
+    reason="identities: every bit where scaling is by powers of 2, else some rounding of float64",
+)
+def identities(run: Run) -> list[Check]:
+    """What holds on every run: derivatives, base methods, scale laws, convergence and divergence of the theorems."""
+    every = list(product(laws.METHODS, laws.RULES))
+    derivative, sums, from_zero = (
+        max(laws.derivative_error(method) for method in laws.METHODS),
+        max(laws.accumulation_error(method) for method in laws.METHODS),
+        max(laws.error_from_zero(method, expected) for method, expected in laws.FROM_ZERO.items()),
+    )
+    lost, found, used = laws.compare_transition()
+    curvatures = product(laws.RULES, range(5))
+    one_dimension = product((0.25, 3.0), (0.01, 4.0), (0.125, 0.5))
+    return [
+        between("hypergradient against derivative of the next loss, relative", 0, derivative, 1e-5),
+        true("beta = 0 is the base method, every bit", all(laws.is_base_without_hyper_lr(*case) for case in every)),
+        true("the first step is the base method's, every bit", all(laws.is_base_at_first(*case) for case in every)),
+        between("rate against the sum of all inner products", 0, sums, 1e-12),
+        between("second rate from a rate of 0", 0, from_zero, 1e-14),
+        *(
+            true(f"{rule} rule under {what}, every bit", all(laws.scales(m, rule, *by) for m in laws.METHODS))
+            for rule in laws.RULES
+            for what, by in (("a scaled loss", (8.0, 1.0)), ("scaled parameters", (1.0, 4.0)))
+        ),
+        true(
+            "multiplicative rate moves by no more than beta'",
+            all(laws.moves_by_no_more_than_hyper_lr(method) for method in laws.METHODS),
+        ),
+        true(
+            "rate rises below 1 / L and falls above 1 / m",
+            all(laws.moves_towards_the_curvatures(*case) for case in curvatures),
+        ),
+        true(
+            "multiplicative rule converges on a x^2 as proved",
+            all(laws.converges_in_one_dimension(*case) for case in one_dimension),
+        ),
+        between("its end on a semidefinite quadratic, relative", 0, laws.end_on_semidefinite(), 1e-12),
+        between("its growth a step on x^4", 3, laws.growth_without_smoothness(0.25), math.inf),
+        between("change of the rate over its bound", 0, laws.use_of_the_bound(), 1 + 1e-14),
+        between("transition: distance from the minimum at last", 0, found, 1e-12),
+        between("the plain rule's, at the same beta", 1, lost, math.inf),
+        between("transition: rate against its limit, over the bound", 0, used, 1),
+    ]
 
 
 @claim(
