@@ -4,6 +4,8 @@ Numbers without another source are those measured with the authors' code, unchan
 f848bca, start A unless it says B).
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,22 @@ def test_winner_has_the_fewest_iterations_and_comes_first(counts, winner, solved
     none = np.zeros(0)
     row = choose("Adam", [Record({"lr": i}, 0, ng, 0.0, 0.0, none, none, none) for i, ng in enumerate(counts)])
     assert (row.setting, row.solved, row.ng, row.spent) == ({"lr": winner}, solved, counts[winner], sum(counts))
+
+
+@pytest.mark.parametrize(("solver", "counts"), [("HDM-Best", (1000, 1000)), ("GD", (0, 1000))])
+def test_run_that_is_lost_early_is_no_winner(solver, counts):
+    """Where theirs goes on with NaN, ours stops: few gradients, and nothing solved."""
+    calls = []
+
+    def lose(x):
+        calls.append(x)
+        return (-float(len(calls)), np.ones(2)) if len(calls) < 4 else (-9.0, np.full(2, np.nan))
+
+    problem = SimpleNamespace(value_and_gradient=lose, x0=np.zeros(2))
+    (setting, *_) = SOLVERS[solver].grid(1.0)
+    result = run_setting(solver, problem, setting)
+    assert (result.status, len(calls)) == (3, 4)
+    assert (result.nfev, result.njev) == counts
 
 
 def test_grid_has_20_settings_with_the_rate_outermost():

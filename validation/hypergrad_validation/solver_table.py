@@ -19,6 +19,7 @@ from scipy.optimize import OptimizeResult
 from tabulate import tabulate
 
 from hypergrad import minimize
+from hypergrad.minimize import LOST
 from hypergrad_reference.types import Vector
 from hypergrad_validation.data import DataError, load_two_classes
 from hypergrad_validation.newton import find_least_value
@@ -131,9 +132,10 @@ def _run(
         if not result.success or np.abs(result.jac).max() > 1.1 * GTOL:
             result.nfev = result.njev = MAXITER
         return result
-    return minimize(
-        fun, x0, jac=True, method=method, options={**options, **budget}
-    )  # fmt: skip
+    result = minimize(fun, x0, jac=True, method=method, options={**options, **budget})
+    if result.status == LOST:  # the authors' run goes on with NaN to the end
+        result.nfev, result.njev = MAXITER if result.nfev else 0, MAXITER
+    return result
 
 
 def find_solver(name: str) -> Solver:

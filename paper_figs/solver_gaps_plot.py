@@ -1,0 +1,50 @@
+"""Gap and gradient norm of every solver by iteration, SVM left, logistic regression right."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from hypergrad_validation.solver_table import GTOL, SOLVERS
+from paper_figs.style import METHODS
+
+LOOKS = {"AGD-CVX": "AGD", "AGD-SCVX": "SAGD", "L-BFGS-M10": "L-BFGS"}
+"""Names of other figures."""
+EXTRA = ("HDM-Best, fixed", "HDM-Best, median")
+LOWEST = {"gap": 1e-10, "gnorm": 1e-5}
+LABELS = {"gap": "function value gap", "gnorm": "gradient norm"}
+
+
+def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
+    """Two rows a data set."""
+    titles = facts["problems"]
+    figure, axes = plt.subplots(len(titles), 2, figsize=(5.2, 0.9 + 1.6 * len(titles)), sharex=True)
+    for number, title in enumerate(titles):
+        for row, kind in enumerate(LABELS):
+            panel = axes[2 * (number // 2) + row, number % 2]
+            highest = 0.0
+            for solver in (*SOLVERS, *EXTRA):
+                curve = arrays[f"{title}/{solver}/{kind}"]
+                look = METHODS[LOOKS.get(solver, solver)]
+                best = solver == "HDM-Best"
+                panel.plot(
+                    arrays["iterations"],
+                    curve,
+                    **look,
+                    label=solver,
+                    linewidth=1.8 if best else 1.0,
+                    zorder=3 if best else 2,
+                )
+                highest = max(highest, curve[0])
+            if kind == "gnorm":
+                panel.axhline(GTOL, color="#999999", linewidth=0.6, zorder=0)
+            panel.set(yscale="log", ylim=(LOWEST[kind], 1.5 * highest), xlim=(0, 999), xticks=(0, 500, 999))
+            panel.set_title(title if kind == "gap" else "")
+            if number % 2 == 0:
+                panel.set_ylabel(LABELS[kind])
+    for panel in axes[-1]:
+        panel.set_xlabel("iteration")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure

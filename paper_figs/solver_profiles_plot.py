@@ -1,0 +1,50 @@
+"""Performance profiles above, without and with the runs of the tuning; counts of solved problems below."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from paper_figs.solver_gaps_plot import LOOKS
+from paper_figs.style import METHODS
+
+KINDS = {"nG": "By the winning run", "all": "By all runs of the grid"}
+TASKS = {"svm": ("SVM", "#4d4d4d"), "logistic": ("logistic", "#bdbdbd")}
+
+
+def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
+    """Two profiles and the counts."""
+    figure = plt.figure(figsize=(5.2, 7.6))
+    axes = figure.subplot_mosaic([["nG", "all"], ["counts", "counts"]], height_ratios=(4, 6))
+    for kind, title in KINDS.items():
+        for solver in facts["solvers"]:
+            look = METHODS[LOOKS.get(solver, solver)]
+            best = solver == "HDM-Best"
+            axes[kind].step(
+                arrays["factors"], arrays[f"{kind}/{solver}"], where="post", **look, label=solver,
+                linewidth=2.0 if best else 1.1, zorder=3 if best else 2,
+            )  # fmt: skip
+        axes[kind].set(
+            xscale="log",
+            xlim=(1, 1024),
+            ylim=(0, 1.02),
+            xticks=(1, 10, 100, 1000),
+            xticklabels=("1", "10", "100", "1000"),
+        )
+        axes[kind].minorticks_off()
+        axes[kind].set(title=title, xlabel="gradients / fewest")
+    axes["nG"].set_ylabel("share of problems solved")
+    places = np.arange(len(facts["solvers"]))[::-1]
+    for number, (name, color) in enumerate(TASKS.values()):
+        counts = [arrays[f"solved/{solver}"][number] for solver in facts["solvers"]]
+        bars = axes["counts"].barh(places + 0.2 - 0.4 * number, counts, 0.38, color=color, label=name)
+        axes["counts"].bar_label(bars, fontsize=7, padding=2)
+    axes["counts"].set(xlabel=f"solved of {facts['data sets']}", xlim=(0, 1.08 * facts["data sets"]))
+    axes["counts"].set_yticks(places, facts["solvers"])
+    axes["counts"].tick_params(axis="y", length=0)
+    axes["counts"].legend(loc="upper right")
+    figure.legend(*axes["nG"].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
