@@ -19,6 +19,26 @@ from hypergrad_validation.claims import (
 )
 
 
+ROWS = {
+    "baydin2018": [str(row) for row in range(1, 24)],
+    "hdm2025": [*map(str, range(1, 19)), "18b", "19"],
+    "osgm2025": [str(row) for row in range(1, 27)],
+}
+"""Of the results that were set out to be reproduced."""
+
+
+@pytest.mark.parametrize("paper", ROWS)
+def test_every_row_is_claimed_in_order(paper):
+    assert [claim.row for claim in claims.list_claims() if claim.paper == paper] == ROWS[paper]
+
+
+@pytest.mark.parametrize("claim", claims.list_claims(), ids=lambda c: f"{c.paper}-{c.row}")
+def test_claim_says_what_it_is_and_why_its_tolerance(claim):
+    assert claim.what
+    assert claim.source
+    assert claim.reason
+
+
 def make(checks, **settings):
     facts = {"source": "a table", "reason": "none", "needs": (), "extent": Extent.BUNDLED, "obstacle": ""} | settings
     return Claim(lambda run: checks, "hdm2025", "1", **facts)
