@@ -72,6 +72,68 @@ FIGURES = (
         "off Figure 2 of the paper, whose weights and minibatches are not known.",
     ),
     Figure(
+        "spike",
+        "The spike of hypergradient descent, and its cures",
+        "Two columns, online gradient descent and AdaGrad. Without a cure f rises by orders of magnitude in the middle "
+        "of the run while the stepsize climbs far past 2/L; with a null step, a lookahead or a clipped stepsize f "
+        "never exceeds its first value.",
+        "HDM with one stepsize for both variables of f = (x_1^2 + 0.01 x_2^2)/2 from (1, 1), L = 1, P_0 = 0. While the "
+        "iterate lies in the flat direction the stepsize climbs towards 1/mu = 100, past 2/L (grey line below), "
+        "until the steep one, multiplied at each step, takes over. AdaGrad alone makes the spike larger. A null step "
+        "refuses a step that raises f, a lookahead adds a gradient step, clipping keeps P in [0, 2/L]. The toy of "
+        "Chu et al. 2025 is not known; this one is ours.",
+    ),
+    Figure(
+        "superlinear",
+        "Superlinear convergence beside its bound",
+        "Three panels. The gaps of hypergradient and ratio feedback bend downwards on the logarithmic scale, below "
+        "their bounds, with lookahead fastest, while gradient descent falls in a straight line; the ratios of "
+        "successive gaps keep falling, that of gradient descent does not.",
+        "HDM (hypergradient) and OSGM-R (ratio) with a full stepsize from P_1 = I/L on a rotated quadratic in four "
+        "variables, eigenvalues 1, 0.8, 0.6, 0.5: gaps after K steps (thick) and the bounds (c L^2 ||P_1 - 1/A||^2 / "
+        "K)^K (thin, same dash), c = 4, with lookahead 1. Gradient descent (dotted) has the rate 1/L. The theorem for "
+        "the ratio is that of Gao et al. 2025 (COLT), the other bounds are derived here; the constants of Chu et al. "
+        "2025 are not known.",
+    ),
+    Figure(
+        "regret",
+        "Regret on trial",
+        "Four panels, each with a regret curve that stays below the dashed curve of its bound at every K.",
+        "Both sides of four regret bounds after K steps on a rotated quadratic in six variables, condition number 10. "
+        "Online gradient descent with 1/(2 L) against I/L; a scalar stepsize in [0, 4/L] against the exact line "
+        "search of each step; AdaGrad with 1/L; lookahead with 1/L, which counts what the lookahead gains and whose "
+        "bound is a constant. The first three take null steps. A regret below 0 beats its target. The runs stop "
+        "where the feedback, a difference of values, has lost half of its digits.",
+    ),
+    Figure(
+        "solver_gaps",
+        "HDM-Best among the solvers",
+        "Falling curves by iteration, two rows of panels a data set: gap and gradient norm. BFGS gets to the least "
+        "value first. HDM-Best lies among the curves of L-BFGS, ahead of them on some problems and behind on others; "
+        "gradient descent, its accelerated kin, Adam and AdaGrad are mostly above.",
+        "Smoothed SVM and logistic regression, unregularised, in the layout of Chu et al. 2025: the gap to the least "
+        "value of any solver less 1e-10, and the largest entry of the gradient, against the iteration; runs stop at "
+        "1e-4 (grey line) or after 1000 iterations. A solver that is tuned shows the best of its grid, 20 runs of "
+        "HDM-Best, six of Adam and AdaGrad, four of GD-HB, and the first of it if none converges, as the authors "
+        "choose. HDM-Best, fixed, has hyper_lr = 10/L and hyper_lr_beta = 10 on every problem; HDM-Best, median, is "
+        "the median over the 20. An iteration of BFGS and L-BFGS may take several gradients. The tables are those that "
+        "the authors print, with the counts of their README where it has any; nG of all runs is what the choice costs.",
+    ),
+    Figure(
+        "solver_profiles",
+        "Who solves how many problems",
+        "Two panels of rising step curves over a bar chart. BFGS solves the largest share. HDM-Best solves about as "
+        "many problems as L-BFGS with memory 10, or more; when every run of its tuning counts, its curve begins far to "
+        "the right.",
+        "Performance profiles (Dolan and More 2002) over all problems of both tasks: the share that a solver solves, "
+        "in the authors' sense, within so many times the fewest gradients that any solver needs. Left by the gradients "
+        "of the winning run, as the authors count, right by those of every run of the grid that it was chosen from. "
+        "HDM-Best, fixed, is one setting for all problems, hyper_lr = 10/L and hyper_lr_beta = 10. By default the "
+        "problems are bundled, breast_cancer, digits as even against odd, and each digit against the next; with FULL=1 "
+        "they are the sets of LIBSVM at hand, read as the authors read them: raw labels, so that those with 0 and 1 "
+        "or 1 and 2 are solved by the bias alone.",
+    ),
+    Figure(
         "least_squares",
         "OSGM on least squares",
         "Four panels of falling curves, one for each sigma: OSGM-R and OSGM-H fall in straight lines on the "
@@ -194,67 +256,5 @@ FIGURES = (
         "many bytes in as many arrays and computes next to nothing; it is the ceiling of what follows the same "
         "pattern. A step of HypergradientAdamW reads its arrays once more, which is counted. What was timed was "
         "checked against the reference, bit for bit.",
-    ),
-    Figure(
-        "spike",
-        "The spike of hypergradient descent, and its cures",
-        "Two columns, online gradient descent and AdaGrad. Without a cure f rises by orders of magnitude in the middle "
-        "of the run while the stepsize climbs far past 2/L; with a null step, a lookahead or a clipped stepsize f "
-        "never exceeds its first value.",
-        "HDM with one stepsize for both variables of f = (x_1^2 + 0.01 x_2^2)/2 from (1, 1), L = 1, P_0 = 0. While the "
-        "iterate lies in the flat direction the stepsize climbs towards 1/mu = 100, past 2/L (grey line below), "
-        "until the steep one, multiplied at each step, takes over. AdaGrad alone makes the spike larger. A null step "
-        "refuses a step that raises f, a lookahead adds a gradient step, clipping keeps P in [0, 2/L]. The toy of "
-        "Chu et al. 2025 is not known; this one is ours.",
-    ),
-    Figure(
-        "superlinear",
-        "Superlinear convergence beside its bound",
-        "Three panels. The gaps of hypergradient and ratio feedback bend downwards on the logarithmic scale, below "
-        "their bounds, with lookahead fastest, while gradient descent falls in a straight line; the ratios of "
-        "successive gaps keep falling, that of gradient descent does not.",
-        "HDM (hypergradient) and OSGM-R (ratio) with a full stepsize from P_1 = I/L on a rotated quadratic in four "
-        "variables, eigenvalues 1, 0.8, 0.6, 0.5: gaps after K steps (thick) and the bounds (c L^2 ||P_1 - 1/A||^2 / "
-        "K)^K (thin, same dash), c = 4, with lookahead 1. Gradient descent (dotted) has the rate 1/L. The theorem for "
-        "the ratio is that of Gao et al. 2025 (COLT), the other bounds are derived here; the constants of Chu et al. "
-        "2025 are not known.",
-    ),
-    Figure(
-        "regret",
-        "Regret on trial",
-        "Four panels, each with a regret curve that stays below the dashed curve of its bound at every K.",
-        "Both sides of four regret bounds after K steps on a rotated quadratic in six variables, condition number 10. "
-        "Online gradient descent with 1/(2 L) against I/L; a scalar stepsize in [0, 4/L] against the exact line "
-        "search of each step; AdaGrad with 1/L; lookahead with 1/L, which counts what the lookahead gains and whose "
-        "bound is a constant. The first three take null steps. A regret below 0 beats its target. The runs stop "
-        "where the feedback, a difference of values, has lost half of its digits.",
-    ),
-    Figure(
-        "solver_gaps",
-        "HDM-Best among the solvers",
-        "Falling curves by iteration, two rows of panels a data set: gap and gradient norm. BFGS gets to the least "
-        "value first. HDM-Best lies among the curves of L-BFGS, ahead of them on some problems and behind on others; "
-        "gradient descent, its accelerated kin, Adam and AdaGrad are mostly above.",
-        "Smoothed SVM and logistic regression, unregularised, in the layout of Chu et al. 2025: the gap to the least "
-        "value of any solver less 1e-10, and the largest entry of the gradient, against the iteration; runs stop at "
-        "1e-4 (grey line) or after 1000 iterations. A solver that is tuned shows the best of its grid, 20 runs of "
-        "HDM-Best, six of Adam and AdaGrad, four of GD-HB, and the first of it if none converges, as the authors "
-        "choose. HDM-Best, fixed, has hyper_lr = 10/L and hyper_lr_beta = 10 on every problem; HDM-Best, median, is "
-        "the median over the 20. An iteration of BFGS and L-BFGS may take several gradients. The tables are those that "
-        "the authors print, with the counts of their README where it has any; nG of all runs is what the choice costs.",
-    ),
-    Figure(
-        "solver_profiles",
-        "Who solves how many problems",
-        "Two panels of rising step curves over a bar chart. BFGS solves the largest share. HDM-Best solves about as "
-        "many problems as L-BFGS with memory 10, or more; when every run of its tuning counts, its curve begins far to "
-        "the right.",
-        "Performance profiles (Dolan and More 2002) over all problems of both tasks: the share that a solver solves, "
-        "in the authors' sense, within so many times the fewest gradients that any solver needs. Left by the gradients "
-        "of the winning run, as the authors count, right by those of every run of the grid that it was chosen from. "
-        "HDM-Best, fixed, is one setting for all problems, hyper_lr = 10/L and hyper_lr_beta = 10. By default the "
-        "problems are bundled, breast_cancer, digits as even against odd, and each digit against the next; with FULL=1 "
-        "they are the sets of LIBSVM at hand, read as the authors read them: raw labels, so that those with 0 and 1 "
-        "or 1 and 2 are solved by the bias alone.",
     ),
 )

@@ -18,7 +18,6 @@ from hypergrad_validation.claims import (
     true,
 )
 
-
 ROWS = {
     "baydin2018": [str(row) for row in range(1, 24)],
     "hdm2025": [*map(str, range(1, 19)), "18b", "19"],
