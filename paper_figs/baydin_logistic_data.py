@@ -37,6 +37,16 @@ def name_data(runner: Runner) -> dict[str, Any]:
     return {"data": "scikit-learn's digits", "not run: data": f"MNIST: {remedy}"}
 
 
+def read_log(name: str, last: int) -> dict[str, NDArray[Any]]:
+    """A log of the authors up to a step, or the epochs read off their plot; empty if there is none at hand."""
+    if name not in data.curve_names() or not data.has(f"baydin2018/{name}"):
+        return {}
+    log = data.curve(name)
+    if "Iteration" not in log:
+        return log
+    return {column: values[log["Iteration"] <= last + 1] for column, values in log.items()}
+
+
 def collect(runner: Runner, model: str, log: str, epochs: int, **others: Any) -> Result:
     """The six methods on one model.
 
@@ -52,23 +62,21 @@ def collect(runner: Runner, model: str, log: str, epochs: int, **others: Any) ->
         arrays[f"{method}/loss"] = average(step, run["loss"], last)
         ends = ~np.isnan(run["valid_loss_epoch"])
         arrays[f"{method}/validation"] = np.array([run["epoch"][ends], run["valid_loss_epoch"][ends]])
-        name = f"{log}/{method}"
-        if dataset == "mnist" and name in data.curve_names() and data.has(f"baydin2018/{name}"):
-            published = data.curve(name)
-            there = published["Iteration"] <= last + 1
-            published = {column: values[there] for column, values in published.items()}
-            step = published["Iteration"] - 1
-            arrays[f"{method}/published alpha"] = average(step, published["Alpha"], last)
-            arrays[f"{method}/published loss"] = average(step, published["Loss"], last)
-            ends = ~np.isnan(published["ValidLossEpoch"])
-            arrays[f"{method}/published validation"] = np.array(
-                [published["Epoch"][ends], published["ValidLossEpoch"][ends]]
-            )
+        if dataset != "mnist":
+            continue
+        if published := read_log(f"{log}/{method}", last):
+            arrays |= {
+                f"{method}/published {what}": average(published["Iteration"] - 1, published[column], last)
+                for what, column in (("alpha", "Alpha"), ("loss", "Loss"))
+            }
             same = np.searchsorted(run["iteration"], published["Iteration"])
             facts[f"{NAMES[method]}, largest deviation from the authors' log"] = ", ".join(
                 f"{np.abs(run[ours][same] - published[theirs]).max():.1e} ({what})"
                 for what, ours, theirs in (("loss of a step", "loss", "Loss"), ("rate", "alpha", "Alpha"))
             )
+        if ends := published or read_log(f"{log}/{method}_epochs_recovered", last):
+            there = ~np.isnan(ends["ValidLossEpoch"]) & (ends["Epoch"] <= epochs)
+            arrays[f"{method}/published validation"] = np.array([ends["Epoch"][there], ends["ValidLossEpoch"][there]])
     return Result(arrays, facts)
 
 

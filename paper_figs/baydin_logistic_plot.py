@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from hypergrad_validation.baydin_runs import NAMES
@@ -45,9 +45,10 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
     for panel in axes[:2]:
         panel.set(xscale="log", xlabel="step")
     axes[2].set_xlabel("epoch")
+    axes[2].xaxis.set_major_locator(MaxNLocator(integer=True))
     for panel in axes[1:]:
         write_plain(panel)
     if any("published" in key for key in arrays):
-        axes[2].legend([Line2D([], [], **MARKS, color="0.3")], ["authors' log"], loc="upper right")
+        axes[1].legend([Line2D([], [], **MARKS, color="0.3")], ["authors' log"], loc="lower left")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

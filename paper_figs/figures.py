@@ -43,10 +43,10 @@ FIGURES = (
         "The same three panels for a network. The rate of SGDN-HD rises first, that of SGD-HD later; both by more "
         "than a decade. Losses of SGD hardly move, those of the HD methods fall early.",
         "As above for a network of two hidden layers of rectifiers. On MNIST it is the authors' with 1000 neurons a "
-        "layer: two epochs, or with --full mlp a hundred, and circles are the authors' log. Theirs of Adam-HD is not "
-        "at hand step by step. Rounding grows from step to step, so the two agree in every digit at first and in the "
-        "mean later. Without MNIST, a smaller network on scikit-learn's digits. The best validation loss need not be "
-        "that of the best training loss.",
+        "layer: two epochs, or with --full mlp a hundred, and circles are the authors' log, of which we have every "
+        "50th step after the 600th, and of Adam-HD the epochs only. Rounding grows from step to step, so the two "
+        "agree in every digit at first and in the mean later. Without MNIST, a smaller network on scikit-learn's "
+        "digits. The best validation loss need not be that of the best training loss.",
     ),
     Figure(
         "baydin_grid",
