@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from paper_figs.style import METHODS, label_ends
 
 PANELS = {
-    "quadratic": ("Quadratic, condition number 100", (1e-17, 3e1)),
-    "breast_cancer": ("Logistic regression, breast_cancer", (1e-8, 3e0)),
+    "quadratic": ("Quadratic, condition 100", (1e-17, 3e1)),
+    "breast_cancer": ("Logistic, breast_cancer", (1e-8, 3e0)),
 }
 """Title and limits of the loss: in float32 no run gets below the lower one."""
 
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Two columns of panels, one a problem."""
-    figure, axes = plt.subplots(2, 2, figsize=(7.0, 4.6), sharex=True, height_ratios=(3, 2))
+    figure, axes = plt.subplots(2, 2, figsize=(5.2, 5.2), sharex=True, height_ratios=(3, 2))
     for column, (problem, (title, limits)) in enumerate(PANELS.items()):
         above, below = axes[:, column]
         gaps, rates = [], []
@@ -42,5 +42,5 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
         label_ends(below, rates, METHODS["AdamW"]["color"])
     axes[0, 0].set_ylabel("loss above its minimum")
     axes[1, 0].set_ylabel("learning rate")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center")
     return figure
