@@ -39,7 +39,7 @@ WIDTHS = (1, 4, 8, 16)
 LOCAL_SIZES = {False: (16, 64, 256), True: (1, 4, 16)}  # elementwise, blockwise
 STEPS = {False: (1, 4, 32), True: (1,)}
 TRIAL_SIZE = 3 * BLOCK + 17
-SIZE = 1 << 23  # more than a cache holds
+SIZE = 1 << 24  # more than a cache holds
 REPEATS = 7
 TIMEOUT = 300  # seconds for one child
 
