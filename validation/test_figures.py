@@ -92,12 +92,16 @@ def test_cell_has_one_blas_thread(folder, jobs):
 
 
 def test_dask_changes_no_bit(folder, monkeypatch):
-    distributed = pytest.importorskip("distributed")
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
     one = collect(Runner(jobs=1))
     monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
+    patience = dask.config.set({"distributed.comm.timeouts.connect": "120s"})  # workers may start slowly
+    with (
+        patience,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+    ):
         assert collect(Runner(dask=cluster.scheduler_address)) == one
 
 
