@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from hypergrad_validation import claims
@@ -54,6 +55,13 @@ def test_one_flipped_number_flips_the_verdict():
 @pytest.mark.parametrize("ours", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_reproduces_nothing(ours):
     assert judge([near("x", 1.0, ours, rel=0.5)]) is Verdict.NOT_REPRODUCED
+
+
+def test_checks_hold_plain_numbers_whatever_they_are_made_of():
+    x = np.float32(0.5)
+    for check in (near("x", x, x, rel=x), between("x", x, x, x, published=x), true("x", x == x)):
+        assert all(type(number) is float for number in check[1:] if number is not None)
+        assert check.holds is True
 
 
 def test_relative_tolerance_is_of_the_published_value():

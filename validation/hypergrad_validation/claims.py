@@ -71,12 +71,12 @@ def near(what: str, published: float, ours: float, *, rel: float = 0.0, abs: flo
     False
     """
     slack = rel * math.fabs(published) + abs
-    return Check(what, published, float(ours), published - slack, published + slack)
+    return Check(what, float(published), float(ours), float(published - slack), float(published + slack))
 
 
 def between(what: str, low: float, ours: float, high: float, published: float | None = None) -> Check:
     """Accept low <= ours <= high."""
-    return Check(what, published, float(ours), low, high)
+    return Check(what, None if published is None else float(published), float(ours), float(low), float(high))
 
 
 def true(what: str, ours: bool) -> Check:
