@@ -3,12 +3,18 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
+from typing import Any
+
+import joblib
 
 from hypergrad_validation.claims import Extent, evaluate, list_claims
 from paper_figs import report, store, style
-from paper_figs.cells import FOLDER, Runner
+from paper_figs.cells import FOLDER, Runner, hash_code
 from paper_figs.figures import FIGURES, Figure
 
 OUT = Path("out")
@@ -41,13 +47,29 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def make(figure: Figure, runner: Runner) -> None:
-    """Data file, then pictures."""
+    """Data file, then pictures; these are drawn anew if the data or what draws them has changed."""
     data = FOLDER / figure.name
     store.save(data, import_module(f"paper_figs.{figure.name}_data").compute(runner))
     arrays, document = store.load(data)
-    drawn = import_module(f"paper_figs.{figure.name}_plot").draw(arrays, document["facts"])
+    plot = import_module(f"paper_figs.{figure.name}_plot")
+    code = hash_code(str(plot.__file__)) + version("matplotlib")
+    draw = joblib.Memory(FOLDER / "pictures", verbose=0).cache(draw_pictures, ignore=["arrays", "facts"])
+    pictures = draw(figure.name, code, joblib.hash((arrays, document["facts"])), arrays=arrays, facts=document["facts"])
+    for suffix, picture in pictures.items():
+        (OUT / f"{figure.name}.{suffix}").write_bytes(picture)
+
+
+def draw_pictures(
+    name: str, code: str, digest: str, arrays: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """The pictures of a figure, by suffix; code and digest tell when they are out of date."""
+    drawn = import_module(f"paper_figs.{name}_plot").draw(arrays, facts)
+    pictures = {}
     for suffix in ("svg", "pdf", "png"):
-        drawn.savefig(OUT / f"{figure.name}.{suffix}", dpi=200, metadata={"Date": None} if suffix == "svg" else None)
+        file = BytesIO()
+        drawn.savefig(file, format=suffix, dpi=200, metadata={"Date": None} if suffix == "svg" else None)
+        pictures[suffix] = file.getvalue()
+    return pictures
 
 
 def judge(runner: Runner) -> None:

@@ -4,6 +4,7 @@ import ast
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +17,13 @@ import hypergrad
 import hypergrad_kernels
 import hypergrad_reference
 import hypergrad_validation
+import paper_figs
 from hypergrad_validation.claims import Extent
 
 FOLDER = Path(__file__).parent / "data"
 PACKAGES = {
     package.__name__: Path(str(package.__file__)).parent
-    for package in (hypergrad_reference, hypergrad_kernels, hypergrad, hypergrad_validation)
+    for package in (hypergrad_reference, hypergrad_kernels, hypergrad, hypergrad_validation, paper_figs)
 }
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
 """What may change a result without a change of ours."""
@@ -49,17 +51,22 @@ def hash_code(module_file: str) -> str:
 
 def _find_imports(path: Path) -> Iterator[Path]:
     """The files of our packages that a module imports, at its head or inside a function."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for package, *parts in (name.split(".") for name in _name_imports(path.read_bytes())):
+        if package in PACKAGES:
+            place = PACKAGES[package].joinpath(*parts)
+            yield from filter(Path.is_file, (PACKAGES[package] / "__init__.py", place.with_suffix(".py")))
+
+
+@cache
+def _name_imports(text: bytes) -> list[str]:
+    """What a module's text imports: modules, and names that may be modules."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for package, *parts in (name.split(".") for name in names):
-            if package in PACKAGES:
-                place = PACKAGES[package].joinpath(*parts)
-                yield from filter(Path.is_file, (PACKAGES[package] / "__init__.py", place.with_suffix(".py")))
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 class Runner(NamedTuple):
@@ -78,13 +85,17 @@ class Runner(NamedTuple):
         memory = joblib.Memory(FOLDER / "cells", verbose=0)
         code = hash_code(cell.__globals__["__file__"])
         keep = memory.cache(_call)
-        with self._backend():
-            results = joblib.Parallel(n_jobs=self.jobs, return_as="generator")(
-                joblib.delayed(keep)(cell, code, dict(kwargs)) for kwargs in inputs
-            )
-            return list(
-                tqdm(results, total=len(inputs), desc=cell.__module__.split(".")[-1], disable=None, leave=False)
-            )
+        calls = [(cell, code, dict(kwargs)) for kwargs in inputs]
+        missing = [call for call in calls if not keep.check_call_in_cache(*call)]
+        if missing:
+            with self._backend():
+                done = joblib.Parallel(n_jobs=self.jobs, return_as="generator")(
+                    joblib.delayed(keep)(*call) for call in missing
+                )
+                name = cell.__module__.split(".")[-1]
+                for _ in tqdm(done, total=len(missing), desc=name, disable=None, leave=False):
+                    pass
+        return [keep(*call) for call in calls]
 
     @contextmanager
     def _backend(self) -> Iterator[None]:

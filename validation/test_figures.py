@@ -14,7 +14,7 @@ from hypergrad.errors import DeviceNotFoundError
 from hypergrad_validation.claims import Claim, Extent, near
 from hypergrad_validation.training import train
 from paper_figs import __main__ as command
-from paper_figs import cells, rates_data, report, store
+from paper_figs import cells, rates_data, rates_plot, report, store
 from paper_figs.cells import Runner
 from paper_figs.figures import FIGURES
 
@@ -103,6 +103,28 @@ def test_dask_changes_no_bit(folder, monkeypatch):
         ) as cluster,
     ):
         assert collect(Runner(dask=cluster.scheduler_address)) == one
+
+
+def test_picture_is_drawn_again_for_other_data_or_another_plot_and_else_not(folder, monkeypatch):
+    drawn = []
+    draw = rates_plot.draw
+    monkeypatch.setattr(rates_plot, "draw", lambda *given: drawn.append(1) or draw(*given))
+    monkeypatch.setattr(rates_data, "STEPS", 5)
+    figure = next(figure for figure in FIGURES if figure.name == "rates")
+    (folder / "out").mkdir()
+
+    def make_once():
+        command.make(figure, Runner())
+        return len(drawn)
+
+    assert (make_once(), make_once()) == (1, 1)
+    monkeypatch.setattr(command, "hash_code", lambda _: "another plot")
+    assert make_once() == 2
+    compute = rates_data.compute
+    monkeypatch.setattr(
+        rates_data, "compute", lambda runner: compute(runner)._replace(facts=compute(runner).facts | {"new": 1})
+    )
+    assert (make_once(), make_once()) == (3, 3)
 
 
 def test_data_file_tells_where_it_comes_from(tmp_path):
