@@ -11,7 +11,7 @@ from hypergrad_kernels.launcher import Launcher
 from hypergrad_kernels.shapes import Shape
 from hypergrad_kernels.sums import call_sums, compute_sums
 from hypergrad_reference import hdm_loops
-from hypergrad_reference.adamw_loops import inner_products
+from hypergrad_reference.adamw_loops import Operands, inner_products
 from hypergrad_reference.sums import BLOCK
 from hypergrad_validation.cases import ADAPTS
 from hypergrad_validation.compare import find_differences
@@ -148,6 +148,31 @@ def test_many_tensors_in_one_launch_are_those_of_many_launches(name, launcher):
         launcher.arrays.collect()
         for trial, memory in zip(trials, expected, strict=True):
             assert find_differences(show_memory(trial.arrays), memory) == [], turn
+
+
+def test_table_of_hundreds_of_tensors_is_read_as_it_is_now(launcher):
+    make, case = pick("adamw-exact-n17")[0].values
+    for _ in range(2):
+        trials = [make(case) for _ in range(600)]  # a table of more than 16 KB
+        form = trials[0].call.form
+        launcher.run(launcher.plan([(n, trial.call._replace(form=form)) for n, trial in enumerate(trials)]))
+        launcher.arrays.collect()
+        for trial in trials:
+            assert find_differences(trial.arrays, trial.wanted) == []
+
+
+@pytest.mark.parametrize("n", [17, 5000, 100_000])
+def test_read_only_gradient_is_seen_as_it_is_now(n, launcher):
+    memory = np.zeros(n, np.float32)
+    grad = memory.view()
+    grad.flags.writeable = False
+    theta, out = np.zeros(n, np.float32), np.empty((1, -(-n // BLOCK)), np.float32)
+    for value in (1.0, 2.0, 3.0):
+        memory[:] = value
+        launcher.arrays.begin()
+        launcher.launch("tensor", call_sums(("grad_grad",), Operands(theta, grad, 1.0), out))
+        launcher.arrays.collect()
+        assert out.sum() == n * value**2
 
 
 def test_table_is_made_anew_for_other_tensors(launcher):

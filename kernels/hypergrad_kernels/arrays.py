@@ -1,5 +1,6 @@
 """The OpenCL buffers behind arrays, made once and kept."""
 
+import ctypes
 from collections.abc import Hashable
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from hypergrad_kernels.device import Device
 
-HostArray = NDArray[np.floating[Any]]
+HostArray: TypeAlias = NDArray[np.floating[Any]]
 Array: TypeAlias = HostArray | cl.array.Array
 
 
@@ -61,11 +62,11 @@ class Arrays:
             if known is not None and known.place == place:
                 buffer = known.buffer
             else:
-                access = cl.mem_flags.READ_WRITE if array.flags.writeable else cl.mem_flags.READ_ONLY
                 if device.in_place:
-                    buffer = cl.Buffer(device.context, access | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
+                    flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+                    buffer = cl.Buffer(device.context, flags, hostbuf=_alias(array))
                 else:
-                    buffer = cl.Buffer(device.context, access, array.nbytes)
+                    buffer = cl.Buffer(device.context, cl.mem_flags.READ_WRITE, array.nbytes)
             known = self._bound[name] = Bound(array, place, buffer)
             self._here.discard(name)
             self._written.pop(name, None)
@@ -98,3 +99,11 @@ class Arrays:
             self.received += array.nbytes
             del self._written[name]
         self.device.finish()
+
+
+def _alias(array: HostArray) -> HostArray:
+    """The same memory, writable: one runtime copies what is announced as read-only, and misses what changes later."""
+    if array.flags.writeable:
+        return array
+    memory = (ctypes.c_byte * array.nbytes).from_address(array.ctypes.data)
+    return np.ctypeslib.as_array(memory).view(array.dtype)

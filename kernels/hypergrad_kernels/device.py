@@ -15,6 +15,9 @@ REMEDY = (
     "not know, apt install pocl-opencl-icd, or pip install intel-opencl-rt intel-cmplr-lib-rt), or use device='numpy'"
 )
 
+TRIAL = 1 << 16
+"""Elements of a trial of shared memory: a runtime may copy small arrays and not large ones, or the other way round."""
+
 
 class Device:
     """One OpenCL device with a context, a queue and its compiled kernels.
@@ -74,12 +77,12 @@ class Device:
     def _shares_memory(self) -> bool:
         text = "__kernel void trial(__global int *x) { x[get_global_id(0)] += 1; }"
         trial = cl.Kernel(self.build("trial", text, ()), "trial")
-        array = np.arange(1025, dtype=np.int32)[1:]  # off the alignment that a fresh array has
+        array = np.arange(TRIAL + 1, dtype=np.int32)[1:]  # off the alignment that a fresh array has
         buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
         for _ in range(2):
             expected = array + 3
             array += 2
-            trial(self.queue, (1024,), (16,), buffer)
+            trial(self.queue, (TRIAL,), (16,), buffer)
             self.queue.finish()
             if not np.array_equal(array, expected):
                 return False
@@ -90,13 +93,13 @@ class Device:
             return False
         text = "__kernel void trial(__global const ulong *table) { ((__global int *)table[0])[get_global_id(0)] += 1; }"
         trial = cl.Kernel(self.build("trial", text, ()), "trial")
-        array = np.arange(1025, dtype=np.int32)[1:]
+        array = np.arange(TRIAL + 1, dtype=np.int32)[1:]
         table = np.array([array.ctypes.data], np.uint64)
-        buffer = cl.Buffer(self.context, cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR, hostbuf=table)
+        buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=table)
         for _ in range(2):
             expected = array + 3
             array += 2
-            trial(self.queue, (1024,), (16,), buffer)
+            trial(self.queue, (TRIAL,), (16,), buffer)
             self.queue.finish()
             if not np.array_equal(array, expected):
                 return False

@@ -35,8 +35,8 @@ class Table:
         self._rows = np.zeros((len(counts), self._start + len(self._held[0])), np.uint64)
         self._rows[:, 0] = np.cumsum(counts) - counts
         self._rows[:, 1 : self._start] = self._sizes
-        access = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
-        self.buffers = [cl.Buffer(device.context, access, hostbuf=array) for array in (self._owner, self._rows)]
+        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR  # see _alias in arrays.py
+        self.buffers = [cl.Buffer(device.context, flags, hostbuf=array) for array in (self._owner, self._rows)]
 
     def fits(self, entries: Entries) -> bool:
         """Whether the table was made for these tensors."""
