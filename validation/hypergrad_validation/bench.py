@@ -180,6 +180,8 @@ class Bed:
         rivals: dict[str, Run] = {"NumPy reference": lambda: update(u), "NumPy in place": lambda: step_in_place(u)}
         if importlib.util.find_spec("torch") is None:
             return rivals
+        # torch's threads would spin after each of its steps, on the processors that the next in turn needs
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import torch
 
         torch.set_num_threads(self.device.cl_device.max_compute_units)
