@@ -4,9 +4,11 @@ import os
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pyopencl as cl
+from numpy.typing import NDArray
 
 from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
 
@@ -75,27 +77,26 @@ class Device:
             )
 
     def _shares_memory(self) -> bool:
-        text = "__kernel void trial(__global int *x) { x[get_global_id(0)] += 1; }"
-        trial = cl.Kernel(self.build("trial", text, ()), "trial")
         array = np.arange(TRIAL + 1, dtype=np.int32)[1:]  # off the alignment that a fresh array has
-        buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
-        for _ in range(2):
-            expected = array + 3
-            array += 2
-            trial(self.queue, (TRIAL,), (16,), buffer)
-            self.queue.finish()
-            if not np.array_equal(array, expected):
-                return False
-        return True
+        return self._sees_changes("__global int *x", "x", array, array)
 
     def _finds_addresses(self) -> bool:
         if self.cl_device.address_bits != 8 * np.dtype(np.uintp).itemsize:
             return False
-        text = "__kernel void trial(__global const ulong *table) { ((__global int *)table[0])[get_global_id(0)] += 1; }"
-        trial = cl.Kernel(self.build("trial", text, ()), "trial")
         array = np.arange(TRIAL + 1, dtype=np.int32)[1:]
         table = np.array([array.ctypes.data], np.uint64)
-        buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=table)
+        return self._sees_changes("__global const ulong *table", "((__global int *)table[0])", array, table)
+
+    def _sees_changes(self, parameter: str, place: str, array: NDArray[np.int32], given: NDArray[Any]) -> bool:
+        """Whether what either side writes to an array the other reads, by a kernel that is given an argument.
+
+        parameter    how the kernel declares the argument
+        place        where it finds the array by it
+        """
+        text = f"__kernel void trial({parameter}) {{ {place}[get_global_id(0)] += 1; }}"
+        trial = cl.Kernel(self.build("trial", text, ()), "trial")
+        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+        buffer = cl.Buffer(self.context, flags, hostbuf=given)
         for _ in range(2):
             expected = array + 3
             array += 2
