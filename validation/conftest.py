@@ -58,6 +58,21 @@ def device(request):
     return DEVICES[request.param]
 
 
+@pytest.fixture(scope="module")
+def run_once():
+    """Runs the cells of claims, each once for all claims of a module."""
+    results = {}
+
+    def run(cell, inputs):
+        keys = [(cell, repr(sorted(given.items()))) for given in inputs]
+        for key, given in zip(keys, inputs, strict=True):
+            if key not in results:
+                results[key] = cell(**given)
+        return [results[key] for key in keys]
+
+    return run
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say which devices were under test, and loudly what was not."""
     for trouble in TROUBLES:

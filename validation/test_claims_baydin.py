@@ -18,17 +18,6 @@ FAILING = {
 FIRST_EPOCH = ("10", "11")
 """Rows that take a minute together."""
 
-RESULTS = {}
-
-
-def run_once(cell, inputs):
-    """Cells, each computed once for all claims of this module."""
-    keys = [(cell, repr(sorted(kwargs.items()))) for kwargs in inputs]
-    for key, kwargs in zip(keys, inputs, strict=True):
-        if key not in RESULTS:
-            RESULTS[key] = cell(**kwargs)
-    return [RESULTS[key] for key in keys]
-
 
 def choose():
     for row, claim in BAYDIN.items():
@@ -39,7 +28,7 @@ def choose():
 
 
 @pytest.mark.parametrize("claim", list(choose()))
-def test_claim_has_its_verdict(claim):
+def test_claim_has_its_verdict(run_once, claim):
     outcome = evaluate(claim, run_once, Extent.FULL)
     failing = {check.what for check in outcome.checks if not check.holds}
     assert failing == FAILING.get(claim.row, set())

@@ -16,21 +16,6 @@ EXPECTED = {
 }
 
 
-@pytest.fixture(scope="module")
-def run():
-    """Cells are run once for all claims."""
-    results = {}
-
-    def run_once(cell, inputs):
-        keys = [(cell, *sorted(given.items())) for given in inputs]
-        for key, given in zip(keys, inputs, strict=True):
-            if key not in results:
-                results[key] = cell(**given)
-        return [results[key] for key in keys]
-
-    return run_once
-
-
 def test_every_row_is_claimed():
     assert list(CLAIMS) == [*map(str, range(1, 19)), "18b", "19"]
 
@@ -49,8 +34,8 @@ def test_every_row_is_claimed():
         if claim.extent is Extent.BUNDLED
     ],
 )
-def test_claim_has_its_verdict(run, claim):
-    outcome = evaluate(claim, run)
+def test_claim_has_its_verdict(run_once, claim):
+    outcome = evaluate(claim, run_once)
     failed = [check for check in outcome.checks if not check.holds]
     assert outcome.verdict == EXPECTED.get(claim.row, Verdict.REPRODUCED), failed
 

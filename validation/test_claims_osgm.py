@@ -10,21 +10,6 @@ CLAIMS = {claim.row: claim for claim in list_claims() if claim.paper == "osgm202
 NOT_REPRODUCED = {"14": "at sigma = 1e-2 half of the draws have R before H; see FINDINGS.md"}
 
 
-@pytest.fixture(scope="module")
-def run():
-    """Cells are run once for all claims."""
-    results = {}
-
-    def run_once(cell, inputs):
-        keys = [(cell, *sorted(given.items())) for given in inputs]
-        for key, given in zip(keys, inputs, strict=True):
-            if key not in results:
-                results[key] = cell(**given)
-        return [results[key] for key in keys]
-
-    return run_once
-
-
 def test_every_row_is_claimed():
     assert list(CLAIMS) == [str(row) for row in range(1, 27)]
 
@@ -43,14 +28,14 @@ def test_every_row_is_claimed():
         if not claim.obstacle
     ],
 )
-def test_claim_has_its_verdict(run, claim):
-    outcome = evaluate(claim, run)
+def test_claim_has_its_verdict(run_once, claim):
+    outcome = evaluate(claim, run_once)
     failed = [check for check in outcome.checks if not check.holds]
     expected = Verdict.NOT_REPRODUCED if claim.row in NOT_REPRODUCED else Verdict.REPRODUCED
     assert outcome.verdict == expected, failed
 
 
-def test_papers_that_are_not_at_hand_are_named(run):
-    outcome = evaluate(CLAIMS["26"], run)
+def test_papers_that_are_not_at_hand_are_named(run_once):
+    outcome = evaluate(CLAIMS["26"], run_once)
     assert outcome.verdict == Verdict.NOT_RUN
     assert "2509.11007" in outcome.remark
