@@ -73,6 +73,21 @@ def run_once():
     return run
 
 
+@pytest.fixture
+def for_figures(tmp_path, monkeypatch):
+    """The figures' style, cells in this folder, apart from the user's, and no picture left open."""
+    import matplotlib.pyplot as plt
+
+    from paper_figs import cells, style
+
+    folder = tmp_path / "data"
+    monkeypatch.setattr(cells, "FOLDER", folder)
+    with plt.rc_context():
+        style.apply()
+        yield folder
+    plt.close("all")
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say which devices were under test, and loudly what was not."""
     for trouble in TROUBLES:

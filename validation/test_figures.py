@@ -20,11 +20,10 @@ from paper_figs.figures import FIGURES
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Data files and cells of these tests, apart from the user's."""
-    monkeypatch.setattr(cells, "FOLDER", tmp_path / "data")
-    monkeypatch.setattr(command, "FOLDER", tmp_path / "data")
-    monkeypatch.setattr(report, "FOLDER", tmp_path / "data")
+def folder(tmp_path, monkeypatch, for_figures):
+    """Data files and pictures of these tests, apart from the user's, as their cells are."""
+    for module in (command, report):
+        monkeypatch.setattr(module, "FOLDER", for_figures)
     monkeypatch.setattr(command, "OUT", tmp_path / "out")
     return tmp_path
 

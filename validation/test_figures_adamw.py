@@ -9,7 +9,6 @@ from hypergrad.errors import DeviceNotFoundError
 from hypergrad_validation import spiking_runs
 from hypergrad_validation.surprise_runs import Trace
 from paper_figs import (
-    cells,
     numbers_data,
     numbers_plot,
     speed_data,
@@ -24,11 +23,7 @@ from paper_figs import (
 )
 from paper_figs.cells import Runner
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    """Cells of these tests, apart from the user's."""
-    monkeypatch.setattr(cells, "FOLDER", tmp_path / "data")
+pytestmark = pytest.mark.usefixtures("for_figures")
 
 
 def test_sweep_counts_who_ends_lower(monkeypatch):

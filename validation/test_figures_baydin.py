@@ -18,16 +18,11 @@ from paper_figs import (
     baydin_multiplicative_data,
     baydin_multiplicative_plot,
     baydin_network_data,
-    cells,
 )
 from paper_figs.baydin_logistic_data import average, choose, collect
 from paper_figs.cells import Runner
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    """Cells of these tests, apart from the user's."""
-    monkeypatch.setattr(cells, "FOLDER", tmp_path / "data")
+pytestmark = pytest.mark.usefixtures("for_figures")
 
 
 def test_average_keeps_early_steps_and_the_mean_of_late_ones():

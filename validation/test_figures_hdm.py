@@ -5,14 +5,12 @@ import pytest
 
 pytest.importorskip("joblib")
 
-import matplotlib.pyplot as plt
 
 from hypergrad_validation import data
 from hypergrad_validation.claims import Extent
 from hypergrad_validation.solver_grids import Case, run_grids
 from hypergrad_validation.solver_table import SOLVERS, Record
 from paper_figs import (
-    cells,
     regret_data,
     regret_plot,
     solver_gaps_data,
@@ -21,19 +19,12 @@ from paper_figs import (
     solver_profiles_plot,
     spike_data,
     spike_plot,
-    style,
     superlinear_data,
     superlinear_plot,
 )
 from paper_figs.cells import Runner
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(cells, "FOLDER", tmp_path)
-    style.apply()
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("for_figures")
 
 
 def test_spike_shows_that_every_cure_keeps_f_below_its_first_value():

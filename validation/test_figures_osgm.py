@@ -5,12 +5,10 @@ import pytest
 
 pytest.importorskip("joblib")
 
-import matplotlib.pyplot as plt
 
 from hypergrad_validation import colt, data
 from hypergrad_validation.claims import Extent
 from paper_figs import (
-    cells,
     gaps,
     least_squares_data,
     least_squares_plot,
@@ -20,17 +18,10 @@ from paper_figs import (
     osgm_best_plot,
     osgm_svm_data,
     osgm_svm_plot,
-    style,
 )
 from paper_figs.cells import Runner
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(cells, "FOLDER", tmp_path)
-    style.apply()
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("for_figures")
 
 
 def test_mark_is_the_median_of_the_indices_and_not_the_index_of_the_median_curve():
