@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -27,6 +28,10 @@ PACKAGES = {
 }
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
 """What may change a result without a change of ours."""
+SOURCES = {
+    path: path.read_bytes() for folder in PACKAGES.values() for kind in ("*.py", "*.cl") for path in folder.glob(kind)
+}
+"""Our code as this process has it: whoever edits a file meanwhile does not change what runs here."""
 
 
 def hash_code(module_file: str) -> str:
@@ -44,14 +49,18 @@ def hash_code(module_file: str) -> str:
     if any(path.parent == kernels for path in found):
         found |= set(kernels.glob("*.cl"))
     digest = hashlib.sha256(" ".join(map(version, LIBRARIES)).encode())
-    for path in sorted(found):
-        digest.update(path.name.encode() + path.read_bytes())
+    for text in sorted(path.name.encode() + _read(path) for path in found):  # wherever the checkout is
+        digest.update(text)
     return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    return SOURCES[path] if path in SOURCES else path.read_bytes()
 
 
 def _find_imports(path: Path) -> Iterator[Path]:
     """The files of our packages that a module imports, at its head or inside a function."""
-    for package, *parts in (name.split(".") for name in _name_imports(path.read_bytes())):
+    for package, *parts in (name.split(".") for name in _name_imports(_read(path))):
         if package in PACKAGES:
             place = PACKAGES[package].joinpath(*parts)
             yield from filter(Path.is_file, (PACKAGES[package] / "__init__.py", place.with_suffix(".py")))
@@ -82,20 +91,20 @@ class Runner(NamedTuple):
         A cell that was run before with the same inputs and the same code is read from the cache; each is written to it
         as soon as it is done, so that an interrupted run goes on where it was.
         """
-        memory = joblib.Memory(FOLDER / "cells", verbose=0)
+        keep = joblib.Memory(FOLDER / "cells", verbose=0).cache(_call)
         code = hash_code(cell.__globals__["__file__"])
-        keep = memory.cache(_call)
         calls = [(cell, code, dict(kwargs)) for kwargs in inputs]
-        missing = [call for call in calls if not keep.check_call_in_cache(*call)]
+        missing = [index for index, call in enumerate(calls) if not keep.check_call_in_cache(*call)]
+        results: dict[int, Any] = {}
         if missing:
             with self._backend():
                 done = joblib.Parallel(n_jobs=self.jobs, return_as="generator")(
-                    joblib.delayed(keep)(*call) for call in missing
+                    joblib.delayed(keep)(*calls[index]) for index in missing
                 )
                 name = cell.__module__.split(".")[-1]
-                for _ in tqdm(done, total=len(missing), desc=name, disable=None, leave=False):
-                    pass
-        return [keep(*call) for call in calls]
+                progress = tqdm(done, total=len(missing), desc=name, disable=None, leave=False)
+                results = dict(zip(missing, progress, strict=True))
+        return [results[index] if index in results else keep(*call) for index, call in enumerate(calls)]
 
     @contextmanager
     def _backend(self) -> Iterator[None]:
@@ -105,11 +114,31 @@ class Runner(NamedTuple):
             return
         from distributed import Client
 
-        with Client(self.dask), joblib.parallel_config(backend="dask"):
+        with Client(self.dask) as client, joblib.parallel_config(backend="dask"):
+            if folder := os.environ.get("HYPERGRAD_DATA"):
+                client.run(_find_data_in, str(Path(folder).resolve()))
             yield
 
 
+def _find_data_in(folder: str) -> None:
+    os.environ["HYPERGRAD_DATA"] = folder
+
+
+# The cache is emptied when the text of this function changes: what it does stands in the next one.
 def _call(cell: Callable[..., Any], code: str, kwargs: Mapping[str, Any]) -> Any:
-    """One BLAS thread wherever the cell runs: the number of threads changes bits of a float32 product."""
+    return compute(cell, code, kwargs)
+
+
+def compute(cell: Callable[..., Any], code: str, kwargs: Mapping[str, Any]) -> Any:
+    """One BLAS thread wherever the cell runs: the number of threads changes bits of a float32 product.
+
+    Raises RuntimeError if this process, a worker that has lived longer than a file or has another checkout, does not
+    have the code that was asked for: its result would be kept under the wrong name.
+    """
+    if hash_code(cell.__globals__["__file__"]) != code:
+        raise RuntimeError(
+            f"{cell.__module__}.{cell.__name__} is other code in this process than where it was asked for: "
+            f"a file was edited during the run, or a worker has another checkout; start both anew"
+        )
     with threadpool_limits(1):
         return cell(**kwargs)

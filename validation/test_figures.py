@@ -1,5 +1,6 @@
 """The figures' machinery: equal numbers however it is run, nothing computed twice, a page that stands alone."""
 
+import os
 import re
 from pathlib import Path
 
@@ -62,6 +63,20 @@ def test_changed_code_runs_the_cell_again(folder, monkeypatch):
     assert log.read_text().split() == ["2", "2"]
 
 
+def test_process_with_other_code_refuses_the_cell(folder):
+    with pytest.raises(RuntimeError, match="test_figures.square is other code in this process"):
+        cells.compute(square, "another rule", {"value": 2})
+
+
+def test_edited_file_counts_in_the_next_process_only(monkeypatch):
+    path = Path(rates_data.__file__)
+    before = cells.hash_code(str(path))
+    monkeypatch.setattr(Path, "read_bytes", lambda self: b"x = 1")
+    assert cells.hash_code(str(path)) == before
+    monkeypatch.delitem(cells.SOURCES, path)
+    assert cells.hash_code(str(path)) != before
+
+
 def collect(runner):
     """A few cells of a figure, as bytes."""
     inputs = [
@@ -76,6 +91,11 @@ def test_jobs_change_no_bit(folder, monkeypatch):
     one = collect(Runner(jobs=1))
     monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
     assert collect(Runner(jobs=2)) == one
+
+
+def find_data():
+    """A cell: where this process looks for data sets."""
+    return os.environ.get("HYPERGRAD_DATA")
 
 
 def count_threads():
@@ -102,6 +122,8 @@ def test_dask_changes_no_bit(folder, monkeypatch):
         ) as cluster,
     ):
         assert collect(Runner(dask=cluster.scheduler_address)) == one
+        monkeypatch.setenv("HYPERGRAD_DATA", str(folder))
+        assert Runner(dask=cluster.scheduler_address).run(find_data, [{}]) == [str(folder)]
 
 
 def test_picture_is_drawn_again_for_other_data_or_another_plot_and_else_not(folder, monkeypatch):
