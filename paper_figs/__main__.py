@@ -3,7 +3,9 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from io import BytesIO
@@ -11,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import matplotlib.pyplot as plt
 
-from hypergrad_validation.claims import Extent, evaluate, list_claims
+from hypergrad_validation.claims import Claim, Extent, Outcome, Verdict, evaluate, list_claims
 from paper_figs import report, store, style
 from paper_figs.cells import FOLDER, Runner, hash_code
 from paper_figs.figures import FIGURES, Figure
@@ -29,7 +32,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name the figures and stop")
     parser.add_argument(
         "--only", action="append", metavar="NAME", choices=[*(f.name for f in FIGURES), CLAIMS],
-        help="this figure, or the table of claims; may be repeated",
+        help="this figure, or the table of claims, on a page of its own, out/selection.html; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--full",
@@ -46,17 +49,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def make(figure: Figure, runner: Runner) -> None:
+def make(figure: Figure, runner: Runner) -> report.Entry:
     """Data file, then pictures; these are drawn anew if the data or what draws them has changed."""
-    data = FOLDER / figure.name
-    store.save(data, import_module(f"paper_figs.{figure.name}_data").compute(runner))
-    arrays, document = store.load(data)
-    plot = import_module(f"paper_figs.{figure.name}_plot")
-    code = hash_code(str(plot.__file__)) + version("matplotlib")
+    data, plot = (import_module(f"paper_figs.{figure.name}_{part}") for part in ("data", "plot"))
+    path = FOLDER / figure.name
+    store.save(path, data.compute(runner), hash_modules([data.__name__]))
+    arrays, document = store.load(path)
+    code = hash_code(str(plot.__file__)) + hash_code(str(style.__file__)) + version("matplotlib")
     draw = joblib.Memory(FOLDER / "pictures", verbose=0).cache(draw_pictures, ignore=["arrays", "facts"])
     pictures = draw(figure.name, code, joblib.hash((arrays, document["facts"])), arrays=arrays, facts=document["facts"])
     for suffix, picture in pictures.items():
         (OUT / f"{figure.name}.{suffix}").write_bytes(picture)
+    return report.Entry(figure, pictures["svg"], document)
 
 
 def draw_pictures(
@@ -69,13 +73,36 @@ def draw_pictures(
         file = BytesIO()
         drawn.savefig(file, format=suffix, dpi=200, metadata={"Date": None} if suffix == "svg" else None)
         pictures[suffix] = file.getvalue()
+    plt.close(drawn)
     return pictures
 
 
-def judge(runner: Runner) -> None:
+def judge(claims: Sequence[Claim], runner: Runner, failed: list[str]) -> list[dict[str, Any]]:
     """Compute every claim, and keep what became of it."""
-    outcomes = [evaluate(claim, runner.run, runner.extent) for claim in list_claims()]
-    store.save(FOLDER / CLAIMS, store.Result({}, {"claims": [report.describe(outcome) for outcome in outcomes]}))
+    rows = []
+    for claim in claims:
+        outcome = Outcome(claim, [], Verdict.NOT_REPRODUCED, "its computation failed, as was printed")
+        with note_failure(f"{claim.paper}, row {claim.row}", failed):
+            outcome = evaluate(claim, runner.run, runner.extent)
+        rows.append(report.describe(outcome))
+    code = hash_modules(sorted({claim.compute.__module__ for claim in claims}))
+    store.save(FOLDER / CLAIMS, store.Result({}, {"claims": rows}), code)
+    return rows
+
+
+def hash_modules(names: Iterable[str]) -> dict[str, str]:
+    """The code of some modules and of all that they import."""
+    return {name: hash_code(str(sys.modules[name].__file__)) for name in names}
+
+
+@contextmanager
+def note_failure(name: str, failed: list[str]) -> Iterator[None]:
+    """An error ends a figure or a claim, not what took hours before it: it is printed, and the exit status tells."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        failed.append(name)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -90,22 +117,31 @@ def main(arguments: list[str] | None = None) -> int:
     style.apply()
     OUT.mkdir(exist_ok=True)
     figures = [figure for figure in FIGURES if not wanted.only or figure.name in wanted.only]
-    with_claims = not wanted.only or CLAIMS in wanted.only
+    for figure in figures:  # now, so that no edit during the run comes between
+        for part in ("data", "plot"):
+            import_module(f"paper_figs.{figure.name}_{part}")
+    claims = list_claims() if not wanted.only or CLAIMS in wanted.only else []
     runner = Runner(wanted.jobs, wanted.dask, EXTENTS[wanted.full] if wanted.full else Extent.BUNDLED)
+    entries: list[report.Entry] = []
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
     try:
         for figure in figures:
             print(f"{figure.name}: {figure.title}", flush=True)
-            make(figure, runner)
-        if with_claims:
+            with note_failure(figure.name, failed):
+                entries.append(make(figure, runner))
+        if claims:
             print("claims: published values, and ours", flush=True)
-            judge(runner)
+            rows = judge(claims, runner, failed)
     except KeyboardInterrupt:
         print("interrupted: what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130
-    page = OUT / "report.html"
-    page.write_text(report.render(figures, OUT, FOLDER / CLAIMS if with_claims else None), "utf-8")
+    page = OUT / ("selection.html" if wanted.only else "report.html")
+    page.write_text(report.render(entries, rows), "utf-8")
     print(f"report: {page.resolve()}")
-    return 0
+    if failed:
+        print(f"failed: {', '.join(failed)}; the errors stand above", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

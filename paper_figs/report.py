@@ -3,16 +3,27 @@
 import math
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hypergrad_validation.claims import PAPERS, Check, Outcome, Verdict
 from paper_figs import store
-from paper_figs.cells import FOLDER
 from paper_figs.figures import Figure
+
+
+class Entry(NamedTuple):
+    """A figure as it is shown."""
+
+    figure: Figure
+    svg: bytes  # inlined
+    document: Mapping[str, Any]  # what stands beside its arrays
+
+    @property
+    def picture(self) -> str:
+        """The SVG in base 64, for the address of the picture."""
+        return b64encode(self.svg).decode()
 
 
 def describe(outcome: Outcome) -> dict[str, Any]:
@@ -52,24 +63,14 @@ def _describe_check(check: Check) -> dict[str, Any]:
             "holds": check.holds}  # fmt: skip
 
 
-def render(figures: Sequence[Figure], pictures: Path, claims: Path | None) -> str:
-    """The page.
-
-    pictures    the folder of NAME.svg, which are inlined; facts come from the data files
-    claims      the data file of the claims; None leaves the table out
-    """
+def render(entries: Sequence[Entry], claims: Sequence[Mapping[str, Any]]) -> str:
+    """The page; without claims it has no table of them."""
     page = Environment(
         loader=PackageLoader("paper_figs", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("report.html.jinja")  # fmt: skip
-    shown = []
-    for figure in figures:
-        _, document = store.load(FOLDER / figure.name)
-        picture = b64encode((pictures / f"{figure.name}.svg").read_bytes()).decode()
-        shown.append({"figure": figure, "picture": picture, **document})
-    outcomes = store.load(claims)[1]["facts"]["claims"] if claims else []
-    counts = Counter(outcome["verdict"] for outcome in outcomes)
+    counts = Counter(claim["verdict"] for claim in claims)
     return page.render(
-        shown=shown, claims=outcomes, counts={str(verdict): counts[verdict] for verdict in Verdict},
+        entries=entries, claims=claims, counts={str(verdict): counts[verdict] for verdict in Verdict},
         environment=store.describe_environment(),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from hypergrad.errors import DeviceNotFoundError
 from hypergrad_validation.claims import Claim, Extent, near
 from hypergrad_validation.training import train
 from paper_figs import __main__ as command
-from paper_figs import cells, rates_data, rates_plot, report, store
+from paper_figs import cells, rates_data, rates_plot, store
 from paper_figs.cells import Runner
 from paper_figs.figures import FIGURES
 
@@ -23,8 +23,7 @@ from paper_figs.figures import FIGURES
 @pytest.fixture
 def folder(tmp_path, monkeypatch, for_figures):
     """Data files and pictures of these tests, apart from the user's, as their cells are."""
-    for module in (command, report):
-        monkeypatch.setattr(module, "FOLDER", for_figures)
+    monkeypatch.setattr(command, "FOLDER", for_figures)
     monkeypatch.setattr(command, "OUT", tmp_path / "out")
     return tmp_path
 
@@ -64,7 +63,7 @@ def test_changed_code_runs_the_cell_again(folder, monkeypatch):
 
 
 def test_process_with_other_code_refuses_the_cell(folder):
-    with pytest.raises(RuntimeError, match="test_figures.square is other code in this process"):
+    with pytest.raises(RuntimeError, match="square is other code in this process"):
         cells.compute(square, "another rule", {"value": 2})
 
 
@@ -150,23 +149,24 @@ def test_picture_is_drawn_again_for_other_data_or_another_plot_and_else_not(fold
 
 def test_data_file_tells_where_it_comes_from(tmp_path):
     arrays = {"a/b": np.arange(3.0)}
-    store.save(tmp_path / "x", store.Result(arrays, {"seed": 1}))
+    store.save(tmp_path / "x", store.Result(arrays, {"seed": 1}), {"rule": "ab12"})
     loaded, document = store.load(tmp_path / "x")
     assert loaded["a/b"].tobytes() == arrays["a/b"].tobytes()
     assert document["facts"] == {"seed": 1}
     assert document["command"]
+    assert document["code"] == {"rule": "ab12"}
     assert document["environment"]["numpy"] == np.__version__
 
 
 def test_command_writes_pictures_and_a_page_that_stands_alone(folder, monkeypatch, capsys, device):
     monkeypatch.setattr(rates_data, "STEPS", 30)
     assert command.main(["--only", "rates", "--jobs", "1"]) == 0
-    page = (folder / "out" / "report.html").read_text()
-    assert str(folder / "out" / "report.html") in capsys.readouterr().out
+    page = (folder / "out" / "selection.html").read_text()
+    assert str(folder / "out" / "selection.html") in capsys.readouterr().out
     assert {path.suffix for path in (folder / "out").glob("rates.*")} == {".svg", ".pdf", ".png"}
     assert "all 14 runs equal in every bit" in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
-    assert all(re.findall(r'<img [^>]*alt="[^"]{40,}"', page))
+    assert len(re.findall(r'<img [^>]*alt="[^"]{40,}"', page)) == page.count("<img ") == 1
 
 
 def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
@@ -182,7 +182,7 @@ def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
     ]
     monkeypatch.setattr(command, "list_claims", lambda: claims)
     assert command.main(["--only", "claims", "--jobs", "1"]) == 0
-    page = (folder / "out" / "report.html").read_text()
+    page = (folder / "out" / "selection.html").read_text()
     assert page.count('<td class="not-run">not run</td>') == 2
     assert page.count('<td class="not-reproduced">not reproduced</td>') == 1
     assert "1 of 2 checks hold" in page
@@ -190,7 +190,28 @@ def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
     assert "cost: runs with FULL=1" in page
     assert "it takes a machine that nobody has" in page
     assert command.main(["--only", "claims", "--jobs", "1", "--full"]) == 0
-    assert (folder / "out" / "report.html").read_text().count('<td class="not-run">not run</td>') == 1
+    assert (folder / "out" / "selection.html").read_text().count('<td class="not-run">not run</td>') == 1
+
+
+def test_error_ends_one_figure_and_one_claim_and_is_told(folder, monkeypatch, capsys):
+    def fail(_):
+        """Two numbers of a list of one."""
+        return [1.0][1]
+
+    facts = ("hdm2025", "1", "a table", "none is needed", (), Extent.BUNDLED, "")
+    claims = [Claim(fail, *facts), Claim(lambda _: [near("of two", 4.0, 4.0)], *facts)]
+    claims[1].compute.__doc__ = "It holds."
+    monkeypatch.setattr(command, "list_claims", lambda: claims)
+    monkeypatch.setattr(rates_data, "compute", fail)
+    assert command.main(["--only", "claims", "--only", "rates", "--only", "spike", "--jobs", "1"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("IndexError") == 2
+    assert "failed: rates, hdm2025, row 1;" in told
+    page = (folder / "out" / "selection.html").read_text()
+    assert '<h2 id="rates">' not in page
+    assert '<h2 id="spike">' in page
+    assert "its computation failed" in page
+    assert [page.count(f'<td class="{verdict}">') for verdict in ("reproduced", "not-reproduced")] == [1, 1]
 
 
 def square(value):
