@@ -37,30 +37,50 @@ def describe(outcome: Outcome) -> dict[str, Any]:
         "reason": claim.reason,
         "verdict": str(outcome.verdict),
         "remark": outcome.remark,
-        "checks": [_describe_check(check) for check in sorted(outcome.checks, key=_find_margin)],
+        "checks": [_describe_check(check) for check in sorted(outcome.checks, key=find_margin)],
     }
 
 
-def _find_margin(check: Check) -> float:
-    """How far inside the accepted interval, in half its width: 1 in the middle, negative outside."""
-    half = (check.high - check.low) / 2
-    inside = min(check.ours - check.low, check.high - check.ours)
+def find_margin(check: Check) -> float:
+    """How far inside its limits a check is, 1 at best and negative outside.
+
+    In half the width of an interval, or of a single limit in its own size.
+
+    >>> find_margin(Check("error", None, 1.5, -math.inf, 2.0))
+    0.25
+    >>> find_margin(Check("error", None, 0.0, -math.inf, 2.0))
+    1.0
+    >>> find_margin(Check("loss", 3.0, 1.5, 2.0, 4.0))
+    -0.5
+    """
     if math.isnan(check.ours):
         return -math.inf
-    return inside / half if 0 < half < math.inf else math.copysign(math.inf, inside) if inside else 1.0
+    inside = min(check.ours - check.low, check.high - check.ours)
+    if math.isfinite(check.low) and math.isfinite(check.high):
+        unit = (check.high - check.low) / 2
+    else:
+        unit = abs(check.low if math.isfinite(check.low) else check.high)
+    return min(inside / (unit or 1.0), 1.0) if inside else float(check.low == check.high)
 
 
 def _describe_check(check: Check) -> dict[str, Any]:
     if check.low == check.high == 1 and check.published is None:
         return {"what": check.what, "published": "", "ours": "yes" if check.ours else "no", "accepted": "yes",
                 "holds": check.holds}  # fmt: skip
-    low, high = (f"{bound:.6g}" if math.isfinite(bound) else "" for bound in (check.low, check.high))
+    digits = _count_digits(check)
+    low, high = (f"{bound:.{digits}g}" if math.isfinite(bound) else "" for bound in (check.low, check.high))
     accepted = (
         low if low == high else f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
     )
-    published = "" if check.published is None else f"{check.published:.6g}"
-    return {"what": check.what, "published": published, "ours": f"{check.ours:.6g}", "accepted": accepted,
+    published = "" if check.published is None else f"{check.published:.{digits}g}"
+    return {"what": check.what, "published": published, "ours": f"{check.ours:.{digits}g}", "accepted": accepted,
             "holds": check.holds}  # fmt: skip
+
+
+def _count_digits(check: Check) -> int:
+    """Six, or as many as tell ours and the two limits apart where they differ."""
+    numbers = {check.low, check.ours, check.high}
+    return next((d for d in range(6, 17) if len({f"{number:.{d}g}" for number in numbers}) == len(numbers)), 17)
 
 
 def render(entries: Sequence[Entry], claims: Sequence[Mapping[str, Any]]) -> str:

@@ -12,6 +12,8 @@ from hypergrad_validation.claims import (
     Claim,
     Extent,
     Verdict,
+    at_least,
+    at_most,
     between,
     evaluate,
     judge,
@@ -45,9 +47,15 @@ def make(checks, **settings):
 
 
 def test_one_flipped_number_flips_the_verdict():
-    checks = [near("count", 566, 567, abs=1), between("peak", 0.04, 0.05, 0.06), true("order", True)]
+    checks = [
+        near("count", 566, 567, abs=1),
+        between("peak", 0.04, 0.05, 0.06),
+        true("order", True),
+        at_most("error", 1e-6, 1e-6),
+        at_least("slack", -1e-9, -1e-9),
+    ]
     assert evaluate(make(checks)).verdict is Verdict.REPRODUCED
-    for index, wrong in enumerate((568, 0.07, False)):
+    for index, wrong in enumerate((568, 0.07, False, 2e-6, -2e-9)):
         flipped = [*checks[:index], checks[index]._replace(ours=float(wrong)), *checks[index + 1 :]]
         assert evaluate(make(flipped)).verdict is Verdict.NOT_REPRODUCED
 
@@ -55,6 +63,7 @@ def test_one_flipped_number_flips_the_verdict():
 @pytest.mark.parametrize("ours", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_reproduces_nothing(ours):
     assert judge([near("x", 1.0, ours, rel=0.5)]) is Verdict.NOT_REPRODUCED
+    assert judge([at_most("x", ours, 1.0)]) is Verdict.NOT_REPRODUCED
 
 
 def test_checks_hold_plain_numbers_whatever_they_are_made_of():

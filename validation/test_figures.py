@@ -12,10 +12,10 @@ pytest.importorskip("joblib")
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from hypergrad.errors import DeviceNotFoundError
-from hypergrad_validation.claims import Claim, Extent, near
+from hypergrad_validation.claims import Claim, Extent, Outcome, Verdict, at_most, evaluate, near
 from hypergrad_validation.training import train
 from paper_figs import __main__ as command
-from paper_figs import cells, rates_data, rates_plot, store
+from paper_figs import cells, rates_data, rates_plot, report, store
 from paper_figs.cells import Runner
 from paper_figs.figures import FIGURES
 
@@ -191,6 +191,18 @@ def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
     assert "it takes a machine that nobody has" in page
     assert command.main(["--only", "claims", "--jobs", "1", "--full"]) == 0
     assert (folder / "out" / "selection.html").read_text().count('<td class="not-run">not run</td>') == 1
+
+
+def test_claim_shows_the_check_nearest_to_its_limit_and_digits_that_tell():
+    checks = [at_most("tiny", 1e-12, 2e-6), at_most("close", 1.9e-6, 2e-6), near("exact", 3.0, 3.0)]
+    claim = Claim(lambda _: checks, "hdm2025", "1", "a table", "none is needed", (), Extent.BUNDLED, "")
+    claim.compute.__doc__ = "It holds."
+    rows = report.describe(evaluate(claim))["checks"]
+    assert [row["what"] for row in rows] == ["close", "tiny", "exact"]
+    assert rows[0] | {"ours": "1.9e-06", "accepted": "at most 2e-06"} == rows[0]
+    fine = report.describe(Outcome(claim, [near("x", 313.129, 313.1290001, rel=1e-10)], Verdict.NOT_REPRODUCED, ""))
+    assert fine["checks"][0]["ours"] == "313.1290001"
+    assert fine["checks"][0]["accepted"] == "313.12899997 to 313.12900003"
 
 
 def test_error_ends_one_figure_and_one_claim_and_is_told(folder, monkeypatch, capsys):

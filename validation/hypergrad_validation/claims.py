@@ -58,8 +58,8 @@ class Check(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether ours is accepted; NaN never is."""
-        return self.low <= self.ours <= self.high
+        """Whether ours is accepted; NaN never is, nor what fell without bound."""
+        return -math.inf < self.ours and self.low <= self.ours <= self.high
 
 
 def near(what: str, published: float, ours: float, *, rel: float = 0.0, abs: float = 0.0) -> Check:
@@ -77,6 +77,16 @@ def near(what: str, published: float, ours: float, *, rel: float = 0.0, abs: flo
 def between(what: str, low: float, ours: float, high: float, published: float | None = None) -> Check:
     """Accept low <= ours <= high."""
     return Check(what, None if published is None else float(published), float(ours), float(low), float(high))
+
+
+def at_most(what: str, ours: float, high: float, published: float | None = None) -> Check:
+    """Accept ours <= high: an error, or a count where fewer is better."""
+    return between(what, -math.inf, ours, high, published)
+
+
+def at_least(what: str, ours: float, low: float, published: float | None = None) -> Check:
+    """Accept low <= ours."""
+    return between(what, low, ours, math.inf, published)
 
 
 def true(what: str, ours: bool) -> Check:

@@ -4,14 +4,13 @@ The paper's tables were not at hand. Counts come from the README of the authors'
 (see `authors_counts`); bounds are derived in `convergence`.
 """
 
-import math
 import statistics
 from collections.abc import Mapping
 from itertools import pairwise, product
 
 from hypergrad_validation import hdm_laws
 from hypergrad_validation.authors_counts import MEASURED, Count
-from hypergrad_validation.claims import Check, Extent, Run, between, claim, near, true
+from hypergrad_validation.claims import Check, Extent, Run, at_least, at_most, between, claim, near, true
 from hypergrad_validation.solver_grids import Case, run_grids
 from hypergrad_validation.solver_table import PUBLISHED, SOLVERS, Row, cell, choose, hdm_grid, least_cell
 
@@ -40,7 +39,7 @@ SLACK = 1e-9
 
 def none_fails(slacks: Mapping[str, float]) -> list[Check]:
     """Every slack, relative, is at least -1e-9."""
-    return [between(f"{name}: slack", -SLACK, value, math.inf) for name, value in slacks.items()]
+    return [at_least(f"{name}: slack", value, -SLACK) for name, value in slacks.items()]
 
 
 @claim(PAPER, "1", source=DERIVED, reason="rounding of a product of 2 K factors, each a difference")
@@ -48,7 +47,7 @@ def scalar_quadratic(run: Run) -> list[Check]:
     """HDM on a/2 x^2 against its closed form."""
     *_, second, third = hdm_laws.end_at_second_step()
     return [
-        between("relative error over 12 steps", 0.0, hdm_laws.closed_form_error(), 1e-10),
+        at_most("relative error over 12 steps", hdm_laws.closed_form_error(), 1e-10),
         true("eta = 1/a: not 0 after one step", second != 0),
         near("eta = 1/a: x after the second step", 0.0, third),
     ]
@@ -70,7 +69,7 @@ def regret_bounds(run: Run) -> list[Check]:
 def null_step(run: Run) -> list[Check]:
     """The null step: f never rises, and the gap is below both bounds."""
     slacks = hdm_laws.null_step_slacks()
-    return [between("largest rise of f", -math.inf, -slacks.pop("f never rises"), 0.0), *none_fails(slacks)]
+    return [at_most("largest rise of f", -slacks.pop("f never rises"), 0.0), *none_fails(slacks)]
 
 
 STEPS = {
@@ -85,7 +84,7 @@ STEPS = {
 def superlinear_convergence(run: Run) -> list[Check]:
     """A full stepsize on a quadratic: the superlinear bound, and how many steps are needed."""
     return [
-        *(between(f"{rule}: 1 - gap / bound", 0.0, s, math.inf) for rule, s in hdm_laws.superlinear_slacks().items()),
+        *(at_least(f"{rule}: 1 - gap / bound", s, 0.0) for rule, s in hdm_laws.superlinear_slacks().items()),
         *(
             near(f"{rule}, eigenvalues {spectrum}: steps", count, hdm_laws.count_steps(list(spectrum), rule), abs=1)
             for spectrum, counts in STEPS.items()
@@ -110,7 +109,7 @@ def spike_and_cure(run: Run) -> list[Check]:
 def heavy_ball_and_nesterov(run: Run) -> list[Check]:
     """HDM-HB's slopes, descent and telescoping, and HDM-AGD's rate 1/K^2."""
     return [
-        between("HDM-HB: slopes against differences", 0.0, hdm_laws.heavy_ball_slope_error(), 1e-4),
+        at_most("HDM-HB: slopes against differences", hdm_laws.heavy_ball_slope_error(), 1e-4),
         *none_fails({f"HDM-HB, {name}": value for name, value in hdm_laws.heavy_ball_slacks().items()}),
         *none_fails({"HDM-AGD, L ||x_1 - x*||^2 / (2 A_K)": hdm_laws.agd_slack()}),
     ]

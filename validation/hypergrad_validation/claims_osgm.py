@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hypergrad_validation import colt, osgm_laws, solver_table
-from hypergrad_validation.claims import Check, Run, between, claim, near, true
+from hypergrad_validation.claims import Check, Run, at_least, at_most, between, claim, near, true
 from hypergrad_validation.colt import SEEDS, Instance, first_index
 
 COLT = "COLT paper"
@@ -26,7 +26,7 @@ ROUNDING = -1e-8
 def slopes_of_the_feedback(run: Run) -> list[Check]:
     """Gradients of the three feedbacks in P, full, diagonal and scalar, against central differences."""
     (errors,) = run(osgm_laws.slope_errors, [{}])
-    return [between(f"relative error, {name}", 0.0, error, 1e-6) for name, error in errors.items()]
+    return [at_most(f"relative error, {name}", error, 1e-6) for name, error in errors.items()]
 
 
 @claim("osgm2025", "2", source="derived here", reason="exact algebra, which an update in the wrong order breaks")
@@ -34,28 +34,28 @@ def closed_forms(run: Run) -> list[Check]:
     """Closed forms on quadratics: x_3 = 0 exactly with eta = 1/a, and every iterate of the others."""
     (errors,) = run(osgm_laws.closed_form_errors, [{}])
     exact = {"x_3 with eta = 1/a"}
-    return [between(f"error, {name}", 0.0, error, 0.0 if name in exact else 1e-12) for name, error in errors.items()]
+    return [at_most(f"error, {name}", error, 0.0 if name in exact else 1e-12) for name, error in errors.items()]
 
 
 @claim("osgm2025", "3", source="derived here", reason="the learner's eps, which small entries of g feel")
 def first_step_of_adagrad(run: Run) -> list[Check]:
     """The first step of AdaGrad from P = 0 sets every p_i to its rate, and x stays."""
     ((error, moved),) = run(osgm_laws.first_step, [{"hyper_lr": colt.HYPER_LR}])
-    return [between("relative error of p_i", 0.0, error, 1e-7), between("largest move of x", 0.0, moved, 0.0)]
+    return [at_most("relative error of p_i", error, 1e-7), at_most("largest move of x", moved, 0.0)]
 
 
 @claim("osgm2025", "4", source=f"{COLT}, lemmas 2 and 7, theorem 4", reason="cancellation near the optimum")
 def theorems(run: Run) -> list[Check]:
     """Lemma 2, Lemma 7 and Theorem 4 hold at every step of real runs."""
     (slacks,) = run(osgm_laws.published_slacks, [{}])
-    return [between(f"least slack, {name}", ROUNDING, slack, math.inf) for name, slack in slacks.items()]
+    return [at_least(f"least slack, {name}", slack, ROUNDING) for name, slack in slacks.items()]
 
 
 @claim("osgm2025", "5", source="derived here, after the abstract of Part I", reason="cancellation near the optimum")
 def derived_theorems(run: Run) -> list[Check]:
     """The bounds with lookahead, on full P, near an optimum and with heavy ball hold at every step of real runs."""
     (slacks,) = run(osgm_laws.derived_slacks, [{}])
-    return [between(f"least slack, {name}", ROUNDING, slack, math.inf) for name, slack in slacks.items()]
+    return [at_least(f"least slack, {name}", slack, ROUNDING) for name, slack in slacks.items()]
 
 
 # Least squares: figure 2
@@ -87,7 +87,7 @@ def median(what: str, sigma: float, values: list[float]) -> tuple[str, float]:
 def agree(what: str, instances: list[Instance], holds: Callable[[Instance], bool], least: int) -> Check:
     """In at least so many draws."""
     count = sum(map(holds, instances))
-    return between(f"draws of {len(instances)} with {what}", least, count, len(instances))
+    return at_least(f"draws of {len(instances)} with {what}", count, least)
 
 
 KAPPAS = {1e-3: (223.0, 381.0), 1e-2: (44.8, 74.6), 1e-1: (3.6, 4.1)}
@@ -107,10 +107,10 @@ def best_diagonal(run: Run) -> list[Check]:
         checks += [
             between(what, 0.99 * low, ours, 1.01 * high, published[sigma]),
             between(f"proven lower bound over kappa*, sigma = {sigma:g}", 0.99, proven, 1.0 + 1e-9),
-            between(f"kappa* over Jacobi's, sigma = {sigma:g}", 0.0, over, 1.0),
+            at_most(f"kappa* over Jacobi's, sigma = {sigma:g}", over, 1.0),
         ]
     (error,) = run(osgm_laws.two_by_two_error, [{}])
-    return [*checks, between("relative error for n = 2, where there is a formula", 0.0, error, 0.01)]
+    return [*checks, at_most("relative error for n = 2, where there is a formula", error, 0.01)]
 
 
 @claim("osgm2025", "7", source="Figure 2", reason="exact once transients are gone")
@@ -156,9 +156,7 @@ def counts_per_kappa(run: Run, method: str, rows: tuple[tuple[float, float, floa
         inside = sum(low <= value <= high for value in values)
         checks += [
             between(what, low, ours, high, published),
-            between(
-                f"draws of {len(values)} within {low:g} to {high:g}, sigma = {sigma:g}", least, inside, len(values)
-            ),
+            at_least(f"draws of {len(values)} within {low:g} to {high:g}, sigma = {sigma:g}", inside, least),
         ]
     return checks
 
@@ -282,9 +280,7 @@ def svm_osgm(run: Run) -> list[Check]:
         reached = {method: first_index(curve, 1e-6) or math.inf for method, curve in result.curves.items()}
         others = min(1000, *(reached[method] for method in ("GD", "AGD", "AdaGrad")))
         checks += [
-            between(
-                f"index to 1e-6, {method} on {name}", 1, reached[method], others - 1, colt.PUBLISHED_SVM[name][method]
-            )
+            at_most(f"index to 1e-6, {method} on {name}", reached[method], others - 1, colt.PUBLISHED_SVM[name][method])
             for method in ("OSGM-R", "OSGM-H")
         ]
     return checks
@@ -329,7 +325,7 @@ def osgm_best(run: Run) -> list[Check]:
             record = solver_table.tune(run, name, "svm", "OSGM-Best", start)
             case = f"{name}, start {start}"
             checks += [true(f"solved, {case}", record.gnorm < solver_table.GTOL)]
-            checks += [between(f"nG, {case}", 1, record.ng, 600)]
+            checks += [at_most(f"nG, {case}", record.ng, 600)]
     return checks
 
 
@@ -375,7 +371,7 @@ def osgm_best_against_l_bfgs(run: Run) -> list[Check]:
             ours, theirs = (
                 solver_table.tune(run, name, "svm", solver, start).ng for solver in ("OSGM-Best", "L-BFGS-M10")
             )
-            checks.append(between(f"gradients over those of L-BFGS, {name}, start {start}", 0.0, ours / theirs, 1.5))
+            checks.append(at_most(f"gradients over those of L-BFGS, {name}, start {start}", ours / theirs, 1.5))
     return checks
 
 
