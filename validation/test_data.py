@@ -79,6 +79,14 @@ def test_damaged_file_is_refused_by_its_checksum(folder, entry):
         data.load("tiny", folder=folder)
 
 
+@pytest.mark.parametrize(("ending", "pack"), [(".bz2", bz2.compress), (".gz", gzip.compress)], ids=["bz2", "gz"])
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-9], lambda packed: b"<html>"], ids=["cut short", "a page"])
+def test_file_that_cannot_be_unpacked_is_named(folder, entry, ending, pack, damage):
+    (folder / "libsvm" / f"tiny{ending}").write_bytes(damage(pack(TEXT)))
+    with pytest.raises(DataError, match=rf"tiny\{ending} cannot be unpacked .* delete it"):
+        data.load("tiny", folder=folder)
+
+
 def test_missing_file_without_network_says_what_to_do(folder, entry):
     with pytest.raises(DataError, match=r"libsvm/tiny is not there .*no network.*let HYPERGRAD_DATA name that folder"):
         data.load("tiny", folder=folder)

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 from numpy.typing import DTypeLike
 
 from hypergrad import SGDHD, AdamHD
-from hypergrad_reference import adam_hd
-from hypergrad_reference.hypergradient import schedule_additive
 from hypergrad_reference.types import Vector
 from hypergrad_validation.baydin_runs import HYPER_LR, load_images
 from hypergrad_validation.mnist_runs import Columns, Method, methods, run
@@ -46,15 +44,7 @@ def use_class(method: str, device: Any = "opencl") -> Method:
 
 def use_reference(method: str) -> Method:
     """The same method as the reference has it."""
-    if not method.startswith("adam"):
-        return methods(HYPER_LR[method])[method]
-    rule, constants = partial(schedule_additive, hyper_lr=HYPER_LR[method]), adam_hd.Constants(weight_decay=1e-4)
-
-    def step(thetas: list[Vector], grads: list[Vector], state: Any) -> tuple[list[Vector], Any, float]:
-        thetas, state, record = adam_hd.step(thetas, grads, state, rule, constants)
-        return thetas, state, record.applied
-
-    return Method(adam_hd.init, step)
+    return methods(HYPER_LR[method])["adam_hd_paper" if method.startswith("adam") else method]
 
 
 def train(method: Method, dtype: DTypeLike, dataset: str = "mnist", epochs: int = 10) -> Trained:

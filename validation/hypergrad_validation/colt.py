@@ -138,12 +138,6 @@ def tune(problem: Any, method: str, length: int, least: float, level: float) -> 
     return min(runs, key=lambda run: (first_index(run.curve, level) or length + 1, run.curve[-1]))
 
 
-def find_kappa(problem: Any) -> float:
-    """kappa* of the Hessian of a least-squares problem."""
-    hessian = problem.matrix.T @ problem.matrix
-    return condition_number(hessian, find_optimal_diagonal(hessian))
-
-
 class Instance(NamedTuple):
     """A matched least-squares problem, and what the methods make of it."""
 

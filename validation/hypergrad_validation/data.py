@@ -14,6 +14,7 @@ import gzip
 import hashlib
 import io
 import os
+import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -195,11 +196,6 @@ def has(name: str, folder: str | Path | None = None) -> bool:
     if not _known(name, REGISTRY, "data set").sha256:
         return _has_sklearn()
     return _has_sklearn() and _find(f"libsvm/{name}", folder) is not None
-
-
-def available(folder: str | Path | None = None) -> list[str]:
-    """The names of `REGISTRY` that can be had without a download, in the order of the table."""
-    return [name for name in REGISTRY if has(name, folder)]
 
 
 def load(name: str, reading: Reading = "clean", folder: str | Path | None = None) -> Dataset:
@@ -388,7 +384,10 @@ def _read(file: str, url: str | None, sha256: str, digest: Callable[[bytes], str
     """The content of a file of the registry, decompressed and held against its digest; downloaded if it must be."""
     path = _find(file, folder) or _download(file, url, folder)
     decompress = {".bz2": bz2.decompress, ".gz": gzip.decompress}.get(path.suffix, bytes)
-    content = decompress(path.read_bytes())
+    try:
+        content = decompress(path.read_bytes())
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} cannot be unpacked ({error}); delete it and put the original there") from error
     if digest(content) != sha256:
         raise DataError(
             f"{path} is not {file} of the registry: sha256 {digest(content)}, expected {sha256}; "
