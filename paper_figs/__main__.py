@@ -41,12 +41,28 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         choices=EXTENTS,
         help="every data set at hand; mlp: the networks of 100 epochs too",
     )
-    parser.add_argument("--data", metavar="FOLDER", help="where data sets are (default: HYPERGRAD_DATA)")
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
+        "--data", type=find_folder, metavar="FOLDER", help="where data sets are (default: HYPERGRAD_DATA)"
+    )
+    parser.add_argument(
+        "--jobs", type=count_jobs, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
     )
     parser.add_argument("--dask", metavar="ADDRESS", help="run the cells on this Dask cluster")
     return parser.parse_args(arguments)
+
+
+def find_folder(name: str) -> Path:
+    """A folder that is there, from the root on."""
+    if not Path(name).is_dir():
+        raise argparse.ArgumentTypeError(f"{name} is no folder: name the one that holds libsvm/, mnist/, baydin2018/")
+    return Path(name).resolve()
+
+
+def count_jobs(text: str) -> int:
+    """At least one process."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: give 1 or more")
+    return int(text)
 
 
 def make(figure: Figure, runner: Runner) -> report.Entry:
@@ -113,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(f"{name:20} {title}" for name, title in [*names, (CLAIMS, "Published values, and ours")]))
         return 0
     if wanted.data:
-        os.environ["HYPERGRAD_DATA"] = str(Path(wanted.data).resolve())
+        os.environ["HYPERGRAD_DATA"] = str(wanted.data)
     style.apply()
     OUT.mkdir(exist_ok=True)
     figures = [figure for figure in FIGURES if not wanted.only or figure.name in wanted.only]

@@ -293,3 +293,14 @@ def test_unknown_figure_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         command.main(["--only", "nothing"])
     assert "rates" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [(["--data", "/no/such/folder"], "name the one that holds libsvm/"), (["--jobs", "0"], "give 1 or more")],
+    ids=["data", "jobs"],
+)
+def test_argument_that_cannot_be_is_refused_with_the_remedy(arguments, remedy, capsys):
+    with pytest.raises(SystemExit):
+        command.main(arguments)
+    assert remedy in capsys.readouterr().err
