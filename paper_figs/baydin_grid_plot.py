@@ -13,6 +13,8 @@ from hypergrad_validation.baydin_runs import NAMES, RATES
 
 DECADES = 2
 """Of the colour scale, either way."""
+UNKNOWN = "0.85"
+"""Where neither count is known, this grey."""
 
 
 def write_count(count: float, cap: float) -> str:
@@ -33,6 +35,8 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
         counts = np.hstack([baseline, arrays[f"{method}_hd"][:, ::-1]])
         cap = facts["cap"]
         against = np.log10(np.minimum(counts, cap) / np.minimum(baseline, cap))
+        against[np.isinf(counts) & np.isinf(baseline)] = np.nan
+        panel.set_facecolor(UNKNOWN)
         image = panel.imshow(against, cmap="RdBu_r", vmin=-DECADES, vmax=DECADES, aspect="auto")
         printed = None
         if f"published {method}" in arrays:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hypergrad_validation import data
 from hypergrad_validation.baydin_runs import HYPER_LR, NAMES, settings, train
-from hypergrad_validation.claims import Extent
+from paper_figs import sets
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 
@@ -26,15 +26,16 @@ def average(iterations: NDArray[np.float64], values: NDArray[np.float64], last: 
 
 def choose(runner: Runner) -> str:
     """MNIST where everything is asked for and it is there, else the digits that come with scikit-learn."""
-    return "mnist" if runner.extent >= Extent.FULL and data.has("mnist") else "digits"
+    here, _ = sets.choose(runner, ["mnist"])
+    return here[0] if here else "digits"
 
 
 def name_data(runner: Runner) -> dict[str, Any]:
     """Which data it is, and what it would take to run MNIST."""
     if choose(runner) == "mnist":
         return {"data": "MNIST"}
-    remedy = "set HYPERGRAD_DATA" if runner.extent >= Extent.FULL else "--full"
-    return {"data": "scikit-learn's digits", "not run: data": f"MNIST: {remedy}"}
+    _, missing = sets.choose(runner, ["mnist"])
+    return {"data": "scikit-learn's digits", "not run: data": missing}
 
 
 def read_log(name: str, last: int) -> dict[str, NDArray[Any]]:

@@ -40,9 +40,11 @@ FIGURES = (
     Figure(
         "baydin_network",
         "Baydin et al. 2018: a network",
-        "The same three panels for a network. The rate of SGDN-HD rises first, that of SGD-HD later; both by more "
+        "Three panels: learning rate and training loss by step, validation loss by epoch, six methods on a network. "
+        "The rate of SGDN-HD rises first, that of SGD-HD later; both by more "
         "than a decade. Losses of SGD hardly move, those of the HD methods fall early.",
-        "As above for a network of two hidden layers of rectifiers. On MNIST it is the authors' with 1000 neurons a "
+        "SGD, SGDN and Adam at a rate of 0.001, and each with the additive rule from there, on a network of two hidden "
+        "layers of rectifiers; beta = 0.001, for Adam-HD 1e-7. On MNIST it is the authors' with 1000 neurons a "
         "layer: two epochs, or with --full mlp a hundred, and circles are the authors' log, of which we have every "
         "50th step after the 600th, and of Adam-HD the epochs only. Rounding grows from step to step, so the two "
         "agree in every digit at first and in the mean later. Without MNIST, a smaller network on scikit-learn's "
@@ -57,8 +59,9 @@ FIGURES = (
         "Figure 4 of the paper: the number of the first minibatch with a loss of at most 0.29, logistic regression; "
         "colour against the baseline from the same rate. On MNIST medians of three seeds, in brackets the paper's "
         "count; on scikit-learn's digits one seed. Runs end at the cap named below, the paper's at 468,750, so where "
-        "a count is beyond the cap its colour is a bound. The baseline of the third map is Adam with a rate of lr / "
-        "sqrt(t), as in the paper: much of what Adam-HD gains there is that its rate does not fall.",
+        "a count is beyond the cap its colour is a bound, and grey where that of the baseline is, too. The baseline of "
+        "the third map is Adam with a rate of lr / sqrt(t), as in the paper: much "
+        "of what Adam-HD gains there is that its rate does not fall.",
     ),
     Figure(
         "baydin_multiplicative",
@@ -155,8 +158,8 @@ FIGURES = (
         "gradient descent are far behind.",
         "Gao et al. 2025 (COLT), figure 1, on eight quadratics in 32 variables that are built to have its numbers, "
         "kappa = 67.54, kappa* = 4.69 and a first gap of 10^0.197; its generator is not given. Methods that learn have "
-        "their best rate of seven decades in each draw. Line, band, disc and triangle as in the figure above: where "
-        "the median of ours, and the published curve, reach 1e-10.",
+        "their best rate of seven decades in each draw. Lines are medians over the draws, bands lie between the "
+        "quartiles; a disc is the median index that reaches 1e-10, a triangle that of the published curve.",
     ),
     Figure(
         "osgm_svm",
@@ -200,7 +203,8 @@ FIGURES = (
         "Three maps, one a task, with a row for each of twelve methods and a column for each of eight initial rates. "
         "Rows that adapt beta1 by the published rule are dark in many places, losses up to several decades above "
         "AdamW's best.",
-        "The runs of the figure above and those that adapt beta1 too, by the published rule (seed) or by the "
+        "AdamW, HypergradientAdamW and AutoHypergradientAdamW (Auto, by what it divides its hypergradient by) over 300 "
+        "full-batch steps from eight initial rates, beta1 fixed or adapted by the published rule (seed) or by the "
         "derivative. Each number is log10 of the loss at the end over that of AdamW at its best rate of the eight: 0 "
         "is as good, negative is better.",
     ),

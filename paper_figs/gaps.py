@@ -12,10 +12,12 @@ from paper_figs.style import METHODS
 
 POINTS = 250
 """Of a curve at most: all that can be seen."""
+FLOOR = -20.0
+"""log10 of the least gap that is told from 0."""
 
 
 def summarise(
-    curves: Sequence[NDArray[Any]], last: int, level: float, published: int | None, floor: float = -20.0
+    curves: Sequence[NDArray[Any]], last: int, level: float, published: int | None
 ) -> dict[str, NDArray[Any]]:
     """Arrays of one method in one panel.
 
@@ -28,10 +30,10 @@ def summarise(
     reached      median over the draws of the first index below the level, and that of the published curve; NaN: none
     """
     index = np.unique(np.linspace(1, last, POINTS).round().astype(int))
-    logs = np.full((len(curves), last), floor)
+    logs = np.full((len(curves), last), FLOOR)
     for row, curve in zip(logs, curves, strict=True):
         seen = curve[:last]
-        row[: len(seen)] = np.log10(np.maximum(seen, 10.0**floor))
+        row[: len(seen)] = np.log10(np.maximum(seen, 10.0**FLOOR))
     reached = np.median([first_index(curve, level) or np.inf for curve in curves])
     return {
         "index": index,
@@ -40,10 +42,10 @@ def summarise(
     }
 
 
-def describe(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """The index that reaches the level, ours and the published one, in words."""
+def describe(arrays: Mapping[str, NDArray[Any]], with_published: bool = True) -> str:
+    """The index that reaches the level, ours and the published one if there is a published curve, in words."""
     ours, published = ("later" if np.isnan(index) else f"{index:g}" for index in arrays["reached"])
-    return f"{ours} (published: {published})"
+    return f"{ours} (published: {published})" if with_published else ours
 
 
 def draw(panel: Axes, method: str, arrays: Mapping[str, NDArray[Any]], level: float) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad_validation import data, solver_table
-from hypergrad_validation.claims import Extent
-from hypergrad_validation.solver_table import Record, find_solver
+from hypergrad_validation.solver_grids import Case, run_grids
+from hypergrad_validation.solver_table import Record, find_best
 from paper_figs.cells import Runner
 from paper_figs.gaps import POINTS
+from paper_figs.sets import choose
+from paper_figs.solver_gaps_data import SETS, name_case
 from paper_figs.store import Result
 
 METHODS = {"BFGS": "BFGS", "L-BFGS": "L-BFGS-M10", "HDM-Best": "HDM-Best", "OSGM-Best": "OSGM-Best"}
@@ -25,42 +27,25 @@ FLOOR = 1e-9
 
 def compute(runner: Runner) -> Result:
     """The least gap seen after so many evaluations, over the gap at the start, and where the run ended."""
-    wanted = ("a1a", "a2a", "a3a") if runner.extent >= Extent.FULL else ()
-    missing = [name for name in wanted if not data.has(name)]
-    names = [name for name in wanted if name not in missing] or list(data.BUNDLED)
-    problems = [{"name": name, "task": task} for name in names for task in solver_table.TASKS]
-    least = runner.run(solver_table.least_cell, problems)
-    inputs = [
-        {**problem, "start": "a", "solver": solver, "index": index}
-        for problem in problems
-        for solver in METHODS.values()
-        for index in range(len(find_solver(solver).grid(1.0)))
-    ]
-    records = list(zip(inputs, runner.run(solver_table.cell, inputs), strict=True))
+    here, missing = choose(runner, SETS)
+    cases = [Case(task, name) for name in here or data.BUNDLED for task in solver_table.TASKS]
+    least = runner.run(solver_table.least_cell, [{"name": case.name, "task": case.task} for case in cases])
+    grids = run_grids(runner.run, cases, METHODS.values())
     arrays: dict[str, NDArray[Any]] = {"evaluations": thin()}
-    facts: dict[str, Any] = {
-        "problems": [name_problem(**problem) for problem in problems],
-        "not run: data": ", ".join(missing) or "none",
-    }
-    for problem, bottom in zip(problems, least, strict=True):
-        title, words = name_problem(**problem), []
+    facts: dict[str, Any] = {"problems": [name_case(case) for case in cases], "not run: data": missing}
+    for case, bottom in zip(cases, least, strict=True):
+        title, words = name_case(case), []
+        bottom = min(bottom, *(float(record.least[-1]) for grid in grids[case].values() for record in grid))
         for look, solver in METHODS.items():
-            grid = [r for given, r in records if given["solver"] == solver and problem.items() <= given.items()]
-            best = min(grid, key=lambda record: record.ng)
-            for record in grid:
-                bottom = min(bottom, float(record.least[-1]))
+            grid = grids[case][solver]
+            best = find_best(grid)
             arrays[f"{title}/{look}/setting"] = find_gaps([best], bottom)[0]
             arrays[f"{title}/{look}/grid"] = np.percentile(find_gaps(grid, bottom), (25, 75), axis=0)
             arrays[f"{title}/{look}/end"] = find_end(best, bottom)
-            published = solver_table.PUBLISHED.get((problem["task"], problem["name"]), {}).get(solver)
+            published = solver_table.PUBLISHED.get((case.task, case.name), {}).get(solver)
             words.append(describe(look, best, grid, published))
         facts[f"gradients, {title}"] = ", ".join(words)
     return Result(arrays, facts)
-
-
-def name_problem(name: str, task: str) -> str:
-    """A panel's title."""
-    return f"{'SVM' if task == 'svm' else task}, {name}"
 
 
 def thin() -> NDArray[Any]:

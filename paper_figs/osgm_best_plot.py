@@ -25,7 +25,7 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
             before = evaluations < (LAST + 1 if np.isnan(end) else end)
             x, y = np.append(evaluations[before], end), np.append(ran[before], max(gap, FLOOR / 10))
             panel.plot(x, y, **look, label=method)
-            panel.plot(end, max(gap, FLOOR), "o", markersize=4, color=look["color"], clip_on=False, zorder=3)
+            panel.plot(end, max(gap, FLOOR), "o", markersize=4, color=look["color"], clip_on=end > LAST, zorder=3)
             low, high = np.maximum(arrays[f"{title}/{method}/grid"], FLOOR / 10)
             if (low < high).any():
                 panel.fill_between(evaluations, low, high, color=look["color"], alpha=0.15, linewidth=0)

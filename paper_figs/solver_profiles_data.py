@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad_validation import data
-from hypergrad_validation.claims import Extent
 from hypergrad_validation.data import BUNDLED
 from hypergrad_validation.solver_grids import DENSE_UP_TO, Case, count_features, run_grids
 from hypergrad_validation.solver_table import DIGIT_PAIRS, SOLVERS, TASKS, Record, choose, is_solved
 from paper_figs.cells import Runner
+from paper_figs.sets import choose as choose_sets
 from paper_figs.solver_gaps_data import FIXED
 from paper_figs.store import Result
 
@@ -25,9 +25,8 @@ def compute(runner: Runner) -> Result:
     `nG` profiles count the gradients of the winning run, `all` those of every run of the grid that it took to find it.
     """
     registered = [name for name in data.REGISTRY if name not in BUNDLED]
-    full = runner.extent >= Extent.FULL
-    at_hand = [name for name in registered if full and data.has(name)]
-    names = at_hand or [*BUNDLED, *DIGIT_PAIRS]
+    here, missing = choose_sets(runner, registered)
+    names = here or [*BUNDLED, *DIGIT_PAIRS]
     grids = run_grids(runner.run, [Case(task, name) for task in TASKS for name in names])
     ng = {case: count_gradients(grid) for case, grid in grids.items()}
     spent = {case: count_all_gradients(grid) for case, grid in grids.items()}
@@ -50,7 +49,7 @@ def compute(runner: Runner) -> Result:
         "data sets": len(names),
         "problems": len(grids),
         "sets": ", ".join(names),
-        "not run: data": ", ".join(name for name in registered if full and name not in names) or "none",
+        "not run: data": missing,
         "not run: BFGS, whose inverse is dense, on": ", ".join(dense) or "none",
         "table": table,
     }

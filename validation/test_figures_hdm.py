@@ -97,7 +97,7 @@ def test_full_extent_without_data_says_what_was_not_run(monkeypatch):
     monkeypatch.setattr(data, "has", lambda name: False)
     monkeypatch.setattr(solver_gaps_data, "BUNDLED", ("digits 0 1",))
     _, facts = solver_gaps_data.compute(Runner(extent=Extent.FULL))
-    assert facts["not run: data"] == "a1a, a2a, a3a"
+    assert facts["not run: data"] == "a1a, a2a, a3a: set HYPERGRAD_DATA"
 
 
 def test_solver_that_was_not_run_counts_as_unsolved():
