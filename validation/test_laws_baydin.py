@@ -108,10 +108,11 @@ def test_rate_stays_within_the_bound_of_the_proof():
 
 
 def test_transition_converges_where_the_plain_rule_does_not():
-    lost, found, used = laws.compare_transition()
-    assert lost > 1.0
-    assert found < 1e-12
-    assert used <= 1
+    transition = laws.compare_transition()
+    assert transition.starts
+    assert transition.lost > 1.0
+    assert transition.found < 1e-12
+    assert 0 < transition.used <= 1
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,12 +136,12 @@ def find_directions(method: str, schedule: Schedule) -> tuple[Vector, Vector, li
 def derivative_error(method: str) -> float:
     """h_t is the derivative of the loss after step t-1 by the rate of that step: largest relative error."""
     path, directions, records = find_directions(method, partial(schedule_additive, hyper_lr=ADDITIVE[method]))
-    worst = 0.0
+    errors = []
     for t in range(1, STEPS):
         before, rate = path[t - 1], records[t - 1].lr
         exact = Problem().value(before - (rate + 1e-30j) * directions[t - 1]).imag / 1e-30
-        worst = max(worst, abs(records[t].hypergradient / exact - 1))
-    return worst
+        errors.append(abs(records[t].hypergradient / exact - 1))
+    return float(np.max(errors))
 
 
 def is_base_without_hyper_lr(method: str, rule: str, dtype: type[np.floating[Any]] = np.float64) -> bool:
@@ -271,27 +271,32 @@ def growth_without_smoothness(hyper_lr: float) -> float:
     points, _ = descend(
         0.0, [2.0], partial(schedule_multiplicative, hyper_lr=hyper_lr), 0.25, 5, gradient=lambda x: 4 * x**3
     )
-    return min(float(abs(after[0] / before[0])) for before, after in pairwise(points))
+    return float(np.min([abs(after[0] / before[0]) for before, after in pairwise(points)]))
 
 
 def use_of_the_bound() -> float:
     """|alpha_t - alpha_0| over (t - 1) beta M^2, M the largest norm of a gradient so far: at most. Theorem 5.1."""
     problem, hyper_lr = Problem(), 0.5
-    thetas, state, largest, worst = problem.start, sgd_hd.init(problem.start, LR), 0.0, 0.0
+    thetas, state, largest, used = problem.start, sgd_hd.init(problem.start, LR), 0.0, []
     for t in range(1, STEPS):
         grads = problem.gradients(thetas)
         largest = max(largest, sum(float((g * g).sum()) for g in grads))
         thetas, state, _ = sgd_hd.step_sgd(thetas, grads, state, partial(schedule_additive, hyper_lr=hyper_lr))
-        worst = max(worst, abs(state.lr - LR) / (max(t - 1, 1) * hyper_lr * largest))
-    return worst
+        used.append(abs(state.lr - LR) / (max(t - 1, 1) * hyper_lr * largest))
+    return float(np.max(used))
 
 
-def compare_transition() -> tuple[float, float, float]:
-    """On sum sqrt(1 + x^2), M^2 <= n, L = 1: how far the plain rule and the transition are from the minimum at last.
+class Transition(NamedTuple):
+    """What the transition does where the plain rule does not converge."""
 
-    The plain rule's is the least of its last 250 points. The third is the largest |gamma_t - alpha_inf| over its bound,
-    delta(t) (alpha_0 + (t - 1) beta M^2 + alpha_inf). Theorem 5.1, alpha_inf < 1 / L.
-    """
+    lost: float  # how near the plain rule comes to the minimum in its last 250 points
+    found: float  # how far the transition is from it at last
+    used: float  # the largest |gamma_t - alpha_inf| over delta(t) (alpha_0 + (t - 1) beta M^2 + alpha_inf)
+    starts: bool  # gamma_1 is alpha_1, and gamma_2 is neither it nor alpha_inf
+
+
+def compare_transition() -> Transition:
+    """On sum sqrt(1 + x^2), M^2 <= n, L = 1. Theorem 5.1, alpha_inf < 1 / L."""
     x, hyper_lr, final = np.array([2.0, -1.0, 0.5]), 10.0, 0.5
     plain = partial(schedule_additive, hyper_lr=hyper_lr)
     blended = partial(schedule_transition, adapt=plain, lr_final=final)
@@ -305,4 +310,10 @@ def compare_transition() -> tuple[float, float, float]:
         abs(record.applied - final) / (inverse_square(t) * (0.1 + (t - 1) * hyper_lr * len(x) + final))
         for t, record in enumerate(records, 1)
     ]
-    return min(float(np.abs(point).max()) for point in lost[250:]), float(np.abs(found[-1]).max()), max(used)
+    first, second = records[:2]
+    return Transition(
+        lost=float(np.min([np.abs(point).max() for point in lost[250:]])),
+        found=float(np.abs(found[-1]).max()),
+        used=float(np.max(used)),
+        starts=first.applied == first.lr == 0.1 and second.applied not in (second.lr, first.applied, final),
+    )

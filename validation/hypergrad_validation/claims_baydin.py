@@ -557,11 +557,11 @@ def identities(run: Run) -> list[Check]:
     """What holds on every run: derivatives, base methods, scale laws, convergence and divergence of the theorems."""
     every = list(product(laws.METHODS, laws.RULES))
     derivative, sums, from_zero = (
-        max(laws.derivative_error(method) for method in laws.METHODS),
-        max(laws.accumulation_error(method) for method in laws.METHODS),
-        max(laws.error_from_zero(method, expected) for method, expected in laws.FROM_ZERO.items()),
+        float(np.max([laws.derivative_error(method) for method in laws.METHODS])),
+        float(np.max([laws.accumulation_error(method) for method in laws.METHODS])),
+        float(np.max([laws.error_from_zero(method, expected) for method, expected in laws.FROM_ZERO.items()])),
     )
-    lost, found, used = laws.compare_transition()
+    transition = laws.compare_transition()
     curvatures = product(laws.RULES, range(5))
     one_dimension = product((0.25, 3.0), (0.01, 4.0), (0.125, 0.5))
     return [
@@ -589,10 +589,11 @@ def identities(run: Run) -> list[Check]:
         ),
         at_most("its end on a semidefinite quadratic, relative", laws.end_on_semidefinite(), 1e-12),
         at_least("its growth a step on x^4", laws.growth_without_smoothness(0.25), 3),
-        at_most("change of the rate over its bound", laws.use_of_the_bound(), 1 + 1e-14),
-        at_most("transition: distance from the minimum at last", found, 1e-12),
-        at_least("the plain rule's, at the same beta", lost, 1),
-        at_most("transition: rate against its limit, over the bound", used, 1),
+        between("change of the rate over its bound", 1e-3, laws.use_of_the_bound(), 1 + 1e-14),
+        true("transition: starts at the adapted rate and leaves it", transition.starts),
+        at_most("transition: distance from the minimum at last", transition.found, 1e-12),
+        at_least("the plain rule's, at the same beta", transition.lost, 1),
+        between("transition: rate against its limit, over the bound", 1e-3, transition.used, 1),
     ]
 
 

@@ -47,15 +47,25 @@ def first_step_of_adagrad(run: Run) -> list[Check]:
 @claim("osgm2025", "4", source=f"{COLT}, lemmas 2 and 7, theorem 4", reason="cancellation near the optimum")
 def theorems(run: Run) -> list[Check]:
     """Lemma 2, Lemma 7 and Theorem 4 hold at every step of real runs."""
-    (slacks,) = run(osgm_laws.published_slacks, [{}])
-    return [at_least(f"least slack, {name}", slack, ROUNDING) for name, slack in slacks.items()]
+    (slacks,), (bite,) = run(osgm_laws.published_slacks, [{}]), run(osgm_laws.bite, [{}])
+    broken = bite["gradient descent, theorem 4"]
+    return [
+        *(at_least(f"least slack, {name}", slack, ROUNDING) for name, slack in slacks.items()),
+        at_most("slack of gradient descent in the bound of theorem 4, which it breaks", broken, -1),
+        at_most("f_(K+1) / f_K, last", bite["last ratio"], 1e-2),
+    ]
 
 
 @claim("osgm2025", "5", source="derived here, after the abstract of Part I", reason="cancellation near the optimum")
 def derived_theorems(run: Run) -> list[Check]:
     """The bounds with lookahead, on full P, near an optimum and with heavy ball hold at every step of real runs."""
-    (slacks,) = run(osgm_laws.derived_slacks, [{}])
-    return [at_least(f"least slack, {name}", slack, ROUNDING) for name, slack in slacks.items()]
+    (slacks,), (bite,) = run(osgm_laws.derived_slacks, [{}]), run(osgm_laws.bite, [{}])
+    broken = bite["gradient descent, full P on a quadratic"]
+    return [
+        *(at_least(f"least slack, {name}", slack, ROUNDING) for name, slack in slacks.items()),
+        at_most("slack of gradient descent in the bound on full P, which it breaks", broken, -1),
+        at_most("the local bound at last, over the first gap", bite["local bound"], 0.1),
+    ]
 
 
 # Least squares: figure 2
