@@ -60,6 +60,12 @@ def test_one_flipped_number_flips_the_verdict():
         assert evaluate(make(flipped)).verdict is Verdict.NOT_REPRODUCED
 
 
+def test_claim_that_checks_nothing_is_an_error_unless_no_value_is_published():
+    with pytest.raises(ValueError, match="checks is empty"):
+        evaluate(make([]))
+    assert evaluate(make([], has_value=False)).verdict is Verdict.NO_VALUE
+
+
 @pytest.mark.parametrize("ours", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_reproduces_nothing(ours):
     assert judge([near("x", 1.0, ours, rel=0.5)]) is Verdict.NOT_REPRODUCED

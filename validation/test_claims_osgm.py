@@ -7,8 +7,13 @@ from hypergrad_validation.claims import Verdict, evaluate, list_claims
 
 CLAIMS = {claim.row: claim for claim in list_claims() if claim.paper == "osgm2025"}
 
-FAILING = {"14": {"draws of 8 with H <= R, sigma = 0.01"}}
-"""Rows that are not reproduced, and by which checks: half of the draws have R before H (FINDINGS.md)."""
+FAILING = {
+    "8": {"draws of 8 within 120.3 to 121.5, sigma = 0.1", "draws of 8 within 1160 to 1418, sigma = 0.1"},
+    "9": {"draws of 8 within 770 to 930, sigma = 0.01"},
+    "12": {"draws of 8 within 320 to 420, sigma = 0.1"},
+    "14": {"draws of 8 with H <= R < OptDiag and H < SAGD, sigma = 0.01"},
+}
+"""Rows that are not reproduced, and by which checks: draws spread more than was known (FINDINGS.md)."""
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ class Claim(NamedTuple):
     needs: tuple[str, ...]  # data sets, by their names in the registry
     extent: Extent  # from which on it is run
     obstacle: str  # why it cannot be run at all
+    has_value: bool = True  # whether a value is published
 
     @property
     def what(self) -> str:
@@ -139,6 +140,7 @@ def claim(
     needs: Iterable[str] = (),
     extent: Extent = Extent.BUNDLED,
     obstacle: str = "",
+    has_value: bool = True,
 ) -> Callable[[Callable[[Run], list[Check]]], Callable[[Run], list[Check]]]:
     """Register a function as the claim of a row.
 
@@ -150,7 +152,7 @@ def claim(
         raise ValueError(f"row = {row!r} of {paper} is claimed twice: by {CLAIMS[paper, row].compute.__name__} already")
 
     def register(compute: Callable[[Run], list[Check]]) -> Callable[[Run], list[Check]]:
-        CLAIMS[paper, row] = Claim(compute, paper, row, source, reason, tuple(needs), extent, obstacle)
+        CLAIMS[paper, row] = Claim(compute, paper, row, source, reason, tuple(needs), extent, obstacle, has_value)
         return compute
 
     return register
@@ -164,17 +166,15 @@ def list_claims() -> list[Claim]:
 
 
 def judge(checks: Sequence[Check]) -> Verdict:
-    """What the checks of a claim that was run amount to.
+    """What the checks of a claim that was run amount to; ValueError if there are none.
 
     >>> str(judge([near("count", 566.0, 566.0)]))
     'reproduced'
     >>> str(judge([near("count", 566.0, 567.0)]))
     'not reproduced'
-    >>> str(judge([]))
-    'no published value'
     """
     if not checks:
-        return Verdict.NO_VALUE
+        raise ValueError("checks is empty: a claim checks something, or its decorator says has_value=False")
     return Verdict.REPRODUCED if all(check.holds for check in checks) else Verdict.NOT_REPRODUCED
 
 
@@ -192,5 +192,5 @@ def evaluate(claim: Claim, run: Run = run_here, extent: Extent = Extent.BUNDLED)
             checks = claim.compute(run)
         except CannotRunError as error:
             return Outcome(claim, [], Verdict.NOT_RUN, str(error))
-        return Outcome(claim, checks, judge(checks), "")
+        return Outcome(claim, checks, judge(checks) if claim.has_value else Verdict.NO_VALUE, "")
     return Outcome(claim, [], Verdict.NOT_RUN, remark)

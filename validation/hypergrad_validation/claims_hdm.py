@@ -12,7 +12,18 @@ from hypergrad_validation import hdm_laws
 from hypergrad_validation.authors_counts import MEASURED, Count
 from hypergrad_validation.claims import Check, Extent, Run, at_least, at_most, between, claim, near, true
 from hypergrad_validation.solver_grids import Case, run_grids
-from hypergrad_validation.solver_table import PUBLISHED, SOLVERS, Row, cell, choose, hdm_grid, least_cell
+from hypergrad_validation.solver_table import (
+    GTOL,
+    MAXITER,
+    PUBLISHED,
+    SOLVERS,
+    Record,
+    Row,
+    cell,
+    choose,
+    hdm_grid,
+    least_cell,
+)
 
 PAPER = "hdm2025"
 ADULT = ("a1a", "a2a", "a3a")
@@ -42,7 +53,7 @@ def none_fails(slacks: Mapping[str, float]) -> list[Check]:
     return [at_least(f"{name}: slack", value, -SLACK) for name, value in slacks.items()]
 
 
-@claim(PAPER, "1", source=DERIVED, reason="rounding of a product of 2 K factors, each a difference")
+@claim(PAPER, "1", source=DERIVED, reason="2 K differences are multiplied, each of them rounded")
 def scalar_quadratic(run: Run) -> list[Check]:
     """HDM on a/2 x^2 against its closed form."""
     *_, second, third = hdm_laws.end_at_second_step()
@@ -80,7 +91,7 @@ STEPS = {
 """To f / f_1 < 1e-14, from another implementation."""
 
 
-@claim(PAPER, "5", source=DERIVED, reason="the bound is strict; the rotation enters by rounding, and only near 1e-14")
+@claim(PAPER, "5", source=DERIVED, reason="the bound is strict; one step for what a rotated matrix rounds")
 def superlinear_convergence(run: Run) -> list[Check]:
     """A full stepsize on a quadratic: the superlinear bound, and how many steps are needed."""
     return [
@@ -140,7 +151,7 @@ def hdm_best_trajectory(run: Run) -> list[Check]:
 
 @claim(
     PAPER, "9", source="README of the authors' code", needs=["a1a"],
-    reason="ten last-bit changes of L gave 275 or 276; a little more is left to other libraries",
+    reason="the last bits of L move the count by 1; 2 % leaves room for other libraries",
 )  # fmt: skip
 def hdm_best_published_count(run: Run) -> list[Check]:
     """HDM-Best's published counts, smoothed SVM on a1a, best of 20 settings."""
@@ -194,15 +205,20 @@ MEDIANS = {
 
 @claim(
     PAPER, "12", source=MEASURED_BY, needs=ADULT,
-    reason="last-bit changes of L move medians by at most 8 %, single settings by up to 44 %",
+    reason="the last bits of L: a single setting may change by 44 %, their median by 8 %",
 )  # fmt: skip
 def hdm_best_grid_medians(run: Run) -> list[Check]:
     """The median iterations over HDM-Best's 20 settings, smoothed SVM."""
     grids = run_grids(run, [Case("svm", *which) for which in MEDIANS], ["HDM-Best"])
     return [
-        near(case.label, MEDIANS[case.name, case.start], statistics.median(r.nf for r in grid["HDM-Best"]), rel=0.1)
+        near(case.label, MEDIANS[case.name, case.start], count_iterations(grid["HDM-Best"]), rel=0.1)
         for case, grid in grids.items()
     ]
+
+
+def count_iterations(records: list[Record]) -> float:
+    """The median; a run that has not converged has all of them."""
+    return statistics.median(min(record.ng, MAXITER) for record in records)
 
 
 # The baselines
@@ -264,11 +280,16 @@ def quasi_newton_counts(run: Run) -> list[Check]:
             (solver for solver in QUASI_NEWTON if count[solver].solved), key=lambda solver: count[solver].ng
         )
         ours = [rows[case, solver].ng for solver in solved]
+        others = [rows[case, solver].ng for solver in QUASI_NEWTON if solver not in solved]
         checks += [
             near(f"{case.label}: gradients of {solver}", count[solver].ng, ng, rel=0.25)
             for solver, ng in zip(solved, ours, strict=True)
         ]
-        checks.append(true(f"{case.label}: {' < '.join(solved)}", all(a < b for a, b in pairwise(ours))))
+        order = [*solved, "the others"] if others else solved
+        if solved:
+            least = [min(others)] if others else []
+            ordered = all(a < b for a, b in pairwise([*ours, *least]))
+            checks.append(true(f"{case.label}: {' < '.join(order)}", ordered))
     return checks
 
 
@@ -323,6 +344,8 @@ SETS = tuple(MEASURED["svm", "a"])
 SMOOTH = ("GD", "GD-HB", "AGD-CVX", "AGD-SCVX", "Adam", "AdaGrad")
 LATE = 800
 """A flag is compared unless both counts are beyond: near the 999 gradients where a run starts to count as unsolved."""
+FAR = 10 * GTOL
+"""It is compared all the same where a run of ours is unsolved and its gradient ends above this."""
 
 
 def rows_of_28(run: Run, solvers: list[str]) -> dict[tuple[Case, str], Row]:
@@ -340,7 +363,7 @@ def agrees(solver: str, count: Count, row: Row) -> bool:
 @claim(
     PAPER, "18", source=MEASURED_BY, needs=SETS, extent=Extent.FULL,
     reason="GD, GD-HB, AGD, Adam and AdaGrad have no branches; HDM-Best's counts spread under last-bit changes of L; "
-    "SciPy's methods are compared by the flag alone, which is open where both counts are beyond 800",
+    "SciPy's methods are compared by the flag alone, which is open where both counts are beyond 800 and ours near",
 )  # fmt: skip
 def solver_table_of_28_sets(run: Run) -> list[Check]:
     """Solved flag and gradients of every solver on 28 data sets, both tasks."""
@@ -349,7 +372,7 @@ def solver_table_of_28_sets(run: Run) -> list[Check]:
     counts: dict[tuple[str, str], list[tuple[str, bool]]] = {}
     for (case, solver), row in rows.items():
         count, which = measured(case)[solver], (case.task, solver)
-        late = min(count.ng, row.ng) >= LATE
+        late = min(count.ng, row.ng) >= LATE and (row.solved or row.gnorm < FAR)
         flags.setdefault(which, []).append((case.name, late or row.solved == count.solved))
         if solver == "HDM-Best" or solver in SMOOTH:
             counts.setdefault(which, []).append((case.name, agrees(solver, count, row)))
@@ -373,7 +396,7 @@ SOLVED = {
 
 @claim(
     PAPER, "18b", source=MEASURED_BY, needs=SETS, extent=Extent.FULL,
-    reason="several runs on logistic regression end between 850 and 1000 gradients",
+    reason="where a run ends not far below the limit of 1000 gradients, the last bits of L decide on its flag",
 )  # fmt: skip
 def solved_of_28_sets(run: Run) -> list[Check]:
     """How many of 28 data sets are solved."""
@@ -390,7 +413,7 @@ def solved_of_28_sets(run: Run) -> list[Check]:
 
 
 @claim(
-    PAPER, "19", source="Chu et al. 2025, figures of section 5",
+    PAPER, "19", source="Chu et al. 2025, figures of section 5", has_value=False,
     reason="the published pixels are not at hand: the figures are drawn in their layout and compared by eye",
 )  # fmt: skip
 def solver_figures(run: Run) -> list[Check]:

@@ -100,6 +100,14 @@ def agree(what: str, instances: list[Instance], holds: Callable[[Instance], bool
     return at_least(f"draws of {len(instances)} with {what}", count, least)
 
 
+def within(low: float, values: list[float], high: float, sigma: float, misses: int = 0) -> Check:
+    """Every draw is in the band, but for so many that may miss it."""
+    inside = sum(low <= value <= high for value in values)
+    return at_least(
+        f"draws of {len(values)} within {low:.4g} to {high:.4g}, sigma = {sigma:g}", inside, len(values) - misses
+    )
+
+
 KAPPAS = {1e-3: (223.0, 381.0), 1e-2: (44.8, 74.6), 1e-1: (3.6, 4.1)}
 """kappa* of eight matched draws, measured when the instance was derived."""
 
@@ -112,35 +120,43 @@ def best_diagonal(run: Run) -> list[Check]:
     for sigma, (low, high) in KAPPAS.items():
         instances = draws(run, sigma)
         what, ours = median("kappa*", sigma, [instance.kappa for instance in instances])
-        proven = min(instance.lower / instance.kappa for instance in instances)
-        over = max(instance.kappa / instance.jacobi for instance in instances)
+        proven = [instance.lower / instance.kappa for instance in instances]
+        over = float(np.max([instance.kappa / instance.jacobi for instance in instances]))
         checks += [
             between(what, 0.99 * low, ours, 1.01 * high, published[sigma]),
-            between(f"proven lower bound over kappa*, sigma = {sigma:g}", 0.99, proven, 1.0 + 1e-9),
+            within(0.99 * low, [instance.kappa for instance in instances], 1.01 * high, sigma),
+            at_least(f"proven lower bound over kappa*, sigma = {sigma:g}, least", float(np.min(proven)), 0.99),
+            at_most(f"proven lower bound over kappa*, sigma = {sigma:g}, largest", float(np.max(proven)), 1.0 + 1e-9),
             at_most(f"kappa* over Jacobi's, sigma = {sigma:g}", over, 1.0),
         ]
     (error,) = run(osgm_laws.two_by_two_error, [{}])
     return [*checks, at_most("relative error for n = 2, where there is a formula", error, 0.01)]
 
 
-@claim("osgm2025", "7", source="Figure 2", reason="exact once transients are gone")
+@claim("osgm2025", "7", source="Figure 2", reason="on a quadratic the tail has this slope")
 def tail_of_the_best_diagonal(run: Run) -> list[Check]:
     """Gradient descent with the best diagonal contracts by (1 - 1/kappa*)^2: fitted kappa* over kappa*."""
     checks = []
     for sigma in (1e-4, 1e-3):
         ratios = [instance.fitted / instance.kappa for instance in draws(run, sigma)]
-        worst = max(ratios, key=lambda ratio: abs(ratio - 1))
+        worst = ratios[int(np.argmax(np.abs(np.array(ratios) - 1)))]  # NaN is the worst
         checks.append(near(f"fitted over kappa*, sigma = {sigma:g}, the worst of 8 draws", 1.0, worst, rel=0.005))
     return checks
 
 
-@claim("osgm2025", "8", source="Figure 2", reason="the count depends on x_1 and b")
+@claim("osgm2025", "8", source="Figure 2", reason="the start and the right side of a draw move the count")
 def gradient_descent(run: Run) -> list[Check]:
     """Gradient descent at sigma = 0.1: kappa fitted to its tail, and the index that reaches 1e-10."""
     instances = draws(run, 1e-1)
-    fitted, kappa = median("fitted kappa", 1e-1, [instance.fitted_plain for instance in instances])
-    count, index = median("index to 1e-10", 1e-1, indices(instances, "GD"))
-    return [near(fitted, 120.87, kappa, rel=0.005), near(count, 1289, index, rel=0.1)]
+    kappas, counts = [instance.fitted_plain for instance in instances], indices(instances, "GD")
+    fitted, kappa = median("fitted kappa", 1e-1, kappas)
+    count, index = median("index to 1e-10", 1e-1, counts)
+    return [
+        near(fitted, 120.87, kappa, rel=0.005),
+        within(0.995 * 120.87, kappas, 1.005 * 120.87, 1e-1),
+        near(count, 1289, index, rel=0.1),
+        within(0.9 * 1289, counts, 1.1 * 1289, 1e-1),
+    ]
 
 
 @claim("osgm2025", "9", source="Figure 2", reason="the range of eight draws of an independent run, widened a little")
@@ -148,8 +164,9 @@ def accelerated(run: Run) -> list[Check]:
     """Accelerated gradient descent (SAGD): the index that reaches 1e-10."""
     checks = []
     for sigma, published, low, high in ((1e-2, 901, 770, 930), (1e-1, 140, 120, 150)):
-        what, index = median("index to 1e-10", sigma, indices(draws(run, sigma), "SAGD"))
-        checks.append(between(what, low, index, high, published))
+        counts = indices(draws(run, sigma), "SAGD")
+        what, index = median("index to 1e-10", sigma, counts)
+        checks += [between(what, low, index, high, published), within(low, counts, high, sigma)]
     return checks
 
 
@@ -157,17 +174,13 @@ BANDS = "medians of an independent run and their spread; kappa* takes most of th
 
 
 def counts_per_kappa(run: Run, method: str, rows: tuple[tuple[float, float, float, float, int], ...]) -> list[Check]:
-    """The median, and how many draws lie in the band."""
+    """The median, and how many draws lie in the band, but for so many that may miss it."""
     checks = []
-    for sigma, published, low, high, least in rows:
+    for sigma, published, low, high, misses in rows:
         instances = draws(run, sigma)
         values = per_kappa(instances, method)
         what, ours = median("index to 1e-10 over kappa*", sigma, values)
-        inside = sum(low <= value <= high for value in values)
-        checks += [
-            between(what, low, ours, high, published),
-            at_least(f"draws of {len(values)} within {low:g} to {high:g}, sigma = {sigma:g}", inside, least),
-        ]
+        checks += [between(what, low, ours, high, published), within(low, values, high, sigma, misses)]
     return checks
 
 
@@ -175,7 +188,7 @@ def counts_per_kappa(run: Run, method: str, rows: tuple[tuple[float, float, floa
 def ratio_feedback(run: Run) -> list[Check]:
     """OSGM-R with rate 10 and null steps: the index that reaches 1e-10, per kappa*."""
     return counts_per_kappa(
-        run, "OSGM-R", ((1e-3, 7.35, 5, 10, 7), (1e-2, 8.85, 6, 10, 8), (1e-1, 15.2, 13, 20, 8))
+        run, "OSGM-R", ((1e-3, 7.35, 5, 10, 1), (1e-2, 8.85, 6, 10, 0), (1e-1, 15.2, 13, 20, 0))
     )  # fmt: skip
 
 
@@ -183,15 +196,16 @@ def ratio_feedback(run: Run) -> list[Check]:
 def hypergradient_feedback(run: Run) -> list[Check]:
     """OSGM-H with rate 10 and null steps: the index that reaches 1e-10, per kappa*."""
     return counts_per_kappa(
-        run, "OSGM-H", ((1e-3, 6.33, 4.5, 8, 7), (1e-2, 8.70, 6, 10, 8), (1e-1, 17.9, 15, 20, 8))
+        run, "OSGM-H", ((1e-3, 6.33, 4.5, 8, 0), (1e-2, 8.70, 6, 10, 0), (1e-1, 17.9, 15, 20, 0))
     )  # fmt: skip
 
 
 @claim("osgm2025", "12", source="Figure 2", reason="the range of eight draws of an independent run, widened a little")
 def gradient_norm_feedback(run: Run) -> list[Check]:
     """OSGM-G with rate 10 at sigma = 0.1: the index that reaches 1e-10."""
-    what, index = median("index to 1e-10", 1e-1, indices(draws(run, 1e-1), "OSGM-G"))
-    return [between(what, 320, index, 420, 378)]
+    counts = indices(draws(run, 1e-1), "OSGM-G")
+    what, index = median("index to 1e-10", 1e-1, counts)
+    return [between(what, 320, index, 420, 378), within(320, counts, 420, 1e-1)]
 
 
 @claim("osgm2025", "13", source="Figure 2", reason="a shape: the end depends on the draw")
@@ -215,6 +229,12 @@ def before(first: str, second: str, ties: bool = False) -> Callable[[Instance], 
     return holds
 
 
+def in_order(instance: Instance) -> bool:
+    """The order at small sigma."""
+    first = before("OSGM-H", "OSGM-R", ties=True)(instance)
+    return first and before("OSGM-R", "OptDiag")(instance) and before("OSGM-H", "SAGD")(instance)
+
+
 @claim("osgm2025", "14", source="Figure 2", reason="kappa* of a draw moves OptDiag: a majority, H < OptDiag in all")
 def order_at_small_sigma(run: Run) -> list[Check]:
     """Order at 1e-10 for small sigma: H <= R < OptDiag and H < SAGD."""
@@ -223,9 +243,7 @@ def order_at_small_sigma(run: Run) -> list[Check]:
         instances = draws(run, sigma)
         majority = len(instances) // 2 + 1
         checks += [
-            agree(f"H <= R, sigma = {sigma:g}", instances, before("OSGM-H", "OSGM-R", ties=True), majority),
-            agree(f"R < OptDiag, sigma = {sigma:g}", instances, before("OSGM-R", "OptDiag"), majority),
-            agree(f"H < SAGD, sigma = {sigma:g}", instances, before("OSGM-H", "SAGD"), majority),
+            agree(f"H <= R < OptDiag and H < SAGD, sigma = {sigma:g}", instances, in_order, majority),
             agree(f"H < OptDiag, sigma = {sigma:g}", instances, before("OSGM-H", "OptDiag"), len(instances)),
         ]
     return checks
@@ -379,9 +397,13 @@ def osgm_best_against_l_bfgs(run: Run) -> list[Check]:
     for name in SETS:
         for start in STARTS:
             ours, theirs = (
-                solver_table.tune(run, name, "svm", solver, start).ng for solver in ("OSGM-Best", "L-BFGS-M10")
+                solver_table.tune(run, name, "svm", solver, start) for solver in ("OSGM-Best", "L-BFGS-M10")
             )
-            checks.append(at_most(f"gradients over those of L-BFGS, {name}, start {start}", ours / theirs, 1.5))
+            case = f"{name}, start {start}"
+            checks += [
+                true(f"both solved, {case}", max(ours.gnorm, theirs.gnorm) < solver_table.GTOL),
+                at_most(f"gradients over those of L-BFGS, {case}", ours.ng / theirs.ng, 1.5),
+            ]
     return checks
 
 
