@@ -94,7 +94,7 @@ def test_sums_of_tensors_with_different_histories_are_their_own(launcher):
 
 
 # Whatever shape may be found to be the fastest, results stay. A double16 would reach sqrt in halves of 512 bits, on
-# which one runtime aborts.
+# which one runtime aborts; another loads a double8 by vload8 wrongly. The tuner's trial leaves out what is wrong.
 SHAPES = [Shape(width, local_size) for width in (1, 2, 4, 8, 16) for local_size in (1, 16, 64)]
 SHAPES += [Shape(8, 16, steps, access) for steps in (1, 5) for access in ("VLOAD", "ALIGNED")] + [Shape(4, 4, steps=32)]
 LAID_OUT = pick(
@@ -106,7 +106,7 @@ LAID_OUT = pick(
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"width{s.width}-group{s.local_size}-{s.steps}-{s.access}")
 @pytest.mark.parametrize(("make", "case"), LAID_OUT)
 def test_launch_shape_changes_no_bit(make, case, shape, launcher, monkeypatch):
-    widest = {"float32": 16, "float64": 8}[case.data.dtype]
+    widest = {"float32": 16, "float64": 4 if shape.access == "VLOAD" else 8}[case.data.dtype]
     monkeypatch.setattr(launcher_module, "choose_shape", lambda *_: shape._replace(width=min(shape.width, widest)))
     trial = make(case)
     expected = foresee_memory(trial)

@@ -42,10 +42,12 @@ def test_adapted_rate_rises_at_a_shift_and_the_loss_falls_sooner(seed):
     assert adapted.loss[later] < 0.8 * fixed.loss[later]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_gain_does_not_make_a_run_recover_sooner_from_new_labels(seed):
+def test_gain_does_not_make_a_run_recover_sooner_from_new_labels():
     later = (SHIFT + 52) // EVERY
-    gained, plain = (run(method, "labels", seed).loss[later] for method in ("Auto, gain 10", "Auto"))
+    gained, plain = (
+        np.median([run(method, "labels", seed).loss[later] for seed in range(5)])
+        for method in ("Auto, gain 10", "Auto")
+    )
     assert gained > plain
 
 
