@@ -34,6 +34,7 @@ SOURCES = {
 """Our code as this process has it: whoever edits a file meanwhile does not change what runs here."""
 
 
+@cache
 def hash_code(module_file: str) -> str:
     """The sha256 of a module's text, of every module of ours that it imports, directly or not, and of the libraries.
 
