@@ -107,6 +107,10 @@ class Runner(NamedTuple):
                 results = dict(zip(missing, progress, strict=True))
         return [results[index] if index in results else keep(*call) for index, call in enumerate(calls)]
 
+    def here(self) -> "Runner":
+        """A runner in this process, one cell after the other: for what is timed, or needs the device that is open."""
+        return self._replace(jobs=1, dask=None)
+
     @contextmanager
     def _backend(self) -> Iterator[None]:
         if self.dask is None:

@@ -255,10 +255,10 @@ FIGURES = (
         "Two panels of rates in GB/s over the number of elements. All curves rise by two decades from a thousand "
         "elements to hundreds of thousands, where the time of a launch no longer counts; the kernels keep near their "
         "probes, the steps below.",
-        "Memory moved per second by the OpenCL kernels and by whole steps, medians and quartiles, on the machine at "
-        "hand and in the minute of this report: other machines, and other hours, differ. A probe reads and writes as "
-        "many bytes in as many arrays and computes next to nothing; it is the ceiling of what follows the same "
-        "pattern. A step of HypergradientAdamW reads its arrays once more, which is counted. What was timed was "
-        "checked against the reference, bit for bit.",
+        "Memory moved per second by the OpenCL kernels and by whole steps, medians and quartiles, on the device and "
+        "at the time named below: other machines, and other hours, differ. A probe reads and writes as many bytes in "
+        "as many arrays and computes next to nothing; it is the ceiling of what follows the same pattern. A step of "
+        "HypergradientAdamW reads its arrays once more, which is counted. What was timed was checked against the "
+        "reference, bit for bit.",
     ),
 )

@@ -1,5 +1,6 @@
 """AdamW at several fixed rates, and the two optimizers that adapt theirs, on a quadratic and on real data."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypergrad_validation.data import load
 from hypergrad_validation.problems import Problem, mean_logistic, quadratic, random_rotation
 from hypergrad_validation.training import Run, agree, train
 from paper_figs.cells import Runner
+from paper_figs.opencl import describe_device
 from paper_figs.store import Result
 
 STEPS = 400
@@ -52,12 +54,13 @@ def cell(problem: str, method: str, lr: float, device: str) -> Run:
     return train(make, problems()[problem], STEPS, lr=lr, weight_decay=0.0, device=device, **options)
 
 
-def compute(runner: Runner) -> Result:
-    """Every run on NumPy and, where there is a device, on OpenCL; the verdict compares their bits.
+def kernels_cell(problem: str, method: str, lr: float, opencl: Mapping[str, Any]) -> Run:
+    """The same run on the OpenCL device that opencl describes."""
+    return cell(problem, method, lr, "opencl")
 
-    The OpenCL runs are never read from the cache: their inputs do not say which device it was, and a verdict from an
-    earlier run would speak of a device that may be gone.
-    """
+
+def compute(runner: Runner) -> Result:
+    """Every run on NumPy and, where there is a device, on OpenCL; the verdict compares their bits."""
     inputs = [
         {"problem": problem, "method": method, "lr": lr}
         for problem in problems()
@@ -66,7 +69,8 @@ def compute(runner: Runner) -> Result:
     ]
     reference = runner.run(cell, [{**i, "device": "numpy"} for i in inputs])
     try:
-        kernels = [cell(**i, device="opencl") for i in inputs]
+        opencl = describe_device()
+        kernels = runner.here().run(kernels_cell, [{**i, "opencl": opencl} for i in inputs])
     except (DeviceNotFoundError, BuildError) as error:
         device, verdict = "numpy", f"not run: {str(error).splitlines()[0]}"
     else:

@@ -1,13 +1,15 @@
 """GB/s of kernels and of whole steps beside probes of the same traffic, over the number of elements."""
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from hypergrad import AdamW
 from hypergrad.errors import BuildError, DeviceNotFoundError
 from hypergrad_validation.claims import Extent
 from paper_figs.cells import Runner
+from paper_figs.opencl import describe_device
 from paper_figs.store import Result
 
 POWERS = tuple(range(10, 25, 2))
@@ -23,29 +25,33 @@ PROBES = {
 """By name of a kernel or optimizer: the probe that it is held against."""
 
 
+def measure(sizes: Sequence[int], repeats: int, opencl: Mapping[str, Any]) -> dict[str, Any]:
+    """One measurement of every size, and when it was taken; opencl describes the device."""
+    from hypergrad_kernels.device import open_device
+    from hypergrad_validation.bench import measure_sizes
+
+    measured = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"rows": list(measure_sizes(open_device(), sizes, repeats)), "measured": measured}
+
+
 def compute(runner: Runner) -> Result:
-    """Measured anew each time, in this process: times of another day or machine would say nothing about this one."""
+    """Measured in this process, once for a device, its driver and a version of the code."""
     try:
-        AdamW([np.zeros(1, np.float32)], device="opencl")
+        opencl = describe_device()
     except (DeviceNotFoundError, BuildError) as error:
         return Result({}, {"speed": f"not run: {str(error).splitlines()[0]}"})
-    # they need pyopencl, which is there now
-    from hypergrad_kernels.device import open_device
-    from hypergrad_validation.bench import describe, measure_sizes
-
-    device = open_device()
     sizes = [1 << power for power in POWERS + ((LARGEST,) if runner.extent >= Extent.FULL else ())]
-    rows = list(measure_sizes(device, sizes, REPEATS))
-    names = list(dict.fromkeys(row["name"] for row in rows))
+    (done,) = runner.here().run(measure, [{"sizes": sizes, "repeats": REPEATS, "opencl": opencl}])
+    names = list(dict.fromkeys(row["name"] for row in done["rows"]))
     arrays = {
-        name: np.array([[row["low"], row["gb_per_s"], row["high"]] for row in rows if row["name"] == name])
+        name: np.array([[row["low"], row["gb_per_s"], row["high"]] for row in done["rows"] if row["name"] == name])
         for name in names
     }
     facts: dict[str, Any] = {
-        "speed": f"medians of {REPEATS} turns",
-        "device": str(describe(device)["device"]),
-        "platform": str(describe(device)["platform"]),
-        "compute units": describe(device)["compute_units"],
+        "speed": f"medians of {REPEATS} turns, {done['measured']}",
+        "device": opencl["device"],
+        "platform": opencl["platform"],
+        "compute units": opencl["compute_units"],
         f"n = {sizes[-1]}": [
             {
                 "": name,

@@ -234,23 +234,41 @@ def square(value):
 def test_verdict_tells_runs_that_differ_apart(folder, monkeypatch):
     monkeypatch.setattr(rates_data, "STEPS", 5)
     monkeypatch.setattr(rates_data, "agree", lambda *_: False)
+    monkeypatch.setattr(rates_data, "describe_device", lambda: {"device": "one"})
     monkeypatch.setattr(rates_data, "RATES", (1e-3,))
     monkeypatch.setattr(rates_data, "train", lambda *given, device, **options: train(*given, device="numpy", **options))
     assert rates_data.compute(Runner()).facts["OpenCL against NumPy"].startswith("runs differ: [{")
 
 
 def test_verdict_is_not_kept_when_the_device_is_gone(folder, monkeypatch):
-    def refuse(*given, device, **options):
-        if device == "opencl":
-            raise DeviceNotFoundError("no OpenCL device was found")
-        return train(*given, device=device, **options)
+    def refuse():
+        raise DeviceNotFoundError("no OpenCL device was found")
 
     monkeypatch.setattr(rates_data, "STEPS", 5)
     monkeypatch.setattr(rates_data, "RATES", (1e-3,))
     monkeypatch.setattr(rates_data, "train", lambda *given, device, **options: train(*given, device="numpy", **options))
+    monkeypatch.setattr(rates_data, "describe_device", lambda: {"device": "one"})
     assert rates_data.compute(Runner()).facts["OpenCL against NumPy"].endswith("equal in every bit")
-    monkeypatch.setattr(rates_data, "train", refuse)
+    monkeypatch.setattr(rates_data, "describe_device", refuse)
     assert rates_data.compute(Runner()).facts["OpenCL against NumPy"] == "not run: no OpenCL device was found"
+
+
+def test_one_devices_runs_are_not_taken_for_anothers(folder, monkeypatch):
+    devices = []
+
+    def count(*given, device, **options):
+        devices.append(device)
+        return train(*given, device="numpy", **options)
+
+    monkeypatch.setattr(rates_data, "STEPS", 5)
+    monkeypatch.setattr(rates_data, "RATES", (1e-3,))
+    monkeypatch.setattr(rates_data, "train", count)
+    for name, runs in (("one", 12), ("one", 0), ("other", 6)):  # NumPy and OpenCL, none, OpenCL
+        devices.clear()
+        monkeypatch.setattr(rates_data, "describe_device", lambda name=name: {"device": name})
+        rates_data.compute(Runner())
+        assert len(devices) == runs
+    assert set(devices) == {"opencl"}
 
 
 def hash_anew(path):

@@ -11,6 +11,7 @@ from hypergrad_validation.surprise_runs import Trace
 from paper_figs import (
     numbers_data,
     numbers_plot,
+    opencl,
     speed_data,
     speed_plot,
     spiking_data,
@@ -122,7 +123,7 @@ def test_speed_without_a_device_says_so(monkeypatch):
     def refuse(*_, **__):
         raise DeviceNotFoundError("no OpenCL device was found\nwhat to do")
 
-    monkeypatch.setattr(speed_data, "AdamW", refuse)
+    monkeypatch.setattr(opencl, "AdamW", refuse)
     result = speed_data.compute(Runner())
     assert result.facts == {"speed": "not run: no OpenCL device was found"}
     (words,) = speed_plot.draw(result.arrays, result.facts).texts
@@ -133,6 +134,9 @@ def test_speed_is_drawn_beside_its_probes(monkeypatch, device):
     monkeypatch.setattr(speed_data, "POWERS", (10, 12))
     monkeypatch.setattr(speed_data, "REPEATS", 3)
     result = speed_data.compute(Runner())
+    again = speed_data.compute(Runner())
+    assert again.facts == result.facts
+    assert np.array_equal(again.arrays["sums"], result.arrays["sums"])
     assert all(np.all(array > 0) for array in result.arrays.values())
     (row,) = [row for row in result.facts["n = 4096"] if row[""] == "sums"]
     assert row["GB/s"] == f"{result.arrays['sums'][-1, 1]:.3g}"
