@@ -259,11 +259,18 @@ def converges_in_one_dimension(a: float, lr: float, hyper_lr: float) -> bool:
     return all(inside[entered:]) and shrinks and bool(abs(points[-1][0]) < 1e-10)
 
 
-def end_on_semidefinite() -> float:
-    """A semidefinite quadratic, multiplicative: the value at the end over that at the start. Thesis, theorem 3.2.6."""
-    curvature = np.array([0.0, 0.5, 1.0, 4.0])
-    points, _ = descend(curvature, np.ones(4), partial(schedule_multiplicative, hyper_lr=0.125), 1e-3, 400)
-    return float(curvature @ points[-1] ** 2 / (curvature @ points[0] ** 2))
+def end_of_least_squares(rows: int) -> float:
+    """F = ||B x - c||^2 / 2 in six variables, multiplicative: F - F* at the end over that at the start.
+
+    With more rows than variables F* > 0, with fewer the Hessian is singular. Thesis, theorem 3.2.6.
+    """
+    rng = np.random.default_rng(rows)
+    basis, c = rng.standard_normal((rows, 6)), rng.standard_normal(rows)
+    best = np.linalg.lstsq(basis, c)[0]
+    schedule = partial(schedule_multiplicative, hyper_lr=0.125)
+    points, _ = descend(0.0, np.ones(6), schedule, 1e-3, 1000, gradient=lambda x: basis.T @ (basis @ x - c))
+    first, last = (float(np.square(basis @ (points[i] - best)).sum()) for i in (0, -1))
+    return last / first
 
 
 def growth_without_smoothness(hyper_lr: float) -> float:

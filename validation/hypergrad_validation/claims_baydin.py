@@ -572,7 +572,7 @@ def identities(run: Run) -> list[Check]:
     )
     transition = laws.compare_transition()
     curvatures = product(laws.RULES, range(5))
-    one_dimension = product((0.25, 3.0), (0.01, 4.0), (0.125, 0.5))
+    one_dimension = product((0.25, 1.0, 3.0), (0.01, 0.1, 1.0, 4.0), (0.125, 0.5))
     return [
         at_most("hypergradient against derivative of the next loss, relative", derivative, 1e-5),
         true("beta = 0 is the base method, every bit", all(laws.is_base_without_hyper_lr(*case) for case in every)),
@@ -596,7 +596,10 @@ def identities(run: Run) -> list[Check]:
             "multiplicative rule converges on a x^2 as proved",
             all(laws.converges_in_one_dimension(*case) for case in one_dimension),
         ),
-        at_most("its end on a semidefinite quadratic, relative", laws.end_on_semidefinite(), 1e-12),
+        *(
+            at_most(f"its gap at last on least squares, {rows} x 6, relative", laws.end_of_least_squares(rows), 1e-12)
+            for rows in (4, 12)
+        ),
         at_least("its growth a step on x^4", laws.growth_without_smoothness(0.25), 3),
         between("change of the rate over its bound", 1e-3, laws.use_of_the_bound(), 1 + 1e-14),
         true("transition: starts at the adapted rate and leaves it", transition.starts),
