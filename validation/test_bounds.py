@@ -9,9 +9,10 @@ from hypergrad_reference.osgm import Constants
 from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 from hypergrad_validation import convergence as bounds
 from hypergrad_validation import problems
-from hypergrad_validation.hdm_laws import SUPERLINEAR, find_diameter
+from hypergrad_validation.hdm_laws import SUPERLINEAR
 from hypergrad_validation.osgm_laws import (
     SHAPES,
+    find_diameter,
     hessian_of,
     local_superlinear_sides,
     mild_quadratic,
@@ -94,6 +95,35 @@ def test_lookahead_regret_is_bounded_by_a_constant(problem, shape, act):
     t = bounds.trace(problem, Constants(1 / L, L, shape=shape, learner=learner.ogd, action=act), steps=60)
     for scale in (1.0, 2.0):
         assert_bounded(bounds.lookahead_regret(t, multiple_of_identity(shape, len(problem.x0), scale / L)))
+
+
+def lookahead_sides(problem, shape, act):
+    """The two rates that follow from the regret, against P^ = I/L from P_1 = 0."""
+    L = problem.smoothness
+    t = bounds.trace(problem, Constants(1 / L, L, shape=shape, learner=learner.ogd, action=act), steps=60)
+    comparator = multiple_of_identity(shape, len(problem.x0), 1 / L)
+    return (
+        bounds.lookahead_linear_convergence(t, comparator),
+        bounds.lookahead_convergence(t, comparator, find_diameter(problem)),
+    )
+
+
+@for_strongly_convex
+@for_shapes
+def test_lookahead_converges_at_the_rates_that_its_regret_promises(problem, shape):
+    linear, convex = lookahead_sides(problem, shape, action.monotone_lookahead)
+    assert_bounded(linear)
+    assert_bounded(convex)
+    assert linear.right[-1] < 0.55 * linear.right[0]  # it says something within the few steps that there are
+
+
+@for_strongly_convex
+def test_lookahead_rates_fail_where_x_does_not_move(problem):
+    def stay(objective, trial, smoothness):
+        return action.Point(trial.x, trial.value, trial.gradient)
+
+    for sides in lookahead_sides(problem, DIAGONAL, stay):
+        assert (sides.left > sides.right).any()
 
 
 @for_strongly_convex

@@ -269,6 +269,23 @@ def mean_progress_gradient(t: Trace) -> Sides:
     return Sides(smallest * counts(t) * mean_progress(t), np.full(len(t.trials), first_gap(t)))
 
 
+def lookahead_progress(t: Trace, comparator: Stepsize) -> Vector:
+    """A = max(-(1/K) (sum h_k(P^) + L/2 ||P_1 - P^||^2), 0): the mean progress that `lookahead_regret` promises."""
+    return cast(Vector, np.maximum(-lookahead_regret(t, comparator).right / counts(t), 0))
+
+
+def lookahead_linear_convergence(t: Trace, comparator: Stepsize) -> Sides:
+    """Hypergradient and monotone lookahead, f mu-strongly convex (derived): gap <= first gap (1 - 2 mu A)^K."""
+    factor = 1 - 2 * t.problem.strong_convexity * lookahead_progress(t, comparator)
+    return Sides(gaps(t), first_gap(t) * factor ** counts(t))
+
+
+def lookahead_convergence(t: Trace, comparator: Stepsize, diameter: float) -> Sides:
+    """Hypergradient and monotone lookahead, f convex (derived): gap K A <= Delta^2."""
+    left = gaps(t) * counts(t) * lookahead_progress(t, comparator)
+    return Sides(left, np.full(len(t.trials), diameter**2))
+
+
 def gradient_norm_regret(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
     """Gradient norm on a quadratic, where it is convex and L-Lipschitz (Lemma 5 with H = 0, before 2 D is put in).
 

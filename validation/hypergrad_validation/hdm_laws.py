@@ -19,6 +19,7 @@ from hypergrad_validation import convergence, problems
 from hypergrad_validation.convergence import Sides
 from hypergrad_validation.osgm_laws import (
     SHAPES,
+    find_diameter,
     hessian_of,
     mild_quadratic,
     multiple_of_identity,
@@ -204,15 +205,6 @@ def regret_slacks() -> dict[str, float]:
 
 
 # The null step
-
-
-def find_diameter(problem: Any) -> float:
-    """Delta, at most, over the sublevel set of x0: by strong convexity, or entry by entry for Huber's function."""
-    gap = problem.value(problem.x0) - problem.optimal_value
-    if problem.strong_convexity > 0:
-        return float(np.sqrt(2 * gap / problem.strong_convexity))
-    heights = gap / problem.weights / problem.threshold
-    return float(np.linalg.norm(np.maximum(np.sqrt(2 * heights), heights + problem.threshold / 2)))
 
 
 def null_step_slacks() -> dict[str, float]:
