@@ -1,41 +1,14 @@
-"""Every claim about HDM has the verdict that it had when it was written down."""
+"""The claims of 28 data sets take minutes: here they judge counts that are made up."""
 
 import numpy as np
 import pytest
 
 from hypergrad_validation import claims_hdm, data
 from hypergrad_validation.authors_counts import MEASURED, Count
-from hypergrad_validation.claims import Extent, Verdict, evaluate, judge, list_claims
+from hypergrad_validation.claims import list_claims
 from hypergrad_validation.solver_table import SOLVERS, Record, cell
 
 CLAIMS = {claim.row: claim for claim in list_claims() if claim.paper == "hdm2025"}
-
-FAILING = {"15": {"logistic a2a, start B: gradients of BFGS", "logistic a2a, start B: BFGS < the others"}}
-"""Rows that are not reproduced, and by which checks: SciPy's BFGS gives up on one problem of twelve (FINDINGS.md)."""
-
-
-@pytest.mark.parametrize(
-    "claim",
-    [
-        pytest.param(
-            claim,
-            id=f"row {row}",
-            marks=pytest.mark.skipif(
-                not all(map(data.has, claim.needs)), reason=f"needs {', '.join(claim.needs)}: set HYPERGRAD_DATA"
-            ),
-        )
-        for row, claim in CLAIMS.items()
-        if claim.extent is Extent.BUNDLED
-    ],
-)
-def test_claim_has_its_verdict(run_once, claim):
-    outcome = evaluate(claim, run_once)
-    failing = {check.what for check in outcome.checks if not check.holds}
-    assert failing == FAILING.get(claim.row, set())
-    assert outcome.verdict is (judge(outcome.checks) if claim.row != "19" else Verdict.NO_VALUE)
-
-
-# The claims of 28 data sets take minutes: here they judge counts that are made up.
 
 
 def pretend(change):

@@ -1,6 +1,6 @@
 """OSGM on the experiments of Gao et al. 2025 (COLT): published curves, read off figures 2 and 3, and their bands.
 
-What the paper reports is held to the published numbers in `test_claims_osgm.py`; here is what stands behind it.
+What the paper reports is held to the published numbers in `test_verdicts.py`; here is what stands behind it.
 """
 
 import dataclasses
