@@ -7,8 +7,10 @@ from hypergrad_validation.claims import Extent, Verdict, evaluate, list_claims
 
 CLAIMS = {(claim.paper, claim.row): claim for claim in list_claims()}
 FAILING = {
-    ("baydin2018", "6"): {"SGD-HD, seed 123, epoch 10"},  # 2 % below the published training loss
+    # 2 % below the published training loss, and 0.4 % above
+    ("baydin2018", "6"): {"SGD-HD, seed 123, epoch 10", "SGD, seed 0, epoch 10"},
     ("baydin2018", "7"): {"SGD-HD, seed 123, epoch 10"},  # 1.8 % below the published validation loss
+    ("baydin2018", "8"): {"SGDN-HD, seed 0, highest rate", "Adam-HD, seed 0, highest rate"},  # 12 % and 2.5 % above
     ("baydin2018", "9"): {"SGD-HD, seed 123", "SGDN-HD, seed 123"},  # no negative rate, and 4.8 % of them
     # SciPy's BFGS gives up on one problem of twelve
     ("hdm2025", "15"): {"logistic a2a, start B: gradients of BFGS", "logistic a2a, start B: BFGS < the others"},
