@@ -35,7 +35,7 @@ def measure(sizes: Sequence[int], repeats: int, opencl: Mapping[str, Any]) -> di
 
 
 def compute(runner: Runner) -> Result:
-    """Measured in this process, once for a device, its driver and a version of the code."""
+    """Measured in this process, once for a device, its driver, its launch shapes and a version of the code."""
     try:
         opencl = describe_device()
     except (DeviceNotFoundError, BuildError) as error:

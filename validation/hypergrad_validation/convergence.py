@@ -252,15 +252,25 @@ def mean_progress(t: Trace) -> Vector:
     return cast(Vector, np.maximum(-np.cumsum(t.measures) / counts(t), 0))
 
 
-def mean_progress_linear_convergence(t: Trace) -> Sides:
-    """Null step, f mu-strongly convex, any P_k (Lemma 7): gap <= first gap (1 - 2 mu A)^K."""
-    factor = 1 - 2 * t.problem.strong_convexity * mean_progress(t)
+def linear_rate(t: Trace, progress: Vector) -> Sides:
+    """A mean progress A, f mu-strongly convex: gap <= first gap (1 - 2 mu A)^K."""
+    factor = 1 - 2 * t.problem.strong_convexity * progress
     return Sides(gaps(t), first_gap(t) * factor ** counts(t))
 
 
+def convex_rate(t: Trace, progress: Vector, diameter: float) -> Sides:
+    """A mean progress A, f convex: gap K A <= Delta^2."""
+    return Sides(gaps(t) * counts(t) * progress, np.full(len(t.trials), diameter**2))
+
+
+def mean_progress_linear_convergence(t: Trace) -> Sides:
+    """Null step, f mu-strongly convex, any P_k (Lemma 7): `linear_rate`."""
+    return linear_rate(t, mean_progress(t))
+
+
 def mean_progress_convergence(t: Trace, diameter: float) -> Sides:
-    """Null step, f convex, any P_k (Lemma 7): gap K A <= Delta^2."""
-    return Sides(gaps(t) * counts(t) * mean_progress(t), np.full(len(t.trials), diameter**2))
+    """Null step, f convex, any P_k (Lemma 7): `convex_rate`."""
+    return convex_rate(t, mean_progress(t), diameter)
 
 
 def mean_progress_gradient(t: Trace) -> Sides:
@@ -275,15 +285,13 @@ def lookahead_progress(t: Trace, comparator: Stepsize) -> Vector:
 
 
 def lookahead_linear_convergence(t: Trace, comparator: Stepsize) -> Sides:
-    """Hypergradient and monotone lookahead, f mu-strongly convex (derived): gap <= first gap (1 - 2 mu A)^K."""
-    factor = 1 - 2 * t.problem.strong_convexity * lookahead_progress(t, comparator)
-    return Sides(gaps(t), first_gap(t) * factor ** counts(t))
+    """Hypergradient and monotone lookahead, f mu-strongly convex (derived): `linear_rate`."""
+    return linear_rate(t, lookahead_progress(t, comparator))
 
 
 def lookahead_convergence(t: Trace, comparator: Stepsize, diameter: float) -> Sides:
-    """Hypergradient and monotone lookahead, f convex (derived): gap K A <= Delta^2."""
-    left = gaps(t) * counts(t) * lookahead_progress(t, comparator)
-    return Sides(left, np.full(len(t.trials), diameter**2))
+    """Hypergradient and monotone lookahead, f convex (derived): `convex_rate`."""
+    return convex_rate(t, lookahead_progress(t, comparator), diameter)
 
 
 def gradient_norm_regret(t: Trace, comparator: Stepsize, hyper_lr: float) -> Sides:
