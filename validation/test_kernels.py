@@ -8,7 +8,7 @@ from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import open_device
 from hypergrad_kernels.hdm import compute_inner_products
 from hypergrad_kernels.launcher import Launcher
-from hypergrad_kernels.shapes import Shape
+from hypergrad_kernels.shapes import DEFAULT_GPU, Shape
 from hypergrad_kernels.sums import call_sums, compute_sums
 from hypergrad_reference import hdm_loops
 from hypergrad_reference.adamw_loops import Operands, inner_products
@@ -112,6 +112,31 @@ def test_launch_shape_changes_no_bit(make, case, shape, launcher, monkeypatch):
     expected = foresee_memory(trial)
     trial.launch(launcher)
     assert find_differences(show_memory(trial.arrays), expected) == []
+
+
+@pytest.mark.parametrize("local_size", [128, 512])
+@pytest.mark.parametrize(("make", "case"), [p for p in TRIALS if p.id.endswith(("-n17", "-n4097"))])
+def test_shapes_for_gpus_change_no_bit(make, case, local_size, device):
+    shapes = {key: shape._replace(local_size=local_size) for key, shape in DEFAULT_GPU.items()}
+    trial = make(case)
+    expected = foresee_memory(trial)
+    trial.launch(Launcher(Arrays(open_device(device)), shapes))
+    assert find_differences(show_memory(trial.arrays), expected) == []
+
+
+@pytest.mark.parametrize("case", [c for c in ADAPTS if c.name.startswith("adagrad-accepted")], ids=lambda c: c.name)
+def test_hdm_sums_of_groups_are_the_reference(case, device):
+    a, trial_gradient = case.make()
+    got = compute_inner_products(Launcher(Arrays(open_device(device)), DEFAULT_GPU), "case", a, trial_gradient)
+    assert find_differences(got, hdm_loops.inner_products(a, trial_gradient)) == []
+
+
+def test_small_tensors_share_a_launch_though_groups_take_the_large_ones(device):
+    cases = [p.values[1] for p in pick("sums-exact-n4097", "sums-exact-n17")]
+    work = [(case.name, case.products, case.make()) for case in cases]
+    launcher = Launcher(Arrays(open_device(device)), DEFAULT_GPU)
+    for (_, products, o), got in zip(work, compute_sums(launcher, work), strict=True):
+        assert find_differences(got, inner_products(products, o)) == []
 
 
 @pytest.mark.parametrize(("make", "case"), LAID_OUT)

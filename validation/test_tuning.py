@@ -59,7 +59,7 @@ def test_every_kernel_has_a_sample_that_writes(key, opened):
 @pytest.mark.parametrize("key", [KEY, ("sums", "inner_products", "float32")], ids="-".join)
 def test_tuning_remembers_the_fastest_it_measured(key, opened, monkeypatch):
     monkeypatch.setattr(tuning, "SIZE", 10000)
-    monkeypatch.setattr(tuning, "list_candidates", lambda key, best=None: [Shape(16, 16), Shape(1, 4)])
+    monkeypatch.setattr(tuning, "list_candidates", lambda device, key, best=None: [Shape(16, 16), Shape(1, 4)])
     verdicts = tuning.tune(opened, [key])
     measured = {verdict.shape for verdict in verdicts if verdict.seconds is not None}
     assert recall_shapes(opened, read_text)[key] in measured
@@ -71,7 +71,10 @@ def test_launcher_takes_the_remembered_shape(opened):
     remember_shapes(opened, read_text, {KEY: FOUND})
     sample = tuning.make_sample(KEY, 1000)
     assert Launcher(Arrays(opened)).prepare(sample.call).shape == FOUND
-    assert choose_shape("adamw", "adamw", np.dtype("float64"), {KEY: FOUND}) == DEFAULT["adamw", "adamw", "float64"]
+    assert (
+        choose_shape("adamw", "adamw", np.dtype("float64"), {KEY: FOUND}, DEFAULT)
+        == DEFAULT["adamw", "adamw", "float64"]
+    )
 
 
 def test_rows_are_kept_beside_each_other(opened):

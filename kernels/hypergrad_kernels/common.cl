@@ -5,6 +5,8 @@
 //   STEPS     how often it does so in an elementwise kernel
 //   ACCESS    how it reaches them: PACKED, VLOAD, or ALIGNED where every array begins at a multiple of a vector
 //   MANY      kernels are functions, called by one kernel for many tensors (see launcher.py)
+//   GROUP     in a kernel that sums, a work-group of GROUP items takes a block, where otherwise one item does: for GPUs,
+//             which have many items and want neighbours to read neighbouring elements
 //
 // The arguments of a kernel: first, the item with which its tensor begins; sizes; arrays; numbers.
 #pragma OPENCL FP_CONTRACT OFF
@@ -101,10 +103,31 @@ void store(vec x, __global real *p, ulong i, ulong n) {
 #define TINY 1e-12f
 #endif
 
-// The order of the sums: blocks of BLOCK elements, LANES accumulators, PARTS vectors of them.
+// The order of the sums: blocks of BLOCK elements, LANES accumulators, PARTS vectors of them. A kernel that sums is
+// written once, for an item per block and for a group per block:
+//
+//   const ulong block = FIND_BLOCK(first);
+//   if (block >= blocks) return;
+//   DECLARE_SUMS(count)
+//   FOR_EACH_PLACE(i, block, n) { ADD(r, product of the elements i .. i+WIDTH-1, for r < count); }
+//   STORE_SUMS(count, out, block, blocks);    row r of `out` begins at r * blocks
 #define BLOCK 4096
 #define LANES 16
+
+#ifndef GROUP
+
 #define PARTS (LANES / WIDTH)
+#define FIND_BLOCK(first) ((ulong)get_global_id(0) - first)
+#define DECLARE_SUMS(count) \
+  vec sum_[count][PARTS]; \
+  for (int r = 0; r < count; r++) \
+    for (int p = 0; p < PARTS; p++) sum_[r][p] = (vec)(0);
+#define FOR_EACH_PLACE(i, block, n) \
+  for (ulong row_ = block * BLOCK, end_ = min(block * BLOCK + BLOCK, n); row_ < end_; row_ += LANES) \
+    _Pragma("unroll") for (ulong p_ = 0, i = row_; p_ < PARTS; p_++, i += WIDTH)
+#define ADD(r, product) sum_[r][p_] += (product)
+#define STORE_SUMS(count, out, block, blocks) \
+  for (int r = 0; r < count; r++) out[r * blocks + block] = fold(sum_[r])
 
 // lane i + lane i + w/2, for w = 16, 8, 4, 2
 real fold(const vec *lanes) {
@@ -114,3 +137,54 @@ real fold(const vec *lanes) {
     for (int j = 0; j < w; j++) u.e[j] += u.e[j + w];
   return u.e[0];
 }
+
+#else
+
+// All items form products, CHUNK elements at a time; then item 16 r + l adds those of lane l of sum r, in their order.
+// The products of 7 sums fit into 32 KB, which every device has.
+#ifdef DOUBLE
+#define CHUNK 512
+#else
+#define CHUNK 1024
+#endif
+#define STRIDE (CHUNK + LANES)  // the lanes of two sums lie in different banks of the local memory
+#define FIND_BLOCK(first) (((ulong)get_global_id(0) - first) / GROUP)
+#define DECLARE_SUMS(count) \
+  __local real products_[count * STRIDE] __attribute__((aligned(64))); \
+  real lane_ = 0;
+#define FOR_EACH_PLACE(i, block, n) \
+  for (ulong chunk_ = block * BLOCK, end_ = min(block * BLOCK + BLOCK, n); chunk_ < end_; \
+       lane_ = add_chunk(lane_, products_, sizeof(products_), min((ulong)CHUNK, end_ - chunk_)), chunk_ += CHUNK) \
+    for (uint place_ = get_local_id(0) * WIDTH, left_ = min((ulong)CHUNK, ROUND_UP(end_) - chunk_); place_ < left_; \
+         place_ += GROUP * WIDTH) \
+      for (ulong i = chunk_ + place_, once_ = 1; once_; once_ = 0)
+#define ROUND_UP(end) ((end + LANES - 1) / LANES * LANES)
+#define ADD(r, product) *(__local vec *)(products_ + (r) * STRIDE + place_) = (product)
+#define STORE_SUMS(count, out, block, blocks) \
+  { \
+    const real sum_ = fold_lanes(lane_, products_); \
+    const uint r_ = get_local_id(0) / LANES; \
+    if (r_ < count && get_local_id(0) % LANES == 0) out[r_ * blocks + block] = sum_; \
+  }
+
+real add_chunk(real lane, __local const real *products, uint bytes, uint elements) {
+  const uint place = get_local_id(0) / LANES * STRIDE + get_local_id(0) % LANES;
+  barrier(CLK_LOCAL_MEM_FENCE);  // the products are there
+  if (place < bytes / sizeof(real))
+    for (uint row = 0; row < elements; row += LANES) lane += products[place + row];
+  barrier(CLK_LOCAL_MEM_FENCE);  // and have been read
+  return lane;
+}
+
+// lane i + lane i + w/2, for w = 16, 8, 4, 2; right in the first item of each sum. GROUP numbers fit into `memory`.
+real fold_lanes(real lane, __local real *memory) {
+  const uint item = get_local_id(0);
+  memory[item] = lane;
+  for (uint w = LANES / 2; w; w /= 2) {
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (item % LANES < w) memory[item] += memory[item + w];
+  }
+  return memory[item];
+}
+
+#endif

@@ -6,9 +6,9 @@
 //   OGD        P - rate r;   INSIDE  P - (rate r) / sqrt(U + eps);   otherwise  P - (rate r) / (sqrt(U) + eps)
 //   ACCEPTED   x, g, d = trial, g+, trial - x;   otherwise d = 0
 //
-// Launch: inner_products one item for a block of 4096 elements, adapt one for WIDTH * STEPS; any n, 64-bit. No barrier,
-// no local memory. Moves, in float64: inner_products 40 bytes an element; adapt 80 accepted (reads x, g, g+, P, U,
-// trial; writes x, g, d, P, U, trial less what stays), 72 refused; OGD 16 less.
+// Launch: inner_products as sums.cl, adapt one item for WIDTH * STEPS elements; any n, 64-bit.
+// Moves, in float64: inner_products 40 bytes per element; adapt 80 accepted (reads x, g, g+, P, U, trial; writes x, g, d,
+// P, U, trial less what stays), 72 refused; OGD 16 less.
 // Error: adapt none, the bits of NumPy; the sums as in sums.cl.
 
 #define COUNT 4
@@ -16,27 +16,19 @@
 KERNEL inner_products(const ulong first, const ulong n, const ulong blocks, __global real *out,
                       __global const real *x, __global const real *gradient, __global const real *displacement,
                       __global const real *trial, __global const real *trial_gradient) {
-  const ulong block = get_global_id(0) - first;
+  const ulong block = FIND_BLOCK(first);
   if (block >= blocks) return;
-  const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
-
-  vec sum[COUNT][PARTS];
-  for (int r = 0; r < COUNT; r++)
-    for (int p = 0; p < PARTS; p++) sum[r][p] = (vec)(0);
-  for (ulong row = begin; row < end; row += LANES) {
-#pragma unroll
-    for (int p = 0; p < PARTS; p++) {
-      const ulong i = row + p * WIDTH;
-      const vec next = load(trial_gradient, i, n);
-      const vec change = next - load(gradient, i, n);
-      const vec move = load(trial, i, n) - load(x, i, n);
-      sum[0][p] += next * load(displacement, i, n);
-      sum[1][p] += next * next;
-      sum[2][p] += change * change;
-      sum[3][p] += move * move;
-    }
+  DECLARE_SUMS(COUNT)
+  FOR_EACH_PLACE(i, block, n) {
+    const vec next = load(trial_gradient, i, n);
+    const vec change = next - load(gradient, i, n);
+    const vec move = load(trial, i, n) - load(x, i, n);
+    ADD(0, next * load(displacement, i, n));
+    ADD(1, next * next);
+    ADD(2, change * change);
+    ADD(3, move * move);
   }
-  for (int r = 0; r < COUNT; r++) out[r * blocks + block] = fold(sum[r]);
+  STORE_SUMS(COUNT, out, block, blocks);
 }
 
 KERNEL adapt(const ulong first, const ulong n, __global real *x, __global real *gradient,

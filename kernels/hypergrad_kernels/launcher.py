@@ -10,7 +10,7 @@ import pyopencl as cl
 
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.remembered import recall_shapes
-from hypergrad_kernels.shapes import MANY, SMALL, Key, Shape, choose_shape, round_up
+from hypergrad_kernels.shapes import MANY, SMALL, Key, Shape, choose_shape, find_default, round_up
 from hypergrad_kernels.table import Table
 from hypergrad_reference.types import Vector
 
@@ -96,6 +96,7 @@ class Launcher:
     ) -> None:
         self.arrays = arrays
         self.measured = recall_shapes(arrays.device, read) if measured is None else measured
+        self.default = find_default(arrays.device.cl_device)
         self.read = read
         self._kernels: dict[tuple[Any, ...], Prepared] = {}
         self._tables: dict[tuple[Any, ...], Table] = {}
@@ -103,8 +104,8 @@ class Launcher:
     def prepare(self, call: Call) -> Prepared:
         """The kernel for a call and its launch shape, compiled the first time. Raises BuildError."""
         form = call.form
-        shape = choose_shape(form.file, form.kernel, form.dtype, self.measured)
-        if shape.access == "ALIGNED" and not _is_aligned(call, shape.width):
+        shape = choose_shape(form.file, form.kernel, form.dtype, self.measured, self.default)
+        if shape.access == "ALIGNED" and self.arrays.device.in_place and not _is_aligned(call, shape.width):
             shape = shape._replace(access="PACKED")
         # types set once: converting NumPy scalars anew at each launch costs more than the launch
         sizes: list[type[np.generic] | None] = [np.uint64] * (1 + len(call.sizes))
@@ -135,7 +136,7 @@ class Launcher:
         queue = self.arrays.device.queue
         for (kernel, shape), form, name, call, table in launches:
             if call is not None:
-                items = -(-call.sizes[0] // (form.per_item or shape.elements))
+                items = shape.count_items(call.sizes[0], form.per_item)
                 buffers = [
                     self.arrays.bind((name, part), array, part in form.written, part in form.kept)
                     for part, array in zip(form.arrays, call.arrays, strict=True)
@@ -154,10 +155,11 @@ class Launcher:
 
     def _plan_many(self, entries: Sequence[tuple[Hashable, Call]]) -> Launch:
         (name, call), form = entries[0], entries[0][1].form
-        shape = choose_shape(form.file, form.kernel, form.dtype, self.measured)
+        shape = choose_shape(form.file, form.kernel, form.dtype, self.measured, self.default)
         if form.per_item is None:
             shape = shape._replace(steps=max(1, MANY // shape.width))
-        shape = shape._replace(local_size=1, access="PACKED" if shape.access == "ALIGNED" else shape.access)
+        access = "PACKED" if shape.access == "ALIGNED" else shape.access
+        shape = shape._replace(local_size=1, access=access, groupwise=False)
         text = write_many(form, len(call.sizes))
         prepared = self._compile(form, shape, "many", text, [None, None])
         key = (*form[:4], name)
@@ -175,6 +177,8 @@ class Launcher:
         if key not in self._kernels:
             double = ("-DDOUBLE",) if form.dtype == np.float64 else ()
             options = (f"-DWIDTH={shape.width}", f"-DSTEPS={shape.steps}", f"-DACCESS={shape.access}", *double)
+            if shape.groupwise:
+                options = (*options, f"-DGROUP={shape.local_size}")
             macros = [f"-D{macro}" for macro in (*form.macros, *(("MANY",) if more else ()))]
             program = self.arrays.device.build(form.file, self.read(form.file) + more, (*options, *macros))
             compiled = cl.Kernel(program, kernel)

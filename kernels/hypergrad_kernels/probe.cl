@@ -3,7 +3,7 @@
 //   update_traffic    reads four arrays and writes three, as adamw.cl does: 28 bytes a float32 element
 //   read_traffic      reads three, as sums.cl does for <g, d> and ||g||^2: 12 bytes
 //
-// Launch: update_traffic one item for WIDTH * STEPS elements, read_traffic one for a block of 4096; any n, 64-bit.
+// Launch: update_traffic one item for WIDTH * STEPS elements, read_traffic as sums.cl; any n, 64-bit.
 
 KERNEL update_traffic(const ulong first, const ulong n, __global real *theta, __global const real *grad,
                       __global real *exp_avg, __global real *exp_avg_sq) {
@@ -18,17 +18,9 @@ KERNEL update_traffic(const ulong first, const ulong n, __global real *theta, __
 
 KERNEL read_traffic(const ulong first, const ulong n, const ulong blocks, __global real *out,
                     __global const real *grad, __global const real *exp_avg, __global const real *exp_avg_sq) {
-  const ulong block = get_global_id(0) - first;
+  const ulong block = FIND_BLOCK(first);
   if (block >= blocks) return;
-  const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
-  vec sum[PARTS];
-  for (int p = 0; p < PARTS; p++) sum[p] = (vec)(0);
-  for (ulong row = begin; row < end; row += LANES) {
-#pragma unroll
-    for (int p = 0; p < PARTS; p++) {
-      const ulong i = row + p * WIDTH;
-      sum[p] += load(grad, i, n) + load(exp_avg, i, n) + load(exp_avg_sq, i, n);
-    }
-  }
-  out[block] = fold(sum);
+  DECLARE_SUMS(1)
+  FOR_EACH_PLACE(i, block, n) { ADD(0, load(grad, i, n) + load(exp_avg, i, n) + load(exp_avg_sq, i, n)); }
+  STORE_SUMS(1, out, block, blocks);
 }

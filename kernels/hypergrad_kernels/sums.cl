@@ -11,8 +11,8 @@
 //
 // Each is defined as the row of `out` that it goes to, or not at all; COUNT is the number of rows. Row r holds `blocks`
 // numbers, from r * blocks on.
-// Launch: one item for a block of 4096 elements; any n, 64-bit. No barrier, no local memory, so no work-group size can
-// change a bit. Reads 4 bytes a float32 parameter for each array that a product names: 12 for <g, d> and ||g||^2.
+// Launch: one item for a block of 4096 elements, with no barrier and no local memory, or, on a GPU, one group; any n,
+// 64-bit. No work-group size can change a bit. Reads 4 bytes a float32 parameter for each array that a product names: 12 for <g, d> and ||g||^2.
 // Error against exact arithmetic, u = 2^-24 or 2^-53: (BLOCK/LANES + 4 + 1) u sum|x_i y_i| a block.
 
 #if (defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)) && !defined(KEPT)
@@ -57,69 +57,59 @@ KERNEL inner_products(const ulong first, const ulong n, const ulong blocks, __gl
                       const real l2,
 #endif
                       const real grad_scale) {
-  const ulong block = get_global_id(0) - first;
+  const ulong block = FIND_BLOCK(first);
   if (block >= blocks) return;
-  const ulong begin = block * BLOCK, end = min(begin + BLOCK, n);
-
-  vec sum[COUNT][PARTS];
-  for (int r = 0; r < COUNT; r++)
-    for (int p = 0; p < PARTS; p++) sum[r][p] = (vec)(0);
-
-  for (ulong row = begin; row < end; row += LANES) {
-#pragma unroll
-    for (int p = 0; p < PARTS; p++) {
-      const ulong i = row + p * WIDTH;
+  DECLARE_SUMS(COUNT)
+  FOR_EACH_PLACE(i, block, n) {
 #if defined(GRAD_THETA) || defined(L2)
-      const vec w = load(theta, i, n);
+    const vec w = load(theta, i, n);
 #endif
 #ifdef L2
-      const vec g = load(grad, i, n) * grad_scale + l2 * w;
+    const vec g = load(grad, i, n) * grad_scale + l2 * w;
 #else
-      const vec g = load(grad, i, n) * grad_scale;
+    const vec g = load(grad, i, n) * grad_scale;
 #endif
 #ifdef EXP_AVG
-      const vec m = load(exp_avg, i, n);
+    const vec m = load(exp_avg, i, n);
 #endif
 #ifdef EXP_AVG_SQ
-      const vec u = load(exp_avg_sq, i, n);
+    const vec u = load(exp_avg_sq, i, n);
 #ifdef SHADER
-      vec v_hat = u / max(TINY, 1 - beta2_t);
-      v_hat = v_hat < 0 ? (vec)(0) : v_hat;
-      const vec m_hat = m / max(TINY, 1 - beta1_t);
+    vec v_hat = u / max(TINY, 1 - beta2_t);
+    v_hat = v_hat < 0 ? (vec)(0) : v_hat;
+    const vec m_hat = m / max(TINY, 1 - beta1_t);
 #else
-      const vec v_hat = u * i2, m_hat = m * i1;
+    const vec v_hat = u * i2, m_hat = m * i1;
 #endif
-      const vec root = SQRT(v_hat) + eps;
+    const vec root = SQRT(v_hat) + eps;
 #endif
 #if defined(DIRECTION)
-      const vec d = m_hat / root;
+    const vec d = m_hat / root;
 #elif defined(KEPT)
-      const vec d = load(direction, i, n);
+    const vec d = load(direction, i, n);
 #endif
 #ifdef GRAD_GRAD
-      sum[GRAD_GRAD][p] += g * g;
+    ADD(GRAD_GRAD, g * g);
 #endif
 #ifdef GRAD_DIRECTION
-      sum[GRAD_DIRECTION][p] += g * d;
+    ADD(GRAD_DIRECTION, g * d);
 #endif
 #ifdef DIRECTION_DIRECTION
-      sum[DIRECTION_DIRECTION][p] += d * d;
+    ADD(DIRECTION_DIRECTION, d * d);
 #endif
 #ifdef GRAD_EXP_AVG
-      sum[GRAD_EXP_AVG][p] += g * m;
+    ADD(GRAD_EXP_AVG, g * m);
 #endif
 #ifdef GRAD_THETA
-      sum[GRAD_THETA][p] += g * w;
+    ADD(GRAD_THETA, g * w);
 #endif
 #ifdef DEVIATION_DEVIATION
-      const vec deviation = g - load(grad_ema, i, n);
-      sum[DEVIATION_DEVIATION][p] += deviation * deviation;
+    const vec deviation = g - load(grad_ema, i, n);
+    ADD(DEVIATION_DEVIATION, deviation * deviation);
 #endif
 #ifdef GRAD_BETA1_DERIVATIVE
-      sum[GRAD_BETA1_DERIVATIVE][p] += g * (((m - load(last_grad, i, n)) * p_last + m * q_last) / root);
+    ADD(GRAD_BETA1_DERIVATIVE, g * (((m - load(last_grad, i, n)) * p_last + m * q_last) / root));
 #endif
-    }
   }
-
-  for (int r = 0; r < COUNT; r++) out[r * blocks + block] = fold(sum[r]);
+  STORE_SUMS(COUNT, out, block, blocks);
 }

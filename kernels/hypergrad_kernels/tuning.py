@@ -25,7 +25,7 @@ from hypergrad_kernels.launcher import Call, Launcher, read_text
 from hypergrad_kernels.probe import call_read_traffic, call_update_traffic
 from hypergrad_kernels.remembered import ACCESSES, remember_shapes
 from hypergrad_kernels.sgd_hd import call_move
-from hypergrad_kernels.shapes import DEFAULT, Key, Shape
+from hypergrad_kernels.shapes import DEFAULT, DEFAULT_GPU, Key, Shape, find_default
 from hypergrad_kernels.sums import call_sums
 from hypergrad_reference.adamw import Moments, exact_scalars
 from hypergrad_reference.adamw_loops import Operands, Update
@@ -38,6 +38,7 @@ from hypergrad_reference.types import Vector
 WIDTHS = (1, 4, 8, 16)
 LOCAL_SIZES = {False: (16, 64, 256), True: (1, 4, 16)}  # elementwise, blockwise
 STEPS = {False: (1, 4, 32), True: (1,)}
+GPU_LOCAL_SIZES = (128, 256, 512)  # common.cl: a group has 16 items for each of at most 7 sums
 TRIAL_SIZE = 3 * BLOCK + 17
 SIZE = 1 << 24  # more than a cache holds
 REPEATS = 7
@@ -122,9 +123,11 @@ def _digest(device: Device, key: Key, shape: Shape, read: Callable[[str], str]) 
     return hashlib.sha256(b"".join(array.tobytes() for array in sample.written)).hexdigest()
 
 
-def list_candidates(key: Key, best: Shape | None = None) -> list[Shape]:
+def list_candidates(device: Device, key: Key, best: Shape | None = None) -> list[Shape]:
     """Shapes to measure: widths and local sizes first; then steps and access with the best of these."""
     blockwise = key[1] in ("inner_products", "read_traffic")
+    if find_default(device.cl_device) is DEFAULT_GPU:
+        return _list_gpu_candidates(blockwise, best)
     if best is None:
         return [Shape(width, local) for width in WIDTHS for local in LOCAL_SIZES[blockwise]]
     return [
@@ -135,9 +138,16 @@ def list_candidates(key: Key, best: Shape | None = None) -> list[Shape]:
     ]
 
 
+def _list_gpu_candidates(blockwise: bool, best: Shape | None) -> list[Shape]:
+    """On a GPU only whole aligned vectors are read at once, and a group takes a block."""
+    if best is None:
+        return [Shape(width, local, 1, "ALIGNED", blockwise) for width in (1, 2, 4) for local in GPU_LOCAL_SIZES]
+    return [] if blockwise else [best._replace(steps=steps) for steps in (2, 4)]
+
+
 def find_safe(device: Device, key: Key, shapes: Sequence[Shape], read: Callable[[str], str]) -> list[Verdict]:
     """Try shapes in child processes; a verdict without trouble is that of a shape which compiles and keeps the bits."""
-    wanted = _digest(device, key, DEFAULT[key], read)
+    wanted = _digest(device, key, find_default(device.cl_device)[key], read)
     verdicts: list[Verdict] = []
     while len(verdicts) < len(shapes):
         left = shapes[len(verdicts) :]
@@ -170,7 +180,8 @@ def _measure(device: Device, key: Key, shapes: Sequence[Shape], read: Callable[[
     for _ in range(REPEATS + 1):
         for launcher, seconds in zip(launchers, times, strict=True):
             begin = time.perf_counter()
-            run_sample(launcher, sample)
+            launcher.launch("sample", sample.call)
+            device.finish()  # what was written stays where it is: a copy to the host would hide the kernel
             seconds.append(time.perf_counter() - begin)
     return [Verdict(key, shape, statistics.median(t[1:])) for shape, t in zip(shapes, times, strict=True)]
 
@@ -182,15 +193,16 @@ def tune(device: Device, keys: Iterable[Key] = tuple(DEFAULT), read: Callable[[s
     """
     verdicts: list[Verdict] = []
     fastest: dict[Key, Shape] = {}
+    default = find_default(device.cl_device)
     for key in keys:
         if key[2] == "float64" and not device.cl_device.double_fp_config:
             continue
         best = None
         for _ in range(2):
-            tried = find_safe(device, key, list_candidates(key, best), read)
+            tried = find_safe(device, key, list_candidates(device, key, best), read)
             verdicts += [verdict for verdict in tried if verdict.trouble]
             safe = [verdict.shape for verdict in tried if not verdict.trouble]
-            measured = _measure(device, key, list(dict.fromkeys([best or DEFAULT[key], *safe])), read)
+            measured = _measure(device, key, list(dict.fromkeys([best or default[key], *safe])), read)
             verdicts += measured
             best = min(measured, key=lambda verdict: verdict.seconds or 0.0).shape
         if best is not None:
