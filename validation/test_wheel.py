@@ -21,7 +21,7 @@ FILES = _list_files()
 pytestmark = pytest.mark.skipif("hypergrad/__init__.py" not in FILES, reason="needs an installed wheel: make check")
 
 
-@pytest.mark.parametrize("name", sorted({"common", *(file for file, _, _ in DEFAULT)}))
+@pytest.mark.parametrize("name", sorted({"common", "plain", *(file for file, _, _ in DEFAULT)}))
 def test_wheel_holds_the_kernel_file(name):
     assert f"hypergrad_kernels/{name}.cl" in FILES
 
