@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hypergrad_validation import claims
+from hypergrad_validation import claims, data
 from hypergrad_validation.claims import (
     CannotRunError,
     Check,
@@ -83,28 +83,43 @@ def test_relative_tolerance_is_of_the_published_value():
     assert near("x", -100.0, -110.0, rel=0.1) == Check("x", -100.0, -110.0, -110.0, -90.0)
 
 
+NETWORK = {"needs": ("mnist",), "extent": Extent.NETWORKS}
+LOGS = ("mnist", "baydin2018/logreg/sgd")
+
+
 @pytest.mark.parametrize(
-    ("settings", "remark"),
+    ("settings", "extent", "need"),
     [
-        ({"needs": ("baydin2018/logreg/sgd",)}, "data: needs baydin2018/logreg/sgd; set HYPERGRAD_DATA"),
-        ({"extent": Extent.FULL}, "cost: runs with FULL=1"),
-        ({"extent": Extent.NETWORKS}, "cost: runs with FULL=mlp"),
-        ({"obstacle": "no such machine"}, "no such machine"),
+        ({"needs": ("mnist",)}, Extent.BUNDLED, ("MNIST with the authors' logs", "make figures FETCH=1")),
+        ({"needs": LOGS}, Extent.BUNDLED, ("MNIST with the authors' logs", "make figures FETCH=1")),
+        ({"needs": LOGS}, Extent.FULL, ("MNIST with the authors' logs", "make figures FULL=1 FETCH=1")),
+        ({"needs": ("a4a", "a6a")}, Extent.BUNDLED, ("2 sets of LIBSVM", "make figures FETCH=1")),
+        ({"extent": Extent.FULL}, Extent.BUNDLED, ("some minutes", "make figures FULL=1")),
+        ({"extent": Extent.NETWORKS}, Extent.FULL, ("two hours", "make figures FULL=mlp")),
+        (NETWORK, Extent.FULL, ("MNIST with the authors' logs and two hours", "make figures FULL=mlp FETCH=1")),
+        (NETWORK, Extent.NETWORKS, ("MNIST with the authors' logs", "make figures FULL=mlp FETCH=1")),
+        ({"obstacle": "no such machine", **NETWORK}, Extent.BUNDLED, ("no such machine", "")),
     ],
-    ids=["data", "cost", "networks", "obstacle"],
 )
-def test_claim_that_is_not_run_says_why(settings, remark, monkeypatch, tmp_path):
-    monkeypatch.setenv("HYPERGRAD_DATA", str(tmp_path))
-    outcome = evaluate(make([], **settings))
-    assert (outcome.verdict, outcome.remark) == (Verdict.NOT_RUN, remark)
+def test_claim_that_is_not_run_says_what_it_needs_and_the_command(settings, extent, need, monkeypatch):
+    monkeypatch.setattr(data, "has", lambda name: False)
+    outcome = evaluate(make([], **settings), extent=extent)
+    assert (outcome.verdict, outcome.need) == (Verdict.NOT_RUN, need)
+    assert outcome.remark == (f"needs {need[0]}: {need[1]}" if need[1] else need[0])
+
+
+def test_claim_that_is_run_needs_nothing():
+    outcome = evaluate(make([true("order", True)], extent=Extent.FULL), extent=Extent.NETWORKS)
+    assert (outcome.need, outcome.remark) == (None, "")
 
 
 def test_claim_without_a_device_is_not_run():
     def compute(run):
-        raise CannotRunError("no OpenCL device was found")
+        raise CannotRunError("none was found")
 
     outcome = evaluate(make([])._replace(compute=compute))
-    assert (outcome.verdict, outcome.remark) == (Verdict.NOT_RUN, "no OpenCL device was found")
+    assert outcome.verdict is Verdict.NOT_RUN
+    assert outcome.need == ("an OpenCL device (none was found)", "hypergrad doctor")
 
 
 def test_row_is_claimed_once_and_of_a_known_paper():

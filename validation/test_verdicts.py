@@ -42,7 +42,7 @@ def test_claim_has_its_verdict(run_once, claim):
     assert outcome.verdict is (Verdict.NOT_REPRODUCED if failing else fine)
 
 
-def test_papers_that_are_not_at_hand_are_named(run_once):
+def test_papers_that_are_not_available_are_named(run_once):
     outcome = evaluate(CLAIMS["osgm2025", "26"], run_once)
     assert outcome.verdict is Verdict.NOT_RUN
     assert "2509.11007" in outcome.remark

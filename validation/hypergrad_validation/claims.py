@@ -32,6 +32,11 @@ class Extent(IntEnum):
     NETWORKS = 2  # the networks of 100 epochs
 
 
+TIMES = {Extent.BUNDLED: "", Extent.FULL: "some minutes", Extent.NETWORKS: "two hours"}
+OPTIONS = {Extent.BUNDLED: "", Extent.FULL: "FULL=1", Extent.NETWORKS: "FULL=mlp"}
+"""Of `make figures`."""
+
+
 class Run(Protocol):
     """How cells are run; a caller may do so in parallel, and keep results."""
 
@@ -117,13 +122,28 @@ class Claim(NamedTuple):
         return (self.compute.__doc__ or "").splitlines()[0].rstrip(".")
 
 
+class Need(NamedTuple):
+    """What it takes to run a claim; equal for all claims that wait for the same.
+
+    >>> print(Need("MNIST", "make figures FETCH=1"))
+    needs MNIST: make figures FETCH=1
+    """
+
+    what: str  # data sets, time or a device; where there is no command, a sentence that says why
+    command: str = ""  # brings what is missing and runs the claim
+
+    def __str__(self) -> str:
+        return f"needs {self.what}: {self.command}" if self.command else self.what
+
+
 class Outcome(NamedTuple):
     """A claim and what became of it."""
 
     claim: Claim
     checks: list[Check]
     verdict: Verdict
-    remark: str  # why it was not run
+    remark: str = ""  # why it was not run, or has failed
+    need: Need | None = None  # the same for programs, where it was not run
 
 
 CLAIMS: dict[tuple[str, str], Claim] = {}
@@ -180,17 +200,25 @@ def judge(checks: Sequence[Check]) -> Verdict:
 
 def evaluate(claim: Claim, run: Run = run_here, extent: Extent = Extent.BUNDLED) -> Outcome:
     """Compute a claim, or say what it would take."""
-    missing = [name for name in claim.needs if not data.has(name)]
-    if claim.obstacle:
-        remark = claim.obstacle
-    elif missing:
-        remark = f"data: needs {', '.join(missing)}; set HYPERGRAD_DATA"
-    elif extent < claim.extent:
-        remark = f"cost: runs with FULL={'mlp' if claim.extent is Extent.NETWORKS else 1}"
-    else:
+    need = find_need(claim, extent)
+    if need is None:
         try:
             checks = claim.compute(run)
         except CannotRunError as error:
-            return Outcome(claim, [], Verdict.NOT_RUN, str(error))
-        return Outcome(claim, checks, judge(checks) if claim.has_value else Verdict.NO_VALUE, "")
-    return Outcome(claim, [], Verdict.NOT_RUN, remark)
+            need = Need(f"an OpenCL device ({error})", "hypergrad doctor")
+        else:
+            return Outcome(claim, checks, judge(checks) if claim.has_value else Verdict.NO_VALUE)
+    return Outcome(claim, [], Verdict.NOT_RUN, str(need), need)
+
+
+def find_need(claim: Claim, extent: Extent) -> Need | None:
+    """What is missing to run a claim to some extent, with the command that runs it; None where nothing is."""
+    if claim.obstacle:
+        return Need(claim.obstacle)
+    missing = [name for name in claim.needs if not data.has(name)]
+    time = TIMES[claim.extent] if extent < claim.extent else ""
+    if not (missing or time):
+        return None
+    what = " and ".join(filter(None, [data.describe(missing), time]))
+    options = [OPTIONS[max(extent, claim.extent)], "FETCH=1" if missing else ""]
+    return Need(what, " ".join(filter(None, ["make figures", *options])))

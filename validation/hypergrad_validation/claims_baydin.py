@@ -616,8 +616,8 @@ def identities(run: Run) -> list[Check]:
     "23",
     source="Figure 3, authors' logs",
     reason="architecture and preprocessing differ between the paper and the authors' program",
-    obstacle="VGG-16 on CIFAR-10 for 200 epochs takes a GPU and convolutions, which this project has not; the paper "
-    "and the program differ in the network as well",
+    obstacle="VGG-16 on CIFAR-10 for 200 epochs takes a GPU and convolutions, which this project does not have; the "
+    "paper and the program differ in the network as well",
 )
 def vgg(run: Run) -> list[Check]:
     """Figure 3, VGG on CIFAR-10: SGD-HD and SGDN-HD below their baselines, Adam-HD in training only."""

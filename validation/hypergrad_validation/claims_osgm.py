@@ -409,7 +409,7 @@ def osgm_best_against_l_bfgs(run: Run) -> list[Check]:
 
 @claim(
     "osgm2025", "26", source="Parts I and II", reason="none",
-    obstacle="papers: the tables and figures of Parts I and II (arXiv:2505.23081, 2509.11007) were not at hand",
+    obstacle="the tables and figures of Parts I and II (arXiv:2505.23081, 2509.11007) were not available",
 )  # fmt: skip
 def parts_one_and_two(run: Run) -> list[Check]:
     """Tables and figures of Parts I and II."""

@@ -15,7 +15,8 @@ import hashlib
 import io
 import os
 import zlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -196,6 +197,17 @@ def has(name: str, folder: str | Path | None = None) -> bool:
     if not _known(name, REGISTRY, "data set").sha256:
         return _has_sklearn()
     return _has_sklearn() and _find(f"libsvm/{name}", folder) is not None
+
+
+def describe(names: Iterable[str]) -> str:
+    """Sets by their collections, in a few words.
+
+    >>> describe(["mnist", "baydin2018/logreg/sgd"]), describe(["a4a", "a6a"]), describe([])
+    ("MNIST with the authors' logs", '2 sets of LIBSVM', '')
+    """
+    collections = Counter("mnist" if name == "mnist" or name.startswith("baydin2018/") else "libsvm" for name in names)
+    words = {"mnist": "MNIST with the authors' logs", "libsvm": f"{collections['libsvm']} sets of LIBSVM"}
+    return " and ".join(words[collection] for collection in words if collections[collection])
 
 
 def load(name: str, reading: Reading = "clean", folder: str | Path | None = None) -> Dataset:
