@@ -27,6 +27,80 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+ADULT = ["a1a", "a2a", "a3a"]
+"""In the repository."""
+PUBLISHED = ["logreg_epochs", "mlp/sgd_hd_begin", "mlp/sgdn_hd_begin", "paper_figures/fig4_grid"]
+
+
+@pytest.mark.parametrize("name", ADULT)
+def test_adult_sets_of_the_repository_need_no_folder_and_no_network(folder, name):
+    assert data.has(name)
+    assert data.load(name, "authors").features.shape == (data.REGISTRY[name].rows, data.REGISTRY[name].largest_index)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_values_of_the_repository_need_no_folder_and_no_network(folder, name):
+    assert data.has(f"baydin2018/{name}")
+    assert data.curve(name)
+
+
+def test_repository_comes_before_the_folder(folder):
+    (folder / "libsvm" / "a1a").write_bytes(TEXT)
+    assert len(data.load("a1a", folder=folder).labels) == 1605
+
+
+def test_folder_is_searched_where_there_is_no_checkout(folder, monkeypatch):
+    monkeypatch.setattr(data, "CHECKOUT", folder / "no checkout")
+    assert not data.has("a1a")
+    with pytest.raises(DataError, match=r"libsvm/a1a is not there \(looked in [^,]*cache\)"):
+        data.load("a1a")
+    (folder / "libsvm" / "a1a").write_bytes(TEXT)
+    with pytest.raises(DataError, match="is not libsvm/a1a of the registry"):
+        data.load("a1a", folder=folder)
+
+
+def test_repository_holds_registered_files_alone_each_named_in_its_readme():
+    files = {str(file.relative_to(data.CHECKOUT)) for file in data.CHECKOUT.rglob("*") if file.is_file()}
+    registered = {f"libsvm/{name}.bz2" for name in ADULT} | {f"baydin2018/{name}.csv" for name in PUBLISHED}
+    assert files == registered | {"README.md", "baydin2018/LICENSE"}
+    readme = (data.CHECKOUT / "README.md").read_text()
+    assert all(name.rpartition("/")[2] in readme for name in ADULT + PUBLISHED)
+
+
+@pytest.mark.parametrize("name", ADULT)
+def test_compressing_a_set_of_the_repository_again_changes_no_byte(name):
+    packed = (data.CHECKOUT / "libsvm" / f"{name}.bz2").read_bytes()
+    assert bz2.compress(bz2.decompress(packed)) == packed
+
+
+def test_published_values_of_the_repository_are_the_authors_lines(folder):
+    begin, epochs = data.curve("mlp/sgd_hd_begin"), data.curve("logreg_epochs")
+    assert begin["Iteration"].tolist() == [0, *range(2, 22), 470]
+    assert (begin["Loss"][1], begin["Alpha"][2]) == (2.2994556427001953, 0.001539835572242737)
+    assert np.isfinite(begin["AlphaEpoch"]).tolist() == [True, *[False] * 20, True]
+    assert dict(zip(*np.unique(epochs["Method"], return_counts=True), strict=True)) == dict.fromkeys(
+        ("sgd", "sgd_hd", "sgdn", "sgdn_hd", "adam", "adam_hd"), 11
+    )
+
+
+@pytest.mark.parametrize("method", ["sgd_hd", "sgdn_hd"])
+def test_beginning_of_a_published_log_is_part_of_the_whole(method):
+    if not data.has(f"baydin2018/mlp/{method}"):
+        pytest.skip(f"needs baydin2018/mlp/{method}: let HYPERGRAD_DATA name its folder")
+    begin, whole = data.curve(f"mlp/{method}_begin"), data.curve(f"mlp/{method}")
+    rows = np.flatnonzero(np.isin(whole["Iteration"], begin["Iteration"]))
+    assert all(np.array_equal(begin[column], whole[column][rows], equal_nan=True) for column in whole)
+
+
+@pytest.mark.parametrize("method", ["sgd", "sgd_hd", "sgdn", "sgdn_hd", "adam", "adam_hd"])
+def test_epochs_of_a_published_log_are_part_of_the_whole(method):
+    if not data.has(f"baydin2018/logreg/{method}"):
+        pytest.skip(f"needs baydin2018/logreg/{method}: make figures FETCH=1")
+    epochs, whole = data.curve("logreg_epochs"), data.curve(f"logreg/{method}")
+    ours, theirs = epochs["Method"] == method, ~np.isnan(whole["LossEpoch"])
+    assert all(np.array_equal(epochs[column][ours], whole[column][theirs]) for column in epochs if column != "Method")
+
+
 TEXT = b"-1 1:0.5 3:2\n+1 2:1\n-1 3:-1\n"
 
 

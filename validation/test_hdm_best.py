@@ -11,8 +11,6 @@ from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 from hypergrad_validation import data, problems
 from hypergrad_validation.runs import run, solve
 
-needs_a1a = pytest.mark.skipif(not data.has("a1a"), reason="needs a1a: set HYPERGRAD_DATA")
-
 # Measured with the authors' code: iteration, f, largest gradient entry, beta, lr L, largest P L, net accepted steps.
 SVM_A1A = """
   1 695.198965729 714.25573     0.95       10     0       0
@@ -67,7 +65,6 @@ def logistic_states():
     return solve(hdm_best, problem, hdm_best.Constants(L, 100 / L, 3.0), gtol=1e-4)
 
 
-@needs_a1a
 @pytest.mark.parametrize("row", rows(SVM_A1A), ids=lambda row: f"k={row[0]:.0f}")
 def test_svm_a1a_follows_the_authors_trajectory(svm_states, row):
     L, states = svm_states
@@ -83,7 +80,6 @@ def test_svm_a1a_follows_the_authors_trajectory(svm_states, row):
     assert float(state.P.max()) * L == pytest.approx(largest, rel=rel)
 
 
-@needs_a1a
 def test_svm_a1a_takes_the_published_number_of_iterations(svm_states):
     _, states = svm_states
     refused = sum(after.x is before.x for before, after in pairwise(states))
@@ -93,14 +89,12 @@ def test_svm_a1a_takes_the_published_number_of_iterations(svm_states):
     assert states[-1].value == pytest.approx(313.128619461, rel=1e-9)  # f* = 313.12861946, and f is flat there
 
 
-@needs_a1a
 @pytest.mark.parametrize("row", rows(LOGISTIC_A1A), ids=lambda row: f"k={row[0]:.0f}")
 def test_logistic_a1a_follows_the_authors_trajectory(logistic_states, row):
     k, value = row
     assert logistic_states[int(k) - 1].value == pytest.approx(value, rel=precision(k))
 
 
-@needs_a1a
 def test_logistic_a1a_guesses_the_curvature_when_the_authors_do(logistic_states):
     guessed = next(state for state in logistic_states if state.guessed)
     assert guessed.iteration - 1 == pytest.approx(258, abs=2)

@@ -124,15 +124,7 @@ SVM = {"a1a": (-3.79, 143), "a2a": (-3.65, 157), "a3a": (-3.39, 166)}
 
 @pytest.mark.parametrize(
     ("name", "end", "reached"),
-    [
-        pytest.param(
-            name,
-            *row,
-            id=name,
-            marks=pytest.mark.skipif(not data.has(name), reason=f"needs {name}: set HYPERGRAD_DATA"),
-        )
-        for name, row in SVM.items()
-    ],
+    [pytest.param(name, *row, id=name) for name, row in SVM.items()],
 )
 def test_svm_gives_the_published_gradient_descent_and_not_the_published_osgm(name, end, reached):
     """Within 0.25 of log10, for the start is another; OSGM-H wins, at less than half of its published speed.

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from hypergrad_validation import problems
-from hypergrad_validation.data import Dataset, has, load
+from hypergrad_validation.data import Dataset, load
 
 RNG = np.random.default_rng(0)
 DENSE = Dataset("drawn", RNG.standard_normal((12, 5)), np.where(RNG.random(12) < 0.5, -1.0, 1.0), "drawn")
@@ -170,10 +170,7 @@ def test_bad_argument_is_named(make, words):
 
 # The problems of the HDM-Best experiments.
 
-needs_a1a = pytest.mark.skipif(not has("a1a"), reason="needs a1a: let HYPERGRAD_DATA name its folder")
 
-
-@needs_a1a
 @pytest.mark.parametrize(
     ("make", "start", "value"),
     [
@@ -191,7 +188,6 @@ def test_a1a_starts_where_the_authors_start(make, start, value):
     assert problem.rows.shape == (1605, 120)
 
 
-@needs_a1a
 def test_published_smoothness_of_logistic_regression_is_four_times_the_true_one():
     problem = problems.hdm_logistic(load("a1a", "authors"))
     assert 4 * problem.smoothness <= problem.smoothness_estimate * 1.05

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hypergrad_validation import data
 from hypergrad_validation.solver_table import (
     DIGIT_PAIRS,
     SOLVERS,
@@ -23,15 +22,6 @@ from hypergrad_validation.solver_table import (
 )
 
 
-def needs(name):
-    return pytest.mark.skipif(not data.has(name), reason=f"needs {name}: let HYPERGRAD_DATA name its folder")
-
-
-def on(*cases):
-    """Cases whose first value names a task and set, "svm a1a"."""
-    return [pytest.param(*case, marks=needs(case[0].split()[1]), id=" ".join(map(str, case[:2]))) for case in cases]
-
-
 def problem_of(name, start="a"):
     task, dataset = name.split()
     return make_problem(dataset, task, start)
@@ -39,19 +29,16 @@ def problem_of(name, start="a"):
 
 @pytest.mark.parametrize(
     ("name", "start", "counts"),
-    on(
+    [
         ("svm a1a", "a", [1000, 1000, 566, 1000, 1000, 1000]),
         ("svm a3a", "a", [1000, 1000, 1000, 552, 732, 1000]),
         ("svm a1a", "b", [1000, 1000, 467, 310, 365, 1000]),
-    ),
+    ],
 )
 def test_adam_over_its_rates(name, start, counts):
     problem = problem_of(name, start)
     grid = SOLVERS["Adam"].grid(problem.smoothness_estimate)
     assert [run_setting("Adam", problem, setting).njev for setting in grid] == counts
-
-
-# What does not need the data.
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ def shares_of_negative_rates(run: Run) -> list[Check]:
     "10",
     source="authors' logs",
     reason="float32 rounding at first; from about step 50 on it grows chaotically, so then the means of the epoch",
-    needs=("mnist", "baydin2018/mlp/sgd_hd", "baydin2018/mlp/sgdn_hd"),
+    needs=("mnist", "baydin2018/mlp/sgd_hd_begin", "baydin2018/mlp/sgdn_hd_begin"),
     extent=Extent.FULL,
 )
 def network_begins_as_published(run: Run) -> list[Check]:
@@ -262,7 +262,7 @@ def network_begins_as_published(run: Run) -> list[Check]:
     methods = ("sgd_hd", "sgdn_hd")
     logs = run(train, [settings(method, model="mlp", epochs=1) for method in methods])
     for method, log in zip(methods, logs, strict=True):
-        theirs, name = data.curve(f"mlp/{method}"), NAMES[method]
+        theirs, name = data.curve(f"mlp/{method}_begin"), NAMES[method]
         begin = slice(1, 21)
         losses = np.abs(log["loss"][begin] - theirs["Loss"][begin])
         rates = np.abs(log["alpha"][begin] / theirs["Alpha"][begin] - 1)

@@ -2,6 +2,7 @@
 
 A set is looked for, plain or compressed (.bz2, .gz), in
 
+    validation/data of a checkout                             what the headline numbers need; a wheel does not hold it
     the folder given, or the one that HYPERGRAD_DATA names    FOLDER/libsvm/a1a, FOLDER/mnist/..., FOLDER/baydin2018/...
     the cache of earlier downloads                            the same layout, in pooch's cache folder for hypergrad
 
@@ -35,6 +36,8 @@ Reading = Literal["authors", "clean"]
 T = TypeVar("T")
 
 
+CHECKOUT = Path(__file__).parents[1] / "data"
+"""Files in the repository; README.md there says where each is from."""
 BUNDLED = ("breast_cancer", "digits")
 """Sets that come with scikit-learn."""
 
@@ -143,9 +146,10 @@ _MNIST = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
-# Published curves of Baydin et al. 2018. logreg/ is the authors' own; mlp/ is theirs thinned to the first 600 steps,
-# each 50th step and the epoch rows (adam_hd: epoch rows read from their vector plot); paper_figures/ holds readings of
-# the figures; independent_rerun_2025/ another run of the authors' script. Only logreg/ can be fetched.
+# Published curves of Baydin et al. 2018. logreg/ is the authors' own, and logreg_epochs its epoch rows; mlp/ is theirs
+# thinned to the first 600 steps, each 50th step and the epoch rows (adam_hd: epoch rows read from their vector plot),
+# *_begin to 20 steps and the end of epoch 1; paper_figures/ holds readings of the figures; independent_rerun_2025/
+# another run of the authors' script. Only logreg/ can be fetched.
 _CURVES = {
     "independent_rerun_2025/logreg_epochs": "4dd2649ec6b43a0f49175455ca7ce2d659704d30884d1be0f8460fd951e26d32",
     "logreg/adam": "536b3ae202328dbf01d40831b0df7df1900b8ef3974fe1f5fe9585316b98edf8",
@@ -154,12 +158,15 @@ _CURVES = {
     "logreg/sgd_hd": "ecd4eac906d43f352d8e413a3a27bebf8f5f52b3088ea9255fc583cc69609cd3",
     "logreg/sgdn": "cd6babcf68621e127a040c36a0766fbba5b46ebb137395bf5bdfe16861a80e42",
     "logreg/sgdn_hd": "725b9114e5a7727cd55c7be637a241b53771d32cbe8bba7d1813eb260de97d35",
+    "logreg_epochs": "c893e51884fc2437a911d650327410dbe7fe243c6e9f300238fb8c63dd73da90",
     "mlp/adam": "0dcbf87a3a4f453aed3bebb269c3131fd61c3f763156141ba06b7531696e317a",
     "mlp/adam_hd_epochs_recovered": "637bf3a7d54a6c5c6f50ec9c4c18b196151b0892fa116542d4ee3f27a91bd86d",
     "mlp/sgd": "32fd149db4822c01105048734da239cd170e193d31e73d9ce42f5f4add566322",
     "mlp/sgd_hd": "e53af60146429b3f68f8432dab2e4c33a2421a28897a1b3a8073f5fa657bf18b",
+    "mlp/sgd_hd_begin": "cb3ba1ecc225ef6d516f83cf7d1311ef92f472ee7a10149eb625588d6bc6ab6d",
     "mlp/sgdn": "5305becd99d6930f756adebc0cb657f86a63108154b833fb1f6e88a52b87ee14",
     "mlp/sgdn_hd": "c52739b3e2902985b518d01309553f6196a380a2c702ae3f38b4e28f6aea65e7",
+    "mlp/sgdn_hd_begin": "a8eda177b464f47677aeb4e6efb1817495b194208641e39b8db0e19ac588dd7d",
     "paper_figures/fig2_epochs": "164b9ac6f584ec8275ea268882f78e76c688194580e93bace045e5d9b851c7b0",
     "paper_figures/fig3_epochs": "c2cfdc0b3c66fa51ba2fca5eeb1a7faa94666ece762b1484c27bdbc0935680d2",
     "paper_figures/fig4_grid": "584950715e5f7eb22df9bdfce70b3d655a3050635e73680d906c60b924fc799d",
@@ -187,7 +194,7 @@ def has(name: str, folder: str | Path | None = None) -> bool:
     """Whether a set can be had without a download.
 
     name     a name of `REGISTRY`, "mnist", or "baydin2018/" and the name of a curve (see `curve_names`)
-    folder   where to look; None means the folder named by HYPERGRAD_DATA
+    folder   where to look besides the checkout and the cache; None means the folder named by HYPERGRAD_DATA
     """
     if name == "mnist":
         return all(_find(f"mnist/{file}", folder) is not None for file in _MNIST)
@@ -217,7 +224,7 @@ def load(name: str, reading: Reading = "clean", folder: str | Path | None = None
     reading   "authors": as many columns as the largest index that occurs in the file, labels as they stand there; what
               the published runs of HDM-Best and OSGM-Best saw. "clean": the true number of columns, labels -1 and +1
               (of two labels the smaller becomes -1; more than two stay as they are).
-    folder    where to look; None means the folder named by HYPERGRAD_DATA
+    folder    where to look besides the checkout and the cache; None means the folder named by HYPERGRAD_DATA
 
     The bundled breast_cancer is standardised (each column mean 0, population standard deviation 1); the pixels
     of digits, 0 to 16, are divided by 16.
@@ -376,9 +383,13 @@ def _sklearn_datasets() -> Any:
 
 
 def _folders(folder: str | Path | None) -> list[Path]:
-    """Where to look, in order: the folder given or named by HYPERGRAD_DATA, then the cache of downloads."""
+    """Where to look, in order: the checkout, the folder given or named by HYPERGRAD_DATA, the cache of downloads."""
     named = folder if folder is not None else os.environ.get("HYPERGRAD_DATA")
-    return ([Path(named)] if named else []) + ([_cache()] if find_spec("pooch") else [])
+    return [
+        *([CHECKOUT] if CHECKOUT.is_dir() else []),
+        *([Path(named)] if named else []),
+        *([_cache()] if find_spec("pooch") else []),
+    ]
 
 
 def _cache() -> Path:
