@@ -1,5 +1,6 @@
 # make figures   reproduce and draw: out/report.html        make test    every test
-#     FULL=1     every data set at hand (HYPERGRAD_DATA)        FULL=mlp   the networks of 100 epochs too
+#     FULL=1     every data set that is there (HYPERGRAD_DATA)  FULL=mlp   the networks of 100 epochs too
+#     FETCH=1    download the data sets that are missing first
 # make bench     speed, as ratios inside one run             make check   ruff, mypy, tests on the built wheel
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
 #
@@ -15,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest
         bench-pip bench-debian bench-intel mutants clean
 
 figures: $(VENV)/ready
-	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL))
+	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL)) $(if $(FETCH),--fetch)
 
 test: $(VENV)/ready
 	$(PYTEST) -n auto

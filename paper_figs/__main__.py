@@ -16,7 +16,7 @@ import joblib
 import matplotlib.pyplot as plt
 
 from hypergrad_validation.claims import Claim, Extent, Outcome, Verdict, evaluate, list_claims
-from paper_figs import report, store, style
+from paper_figs import report, sets, store, style
 from paper_figs.cells import FOLDER, Runner, hash_code
 from paper_figs.figures import FIGURES, Figure
 
@@ -39,8 +39,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="1",
         choices=EXTENTS,
-        help="every data set at hand; mlp: the networks of 100 epochs too",
+        help="every data set that is there; mlp: the networks of 100 epochs too",
     )
+    parser.add_argument("--fetch", action="store_true", help="download the data sets that are missing first")
     parser.add_argument(
         "--data", type=find_folder, metavar="FOLDER", help="where data sets are (default: HYPERGRAD_DATA)"
     )
@@ -142,6 +143,8 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     try:
+        if wanted.fetch:
+            failed += sets.fetch(runner.extent)
         for figure in figures:
             print(f"{figure.name}: {figure.title}", flush=True)
             with note_failure(figure.name, failed):

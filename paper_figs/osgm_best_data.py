@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation import data, solver_table
+from hypergrad_validation import solver_table
 from hypergrad_validation.solver_grids import Case, run_grids
 from hypergrad_validation.solver_table import Record, find_best
 from paper_figs.cells import Runner
 from paper_figs.gaps import POINTS
-from paper_figs.sets import choose
 from paper_figs.solver_gaps_data import SETS, name_case
 from paper_figs.store import Result
 
@@ -27,12 +26,11 @@ FLOOR = 1e-9
 
 def compute(runner: Runner) -> Result:
     """The least gap seen after so many evaluations, over the gap at the start, and where the run ended."""
-    here, missing = choose(runner, SETS)
-    cases = [Case(task, name) for name in here or data.BUNDLED for task in solver_table.TASKS]
+    cases = [Case(task, name) for name in SETS for task in solver_table.TASKS]
     least = runner.run(solver_table.least_cell, [{"name": case.name, "task": case.task} for case in cases])
     grids = run_grids(runner.run, cases, METHODS.values())
     arrays: dict[str, NDArray[Any]] = {"evaluations": thin()}
-    facts: dict[str, Any] = {"problems": [name_case(case) for case in cases], "not run: data": missing}
+    facts: dict[str, Any] = {"problems": [name_case(case) for case in cases]}
     for case, bottom in zip(cases, least, strict=True):
         title, words = name_case(case), []
         bottom = min(bottom, *(float(record.least[-1]) for grid in grids[case].values() for record in grid))

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation.data import BUNDLED
 from hypergrad_validation.solver_grids import Case, run_grids
 from hypergrad_validation.solver_table import MAXITER, PUBLISHED, TASKS, Record, choose, find_best, hdm_grid, is_solved
 from paper_figs.cells import Runner
-from paper_figs.sets import choose as choose_sets
 from paper_figs.store import Result
 
 SETS = ("a1a", "a2a", "a3a")
@@ -25,10 +23,9 @@ BELOW = 1e-10
 
 def compute(runner: Runner) -> Result:
     """The curves of every solver's winner, of one fixed setting of HDM-Best and the median over its grid."""
-    here, missing = choose_sets(runner, SETS)
-    grids = run_grids(runner.run, [Case(task, name) for name in here or BUNDLED for task in TASKS])
+    grids = run_grids(runner.run, [Case(task, name) for name in SETS for task in TASKS])
     arrays: dict[str, NDArray[Any]] = {"iterations": thin()}
-    facts: dict[str, Any] = {"problems": [name_case(case) for case in grids], "not run: data": missing}
+    facts: dict[str, Any] = {"problems": [name_case(case) for case in grids]}
     for case, grid in grids.items():
         least = min(find_best(records).value for records in grid.values()) - BELOW
         runs = {solver: [find_best(records)] for solver, records in grid.items()} | {

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad_validation import data
+from hypergrad_validation.claims import Extent
 from hypergrad_validation.data import BUNDLED
 from hypergrad_validation.solver_grids import DENSE_UP_TO, Case, count_features, run_grids
 from hypergrad_validation.solver_table import DIGIT_PAIRS, SOLVERS, TASKS, Record, choose, is_solved
@@ -26,7 +27,7 @@ def compute(runner: Runner) -> Result:
     """
     registered = [name for name in data.REGISTRY if name not in BUNDLED]
     here, missing = choose_sets(runner, registered)
-    names = here or [*BUNDLED, *DIGIT_PAIRS]
+    names = here if runner.extent >= Extent.FULL else [*BUNDLED, *DIGIT_PAIRS, *here]
     grids = run_grids(runner.run, [Case(task, name) for task in TASKS for name in names])
     ng = {case: count_gradients(grid) for case, grid in grids.items()}
     spent = {case: count_all_gradients(grid) for case, grid in grids.items()}

@@ -93,7 +93,7 @@ LOGS = ("mnist", "baydin2018/logreg/sgd")
         ({"needs": ("mnist",)}, Extent.BUNDLED, ("MNIST with the authors' logs", "make figures FETCH=1")),
         ({"needs": LOGS}, Extent.BUNDLED, ("MNIST with the authors' logs", "make figures FETCH=1")),
         ({"needs": LOGS}, Extent.FULL, ("MNIST with the authors' logs", "make figures FULL=1 FETCH=1")),
-        ({"needs": ("a4a", "a6a")}, Extent.BUNDLED, ("2 sets of LIBSVM", "make figures FETCH=1")),
+        ({"needs": ("a4a", "a6a")}, Extent.BUNDLED, ("a4a, a6a of LIBSVM", "make figures FETCH=1")),
         ({"extent": Extent.FULL}, Extent.BUNDLED, ("some minutes", "make figures FULL=1")),
         ({"extent": Extent.NETWORKS}, Extent.FULL, ("two hours", "make figures FULL=mlp")),
         (NETWORK, Extent.FULL, ("MNIST with the authors' logs and two hours", "make figures FULL=mlp FETCH=1")),

@@ -171,11 +171,38 @@ def test_missing_curve_that_nobody_serves_says_what_to_do(folder):
         data.curve("mlp/sgd", folder)
 
 
+def test_fetched_set_is_there_from_then_on_and_held_against_its_checksum(folder, monkeypatch):
+    asked, content = [], bz2.decompress((data.CHECKOUT / "libsvm" / "a1a.bz2").read_bytes())
+
+    def retrieve(url, known_hash, path, fname):
+        asked.append(url)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / fname).write_bytes(content)
+        return path / fname
+
+    monkeypatch.setattr("pooch.retrieve", retrieve)
+    monkeypatch.setattr(data, "CHECKOUT", folder / "no checkout")
+    for _ in range(2):
+        data.fetch("a1a")
+    assert data.has("a1a")
+    assert asked == [data.LIBSVM_URL + "a1a"]
+    with pytest.raises(DataError, match="is not libsvm/a2a of the registry"):
+        data.fetch("a2a")
+
+
+@pytest.mark.parametrize("name", ["mnist", "baydin2018/logreg/sgd"])
+def test_fetch_that_fails_says_what_to_do(folder, name):
+    with pytest.raises(DataError, match=rf"{name}.* is not there .*no network.*let HYPERGRAD_DATA name that folder"):
+        data.fetch(name)
+
+
 def test_unknown_names_list_the_known():
     with pytest.raises(DataError, match=r"no data set is called 'a10a'; known are .*a1a"):
         data.load("a10a")
     with pytest.raises(DataError, match="no curve is called"):
         data.curve("logreg/lbfgs")
+    with pytest.raises(DataError, match="no data set is called 'minst'"):
+        data.fetch("minst")
     with pytest.raises(ValueError, match="reading must be 'authors' or 'clean', got 'raw'"):
         data.load("breast_cancer", "raw")
 

@@ -187,7 +187,7 @@ def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
     assert page.count('<td class="not-reproduced">not reproduced</td>') == 1
     assert "1 of 2 checks hold" in page
     assert "of three: published 8, ours 9, accepted 7.5 to 8.5" in page
-    assert "cost: runs with FULL=1" in page
+    assert "needs some minutes: make figures FULL=1" in page
     assert "it takes a machine that nobody has" in page
     assert command.main(["--only", "claims", "--jobs", "1", "--full"]) == 0
     assert (folder / "out" / "selection.html").read_text().count('<td class="not-run">not run</td>') == 1

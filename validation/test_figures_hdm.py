@@ -7,7 +7,6 @@ pytest.importorskip("joblib")
 
 
 from hypergrad_validation import data
-from hypergrad_validation.claims import Extent
 from hypergrad_validation.solver_grids import Case, run_grids
 from hypergrad_validation.solver_table import SOLVERS, Record
 from paper_figs import (
@@ -77,9 +76,10 @@ def test_published_counts_stand_in_the_table_beside_ours():
 
 
 def test_solver_figures_draw_what_they_compute(monkeypatch):
-    monkeypatch.setattr(solver_gaps_data, "BUNDLED", ("digits 0 1",))
+    monkeypatch.setattr(solver_gaps_data, "SETS", ("digits 0 1",))
     monkeypatch.setattr(solver_profiles_data, "BUNDLED", ("digits 0 1",))
     monkeypatch.setattr(solver_profiles_data, "DIGIT_PAIRS", ())
+    monkeypatch.setattr(data, "is_in_repository", lambda name: False)
     arrays, facts = solver_gaps_data.compute(Runner())
     assert facts["problems"] == ["SVM, digits 0 1", "logistic, digits 0 1"]
     gaps = [arrays[f"SVM, digits 0 1/{solver}/gap"][-1] for solver in SOLVERS]
@@ -91,13 +91,6 @@ def test_solver_figures_draw_what_they_compute(monkeypatch):
     assert all(arrays[f"nG/{solver}"][-1] == number / 2 for solver, number in solved.items())
     assert (arrays["all/HDM-Best"] <= arrays["nG/HDM-Best"]).all()
     assert len(solver_profiles_plot.draw(arrays, facts).axes) == 3
-
-
-def test_full_extent_without_data_says_what_was_not_run(monkeypatch):
-    monkeypatch.setattr(data, "has", lambda name: False)
-    monkeypatch.setattr(solver_gaps_data, "BUNDLED", ("digits 0 1",))
-    _, facts = solver_gaps_data.compute(Runner(extent=Extent.FULL))
-    assert facts["not run: data"] == "a1a, a2a, a3a: set HYPERGRAD_DATA"
 
 
 def test_solver_that_was_not_run_counts_as_unsolved():

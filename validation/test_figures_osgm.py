@@ -6,8 +6,7 @@ import pytest
 pytest.importorskip("joblib")
 
 
-from hypergrad_validation import colt, data
-from hypergrad_validation.claims import Extent
+from hypergrad_validation import colt
 from paper_figs import (
     gaps,
     least_squares_data,
@@ -60,12 +59,12 @@ def test_curves_have_few_points():
     [
         (least_squares_data, least_squares_plot, 1),
         (near_diagonal_data, near_diagonal_plot, 1),
-        (osgm_svm_data, osgm_svm_plot, 1),
-        (osgm_best_data, osgm_best_plot, 4),
+        (osgm_svm_data, osgm_svm_plot, 4),
+        (osgm_best_data, osgm_best_plot, 6),
     ],
     ids=["least_squares", "near_diagonal", "osgm_svm", "osgm_best"],
 )
-def test_figure_needs_no_data_set(computed, drawn, panels, monkeypatch, tmp_path):
+def test_figure_needs_no_data_folder(computed, drawn, panels, monkeypatch, tmp_path):
     monkeypatch.setenv("HYPERGRAD_DATA", str(tmp_path))
     monkeypatch.setattr(colt, "SEEDS", (0,))
     for module in (least_squares_data, least_squares_plot):
@@ -77,9 +76,12 @@ def test_figure_needs_no_data_set(computed, drawn, panels, monkeypatch, tmp_path
     figure.savefig(tmp_path / "figure.svg")
 
 
-@pytest.mark.parametrize("figure", [osgm_svm_data, osgm_best_data])
-def test_sets_that_are_missing_are_named(figure, monkeypatch):
-    monkeypatch.setattr(data, "has", lambda name: name in data.BUNDLED)
-    monkeypatch.setattr(data, "BUNDLED", ("breast_cancer",))
-    facts = figure.compute(Runner(extent=Extent.FULL)).facts
-    assert facts["not run: data"].startswith("a1a, a2a, a3a")
+def test_published_indices_and_counts_stand_beside_ours_in_the_plain_run(monkeypatch, tmp_path):
+    monkeypatch.setenv("HYPERGRAD_DATA", str(tmp_path))
+    facts = osgm_svm_data.compute(Runner()).facts
+    assert facts["sets"] == "breast_cancer, a1a, a2a, a3a"
+    assert facts["not run: data"].startswith("a4a of LIBSVM: make figures FULL=1")
+    assert "OSGM-R" in facts["index to 1e-06, a1a"]
+    assert "(published: 122)" in facts["index to 1e-06, a1a"]
+    facts = osgm_best_data.compute(Runner()).facts
+    assert "HDM-Best 276 (published: 276)" in facts["gradients, SVM, a1a"]

@@ -3,7 +3,7 @@
 import pytest
 
 from hypergrad_validation import data
-from hypergrad_validation.claims import Extent, Verdict, evaluate, list_claims
+from hypergrad_validation.claims import Extent, Verdict, evaluate, find_need, list_claims
 
 CLAIMS = {(claim.paper, claim.row): claim for claim in list_claims()}
 FAILING = {
@@ -40,6 +40,30 @@ def test_claim_has_its_verdict(run_once, claim):
     assert failing == FAILING.get((claim.paper, claim.row), set())
     fine = Verdict.REPRODUCED if claim.has_value else Verdict.NO_VALUE
     assert outcome.verdict is (Verdict.NOT_REPRODUCED if failing else fine)
+
+
+MNIST = "MNIST with the authors' logs"
+NOT_RUN = {
+    (MNIST, "make figures FETCH=1"): {("baydin2018", str(row)) for row in (1, 2, 3, 4, 6, 7, 8, 9, 16, 17, 18, 19)},
+    (f"{MNIST} and some minutes", "make figures FULL=1 FETCH=1"): {
+        ("baydin2018", str(row)) for row in (5, 10, 11, 15, 20, 21)
+    },
+    (f"{MNIST} and two hours", "make figures FULL=mlp FETCH=1"): {("baydin2018", str(row)) for row in (12, 13, 14)},
+    ("25 sets of LIBSVM and some minutes", "make figures FULL=1 FETCH=1"): {("hdm2025", "18"), ("hdm2025", "18b")},
+    (CLAIMS["baydin2018", "23"].obstacle, ""): {("baydin2018", "23")},
+    (CLAIMS["osgm2025", "26"].obstacle, ""): {("osgm2025", "26")},
+}
+"""What a fresh clone leaves out, by what it needs. Every other row has its verdict there."""
+
+
+def test_fresh_clone_leaves_out_what_needs_mnist_time_or_papers_and_says_so(monkeypatch, tmp_path):
+    monkeypatch.delenv("HYPERGRAD_DATA", raising=False)
+    monkeypatch.setattr(data, "_cache", lambda: tmp_path)
+    left_out = {}
+    for row, claim in CLAIMS.items():
+        if need := find_need(claim, Extent.BUNDLED):
+            left_out.setdefault(need, set()).add(row)
+    assert left_out == NOT_RUN
 
 
 def test_papers_that_are_not_available_are_named(run_once):

@@ -220,5 +220,13 @@ def find_need(claim: Claim, extent: Extent) -> Need | None:
     if not (missing or time):
         return None
     what = " and ".join(filter(None, [data.describe(missing), time]))
-    options = [OPTIONS[max(extent, claim.extent)], "FETCH=1" if missing else ""]
-    return Need(what, " ".join(filter(None, ["make figures", *options])))
+    return Need(what, name_command(max(extent, claim.extent), fetch=bool(missing)))
+
+
+def name_command(extent: Extent, fetch: bool) -> str:
+    """What runs the claims and figures of an extent, and fetches what is missing if asked for.
+
+    >>> name_command(Extent.BUNDLED, fetch=False), name_command(Extent.NETWORKS, fetch=True)
+    ('make figures', 'make figures FULL=mlp FETCH=1')
+    """
+    return " ".join(filter(None, ["make figures", OPTIONS[extent], "FETCH=1" if fetch else ""]))

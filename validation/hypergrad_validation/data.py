@@ -16,10 +16,10 @@ import hashlib
 import io
 import os
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -207,14 +207,37 @@ def has(name: str, folder: str | Path | None = None) -> bool:
 
 
 def describe(names: Iterable[str]) -> str:
-    """Sets by their collections, in a few words.
+    """Sets by their collections, in a few words; the curves of Baydin et al. 2018 come with MNIST.
 
     >>> describe(["mnist", "baydin2018/logreg/sgd"]), describe(["a4a", "a6a"]), describe([])
-    ("MNIST with the authors' logs", '2 sets of LIBSVM', '')
+    ("MNIST with the authors' logs", 'a4a, a6a of LIBSVM', '')
+    >>> describe(["a4a", "a6a", "a7a", "a8a", "a9a"])
+    '5 sets of LIBSVM'
     """
-    collections = Counter("mnist" if name == "mnist" or name.startswith("baydin2018/") else "libsvm" for name in names)
-    words = {"mnist": "MNIST with the authors' logs", "libsvm": f"{collections['libsvm']} sets of LIBSVM"}
-    return " and ".join(words[collection] for collection in words if collections[collection])
+    names = set(names)
+    libsvm = sorted(names & REGISTRY.keys())
+    words = ["MNIST with the authors' logs"] if names - REGISTRY.keys() else []
+    if libsvm:
+        words.append(f"{', '.join(libsvm) if len(libsvm) < 5 else f'{len(libsvm)} sets'} of LIBSVM")
+    return " and ".join(words)
+
+
+def is_in_repository(name: str) -> bool:
+    """Whether a checkout holds a classification set; False for a bundled one, for it comes with scikit-learn."""
+    return _find_in(CHECKOUT, f"libsvm/{name}") is not None
+
+
+def fetch(name: str) -> None:
+    """Have a set, or a curve, from now on: read it, and so download it where it is not there.
+
+    name     as in `has`. Raises as `load`.
+    """
+    if name == "mnist":
+        mnist()
+    elif name.startswith("baydin2018/"):
+        curve(name.removeprefix("baydin2018/"))
+    else:
+        load(name)
 
 
 def load(name: str, reading: Reading = "clean", folder: str | Path | None = None) -> Dataset:
@@ -399,8 +422,11 @@ def _cache() -> Path:
 
 
 def _find(file: str, folder: str | Path | None) -> Path | None:
-    candidates = (place / (file + ending) for place in _folders(folder) for ending in ("", ".bz2", ".gz"))
-    return next(filter(Path.is_file, candidates), None)
+    return next(filter(None, (_find_in(place, file) for place in _folders(folder))), None)
+
+
+def _find_in(place: Path, file: str) -> Path | None:
+    return next(filter(Path.is_file, (place / (file + ending) for ending in ("", ".bz2", ".gz"))), None)
 
 
 def _read(file: str, url: str | None, sha256: str, digest: Callable[[bytes], str], folder: str | Path | None) -> bytes:
@@ -432,9 +458,11 @@ def _download(file: str, url: str | None, folder: str | Path | None) -> Path:
             f"{missing} and pooch, which would download it, is not installed: "
             f"pip install 'hypergrad-opencl[figures]', or {remedy}"
         ) from error
+    pooch.get_logger().setLevel("WARNING")  # it advises to give the hash of the file
     try:
         # The digest is of the content, not of the compressed file, so `_read` checks it and pooch does not.
         fetched = pooch.retrieve(url, known_hash=None, path=(_cache() / file).parent, fname=Path(url).name)
     except OSError as error:
-        raise DataError(f"{missing} and {url} could not be downloaded ({error}); {remedy}") from error
+        reason = shorten(str(error), 100)
+        raise DataError(f"{missing} and {url} could not be downloaded ({reason}); {remedy}") from error
     return Path(fetched)
