@@ -7,10 +7,10 @@ import pytest
 
 from hypergrad_validation import claims, data
 from hypergrad_validation.claims import (
-    CannotRunError,
     Check,
     Claim,
     Extent,
+    NoDeviceError,
     Verdict,
     at_least,
     at_most,
@@ -115,11 +115,11 @@ def test_claim_that_is_run_needs_nothing():
 
 def test_claim_without_a_device_is_not_run():
     def compute(run):
-        raise CannotRunError("none was found")
+        raise NoDeviceError("none was found")
 
     outcome = evaluate(make([])._replace(compute=compute))
     assert outcome.verdict is Verdict.NOT_RUN
-    assert outcome.need == ("an OpenCL device (none was found)", "hypergrad doctor")
+    assert outcome.need == ("an OpenCL device that works", ".venv/bin/hypergrad doctor")
 
 
 def test_row_is_claimed_once_and_of_a_known_paper():

@@ -99,8 +99,8 @@ def true(what: str, ours: bool) -> Check:
     return Check(what, None, float(ours), 1.0, 1.0)
 
 
-class CannotRunError(Exception):
-    """Raised by a claim that finds no device; its text says so."""
+class NoDeviceError(Exception):
+    """Raised by a claim that finds no OpenCL device that works."""
 
 
 class Claim(NamedTuple):
@@ -130,10 +130,13 @@ class Need(NamedTuple):
     """
 
     what: str  # data sets, time or a device; where there is no command, a sentence that says why
-    command: str = ""  # brings what is missing and runs the claim
+    command: str = ""  # brings what is missing and runs the claim, or says what to do
 
     def __str__(self) -> str:
         return f"needs {self.what}: {self.command}" if self.command else self.what
+
+
+DEVICE = Need("an OpenCL device that works", ".venv/bin/hypergrad doctor")
 
 
 class Outcome(NamedTuple):
@@ -204,8 +207,8 @@ def evaluate(claim: Claim, run: Run = run_here, extent: Extent = Extent.BUNDLED)
     if need is None:
         try:
             checks = claim.compute(run)
-        except CannotRunError as error:
-            need = Need(f"an OpenCL device ({error})", "hypergrad doctor")
+        except NoDeviceError:
+            need = DEVICE
         else:
             return Outcome(claim, checks, judge(checks) if claim.has_value else Verdict.NO_VALUE)
     return Outcome(claim, [], Verdict.NOT_RUN, str(need), need)

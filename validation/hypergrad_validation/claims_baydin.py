@@ -17,9 +17,9 @@ from hypergrad_validation import baydin_kernels, data
 from hypergrad_validation import baydin_laws as laws
 from hypergrad_validation.baydin_runs import CAP, HYPER_LR, NAMES, RATES, SEEDS, count_steps, grid_row, settings, train
 from hypergrad_validation.claims import (
-    CannotRunError,
     Check,
     Extent,
+    NoDeviceError,
     Run,
     at_least,
     at_most,
@@ -130,7 +130,7 @@ def kernels_step_by_step(run: Run) -> list[Check]:
     try:
         baydin_kernels.use_class("sgd").init([np.zeros(1, np.float32)], 0.0)
     except (DeviceNotFoundError, BuildError) as error:
-        raise CannotRunError(str(error).splitlines()[0]) from error
+        raise NoDeviceError(str(error)) from error
     checks = []
     for method, name in NAMES.items():
         reference = baydin_kernels.train(baydin_kernels.use_reference(method), np.float32)
