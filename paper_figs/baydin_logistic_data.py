@@ -39,7 +39,7 @@ def name_data(runner: Runner) -> dict[str, Any]:
 
 
 def read_log(name: str, last: int) -> dict[str, NDArray[Any]]:
-    """A log of the authors up to a step, or the epochs read off their plot; empty if there is none at hand."""
+    """A log of the authors up to a step, or the epochs read off their plot; empty if there is none."""
     if name not in data.curve_names() or not data.has(f"baydin2018/{name}"):
         return {}
     log = data.curve(name)

@@ -46,7 +46,7 @@ def compute(runner: Runner) -> Result:
 
 
 def read_means(method: str, rule: str, lr: float, epochs: int) -> NDArray[np.float64] | None:
-    """Mean rates of epochs 1 to `epochs` as Figure 2 shows them; None if it does not, or is not at hand."""
+    """Mean rates of epochs 1 to `epochs` as Figure 2 shows them; None if it does not, or is missing."""
     if not data.has("baydin2018/paper_figures/fig2_epochs"):
         return None
     read = data.curve("paper_figures/fig2_epochs")
