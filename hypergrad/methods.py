@@ -1,20 +1,71 @@
-"""The methods by name, for SciPy: scipy.optimize.minimize(fun, x0, jac=..., method=hypergrad.methods.hdm_hb)."""
+"""The methods of `hypergrad.minimize` by name, as functions that scipy.optimize.minimize takes too.
 
+    scipy.optimize.minimize(fun, x0, jac=..., method=hypergrad.methods.hdm_hb)
+
+The names are those of the papers: `hdm`, `osgm_r`, ...; `_best` are the authors' practical methods. `NAMES` has them
+all, and help(hypergrad.methods.hdm_hb) shows the options of one.
+"""
+
+import inspect
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 from scipy.optimize import OptimizeResult
 
-from hypergrad.minimize import run_for_scipy
-from hypergrad.rules import METHODS, QUASI_NEWTON
+from hypergrad.method_table import NAMES as NAMES
+from hypergrad.method_table import find_method, list_options
+from hypergrad.minimize import solve
+from hypergrad.options import COMMON, OPTIONS, tabulate_options
 
-NAMES = (*METHODS, *QUASI_NEWTON)
+
+def _describe(name: str) -> str:
+    method = find_method(name)
+    known = OPTIONS | {option.name: option for option, _ in COMMON.values()}
+    table = tabulate_options((known[option], words) for option, _, words in list_options(name))
+    return (
+        f"{method.title}.\n\nSource: {method.source}.\n\n"
+        "The arguments are those of scipy.optimize.minimize; hypergrad.minimize explains them and the result.\n\n"
+        f"Options:\n\n{table}\n"
+    )
+
+
+def _publish(name: str) -> Callable[..., OptimizeResult]:
+    """A method as scipy.optimize.minimize calls it: its options are keywords."""
+
+    def run(
+        fun: Any,
+        x0: Any,
+        args: Any = (),
+        jac: Any = None,
+        hess: Any = None,
+        hessp: Any = None,
+        bounds: Any = None,
+        constraints: Any = (),
+        callback: Any = None,
+        tol: Any = None,
+        **options: Any,
+    ) -> OptimizeResult:
+        return solve(name, fun, x0, args, jac, hess, hessp, bounds, constraints, callback, tol, options)
+
+    signature = inspect.signature(run)
+    arguments = [argument for argument in signature.parameters.values() if argument.kind != argument.VAR_KEYWORD]
+    keywords = [
+        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for option, default, _ in list_options(name)
+    ]
+    run.__signature__ = signature.replace(parameters=[*arguments, *keywords])  # type: ignore[attr-defined]
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = _describe(name)
+    return run
+
+
+_PUBLISHED = {name: _publish(name) for name in NAMES}
 
 
 def __getattr__(name: str) -> Callable[..., OptimizeResult]:
-    if name not in NAMES:
+    if name not in _PUBLISHED:
         raise AttributeError(f"hypergrad.methods has no {name!r}: known are {', '.join(NAMES)}")
-    return partial(run_for_scipy, name)
+    return _PUBLISHED[name]
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hypergrad.rules import METHODS
+from hypergrad.method_table import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES = (ROOT / "reference/README.md").read_text("utf-8")

@@ -9,17 +9,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hypergrad import minimize
+from hypergrad.method_table import METHODS
+from hypergrad_validation.problems import hdm_toy
 from hypergrad_validation.solver_table import (
     DIGIT_PAIRS,
     SOLVERS,
     Record,
     cell,
     choose,
+    count_baseline,
     hdm_grid,
     main,
     make_problem,
     run_setting,
 )
+
+TOY = hdm_toy()
 
 
 def problem_of(name, start="a"):
@@ -39,6 +45,34 @@ def test_adam_over_its_rates(name, start, counts):
     problem = problem_of(name, start)
     grid = SOLVERS["Adam"].grid(problem.smoothness_estimate)
     assert [run_setting("Adam", problem, setting).njev for setting in grid] == counts
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "iterations", "values", "printed"),
+    [
+        # the self-test table of the authors' code: first values, iterations, and (nF, nG)
+        ("gd", {}, 22, [0, -2.75, -2.9375, -2.984375, -2.99609375], (0, 22)),
+        ("gd_hb", {"momentum": 0.15}, 18, [0, -2.75, -2.924375, -2.99748594, -2.99926734], (0, 18)),
+        ("agd_cvx", {}, 29, [0, -2.75, -2.9375, -2.99193941, -2.9998976], (0, 29)),
+        ("adam", {"lr": 1e-3}, 1000, [0, -0.005997, -0.01198784, -0.01797243, -0.02395064], (0, 1000)),
+        ("adagrad", {"lr": 4.0}, 14, [0, 23.99999976, -1.10519742, -2.90256651, -2.9950721], (0, 14)),
+    ],
+)
+def test_self_test_table_of_the_authors(method, options, iterations, values, printed):
+    """Source: Chu et al. 2025 (HDM), authors' code; measured values as printed, to 8 decimals."""
+    given = {"gtol": 1e-6, "history": True, "maxiter": 1000, **options}
+    if "smoothness" in METHODS[method].options:
+        given["smoothness"] = 4.0
+    result = minimize(TOY.value_and_gradient, TOY.x0, jac=True, method=method, options=given)
+    assert np.abs(result.history["fun"][:5] - values).max() <= 0.5e-8
+    assert count_baseline(result) == printed
+    assert printed == (0, iterations)
+
+
+def test_adam_ends_where_the_self_test_ends():
+    given = {"gtol": 1e-6, "lr": 1e-3}
+    result = minimize(TOY.value_and_gradient, TOY.x0, jac=True, method="adam", options=given)
+    assert abs(result.fun - -2.800826) <= 0.5e-6
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from scipy.optimize import OptimizeResult
 from tabulate import tabulate
 
 from hypergrad import minimize
-from hypergrad.minimize import LOST
+from hypergrad.driver import LOST
+from hypergrad.method_table import QUASI_NEWTON
 from hypergrad_reference.types import Vector
 from hypergrad_validation.data import DataError, load_two_classes
 from hypergrad_validation.newton import find_least_value
@@ -30,12 +31,32 @@ STRONG_CONVEXITY = 1e-4
 """mu that the drivers hand to AGD-SCVX where nothing is regularised."""
 
 
+def count_baseline(result: OptimizeResult, maxiter: int = MAXITER) -> tuple[int, int]:
+    """(nfev, njev) as the authors print them of the baselines.
+
+    Their drivers test at the start of an iteration, count the iterations as gradients, no value, and not the second
+    gradient of AGD.
+    """
+    return 0, min(result.nit + 1, maxiter) if result.success else result.nit
+
+
+def count_trials(result: OptimizeResult) -> tuple[int, int]:
+    """(nfev, njev) as the authors print them of HDM: a value and a gradient per trial, and the first gradient."""
+    return result.nit, result.nit + 1
+
+
+def count_all(result: OptimizeResult) -> tuple[int, int]:
+    """(nfev, njev) as they are."""
+    return result.nfev, result.njev
+
+
 class Solver(NamedTuple):
     """A row of the table: a method and the settings that are tried, given L."""
 
     method: str
     grid: Callable[[float], list[dict[str, float]]]
-    budget: Mapping[str, Any] = {"maxiter": MAXITER, "count": "authors"}
+    budget: Mapping[str, Any] = {"maxiter": MAXITER}
+    printed: Callable[[OptimizeResult], tuple[int, int]] = count_baseline  # nF and nG
 
 
 def _only(**options: Any) -> Callable[[float], list[dict[str, float]]]:
@@ -58,6 +79,8 @@ def _memory(pairs: int) -> Callable[[float], list[dict[str, float]]]:
     return lambda smoothness: [{"memory": pairs, "ftol": 1e-25}]
 
 
+SCIPY_BUDGET = {"maxiter": MAXITER - 1}
+
 SOLVERS: dict[str, Solver] = {
     "GD": Solver("gd", _only()),
     "GD-HB": Solver("gd_hb", lambda L: [{"smoothness": L, "momentum": beta} for beta in (0.1, 0.5, 0.9, 0.99)]),
@@ -65,15 +88,15 @@ SOLVERS: dict[str, Solver] = {
     "AGD-SCVX": Solver("agd_scvx", _only(strong_convexity=STRONG_CONVEXITY)),
     "Adam": Solver("adam", _rates),
     "AdaGrad": Solver("adagrad", _rates),
-    "BFGS": Solver("bfgs", lambda L: [{}]),
-    "L-BFGS-M1": Solver("l_bfgs", _memory(1)),
-    "L-BFGS-M3": Solver("l_bfgs", _memory(3)),
-    "L-BFGS-M5": Solver("l_bfgs", _memory(5)),
-    "L-BFGS-M10": Solver("l_bfgs", _memory(10)),
-    "HDM-Best": Solver("hdm_best", hdm_grid),
+    "BFGS": Solver("bfgs", lambda L: [{}], SCIPY_BUDGET, count_all),
+    "L-BFGS-M1": Solver("l_bfgs", _memory(1), SCIPY_BUDGET, count_all),
+    "L-BFGS-M3": Solver("l_bfgs", _memory(3), SCIPY_BUDGET, count_all),
+    "L-BFGS-M5": Solver("l_bfgs", _memory(5), SCIPY_BUDGET, count_all),
+    "L-BFGS-M10": Solver("l_bfgs", _memory(10), SCIPY_BUDGET, count_all),
+    "HDM-Best": Solver("hdm_best", hdm_grid, printed=count_trials),
 }
 
-UNTUNED: dict[str, Solver] = {"OSGM-Best": Solver("osgm_best", lambda L: [{}], {"maxjev": MAXITER})}
+UNTUNED: dict[str, Solver] = {"OSGM-Best": Solver("osgm_best", lambda L: [{}], {"maxjev": MAXITER}, count_all)}
 """Beside the table: the authors count every value and gradient, with those that estimate L, and stop at 1000 gradients.
 
 Source: Gao et al. 2025 (OSGM, Part II), authors' code.
@@ -125,15 +148,13 @@ def _run(
     setting: Mapping[str, float],
     history: bool,
 ) -> OptimizeResult:
-    method, _, budget = find_solver(solver)
-    options = {"gtol": GTOL, "history": history, **setting}
-    if method in ("bfgs", "l_bfgs"):
-        result = minimize(fun, x0, jac=True, method=method, options={**options, "maxiter": MAXITER - 1})
-        if not result.success or np.abs(result.jac).max() > 1.1 * GTOL:
-            result.nfev = result.njev = MAXITER
-        return result
-    result = minimize(fun, x0, jac=True, method=method, options={**options, **budget})
-    if result.status == LOST:  # the authors' run goes on with NaN to the end
+    method, _, budget, count = find_solver(solver)
+    options = {"gtol": GTOL, "history": history, **setting, **budget}
+    result = minimize(fun, x0, jac=True, method=method, options=options)
+    result.nfev, result.njev = count(result)
+    if method in QUASI_NEWTON and (not result.success or np.abs(result.jac).max() > 1.1 * GTOL):
+        result.nfev = result.njev = MAXITER
+    elif result.status == LOST:  # the authors' run goes on with NaN to the end
         result.nfev, result.njev = MAXITER if result.nfev else 0, MAXITER
     return result
 
