@@ -104,6 +104,15 @@ def make_result(point: Point, nit: int, status: int, function: Function) -> Opti
     )  # fmt: skip
 
 
+def lose_start(start: Point, function: Function, settings: Settings) -> OptimizeResult:
+    """The result where f or its gradient is not finite at the start."""
+    trace = Trace(settings)
+    trace.add(start)
+    result = make_result(start, 0, LOST, function)
+    trace.attach(result)
+    return result
+
+
 def drive(
     rule: Rule,
     function: Function,

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from hypergrad.driver import CONSTANT_NAMES, Guess, Rule, find_smoothness, probe_smoothness
-from hypergrad.options import COMMON, Number
-from hypergrad.quasi_newton import FTOL, MEMORY
+from hypergrad.options import COMMON, OPTIONS, Row
+from hypergrad.quasi_newton import SCIPY_DEFAULTS
 from hypergrad_reference import (
     adagrad,
     adam,
@@ -193,9 +193,7 @@ METHODS: dict[str, Method] = {
 
 QUASI_NEWTON: dict[str, Method] = {
     "bfgs": Method("BFGS by SciPy, as a baseline", "SciPy", (), None),
-    "l_bfgs": Method(
-        "L-BFGS by SciPy, as a baseline", "SciPy", ("memory", "ftol"), None, {"memory": str(MEMORY), "ftol": str(FTOL)}
-    ),
+    "l_bfgs": Method("L-BFGS by SciPy, as a baseline", "SciPy", tuple(SCIPY_DEFAULTS), None),
 }
 """Baselines that SciPy runs, under this package's options."""
 
@@ -208,21 +206,25 @@ def find_method(name: str) -> Method:
     return METHODS[name] if name in METHODS else QUASI_NEWTON[name]
 
 
-def list_options(name: str) -> list[tuple[str, Number | None, str]]:
-    """Name, default and default in words of each option of a method; the default is None where it is computed."""
+def list_options(name: str) -> list[Row]:
+    """The options of a method, its own first."""
     method = find_method(name)
-    constants = inspect.signature(method.rule.constants).parameters if method.rule else {}
-    guesses = method.rule.guesses if method.rule else {}
-    words = {**method.words, **{option: guess.words for option, guess in guesses.items()}}
-    listed: list[tuple[str, Number | None, str]] = []
-    for option in method.options:
-        if option in method.required:
-            listed.append((option, None, "required"))
-        elif option in words:
-            listed.append((option, None, f"default {words[option]}"))
-        else:
-            value = constants[CONSTANT_NAMES.get(option, option)].default
-            listed.append((option, value, f"default {value:g}"))
-    for common, default in COMMON.values():
-        listed.append((common.name, default, "no limit by default" if default == math.inf else f"default {default}"))
-    return listed
+    rows = [_find_default(method, option) for option in method.options]
+    for common in COMMON.values():
+        words = "no limit by default" if common.default == math.inf else f"default {common.default}"
+        rows.append(Row(common, common.default, words))
+    return rows
+
+
+def _find_default(method: Method, name: str) -> Row:
+    option, rule = OPTIONS[name], method.rule
+    if name in method.required:
+        return Row(option, None, "required")
+    if name in method.words:
+        return Row(option, None, f"default {method.words[name]}")
+    if rule is None:
+        return Row(option, SCIPY_DEFAULTS[name], f"default {SCIPY_DEFAULTS[name]:g}")
+    if name in rule.guesses:
+        return Row(option, None, f"default {rule.guesses[name].words}")
+    value = inspect.signature(rule.constants).parameters[CONSTANT_NAMES.get(name, name)].default
+    return Row(option, value, f"default {value:g}")

@@ -8,24 +8,24 @@ all, and help(hypergrad.methods.hdm_hb) shows the options of one.
 
 import inspect
 from collections.abc import Callable
+from textwrap import wrap
 from typing import Any
 
 from scipy.optimize import OptimizeResult
 
 from hypergrad.method_table import NAMES as NAMES
 from hypergrad.method_table import find_method, list_options
-from hypergrad.minimize import solve
-from hypergrad.options import COMMON, OPTIONS, tabulate_options
+from hypergrad.minimize import minimize
+from hypergrad.options import tabulate
 
 
 def _describe(name: str) -> str:
     method = find_method(name)
-    known = OPTIONS | {option.name: option for option, _ in COMMON.values()}
-    table = tabulate_options((known[option], words) for option, _, words in list_options(name))
+    title = "\n".join(wrap(f"{method.title}.", 116))
     return (
-        f"{method.title}.\n\nSource: {method.source}.\n\n"
+        f"{title}\n\nSource: {method.source}.\n\n"
         "The arguments are those of scipy.optimize.minimize; hypergrad.minimize explains them and the result.\n\n"
-        f"Options:\n\n{table}\n"
+        f"Options:\n\n{tabulate(list_options(name))}\n"
     )
 
 
@@ -45,13 +45,13 @@ def _publish(name: str) -> Callable[..., OptimizeResult]:
         tol: Any = None,
         **options: Any,
     ) -> OptimizeResult:
-        return solve(name, fun, x0, args, jac, hess, hessp, bounds, constraints, callback, tol, options)
+        return minimize(fun, x0, args, name, jac, hess, hessp, bounds, constraints, tol, callback, options)
 
     signature = inspect.signature(run)
     arguments = [argument for argument in signature.parameters.values() if argument.kind != argument.VAR_KEYWORD]
     keywords = [
-        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default)
-        for option, default, _ in list_options(name)
+        inspect.Parameter(row.option.name, inspect.Parameter.KEYWORD_ONLY, default=row.default)
+        for row in list_options(name)
     ]
     run.__signature__ = signature.replace(parameters=[*arguments, *keywords])  # type: ignore[attr-defined]
     run.__name__ = run.__qualname__ = name
@@ -69,4 +69,4 @@ def __getattr__(name: str) -> Callable[..., OptimizeResult]:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *NAMES])
+    return sorted([*NAMES, "NAMES"])

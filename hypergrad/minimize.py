@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from hypergrad.differences import SCHEMES
-from hypergrad.driver import LOST, drive, make_result, wrap_callback
+from hypergrad.driver import drive, lose_start, wrap_callback
 from hypergrad.errors import ArgumentError
 from hypergrad.method_table import NAMES, find_method
 from hypergrad.objective import Function, read_start
@@ -93,7 +93,29 @@ def minimize(
     >>> result.success, result.nit, result.nfev, result.njev, float(result.fun) < 1e-10
     (True, 20, 21, 21, True)
     """
-    return solve(_find_name(method), fun, x0, args, jac, hess, hessp, bounds, constraints, callback, tol, options)
+    name = _find_name(method)
+    chosen = find_method(name)
+    _refuse_limits(name, bounds, constraints)
+    settings, own = read_options(name, chosen.options, options, tol)
+    for missing, instead in chosen.required.items():
+        if missing not in own:
+            raise ArgumentError(f"method={name!r} needs the option {missing!r}: give it in options, {instead}")
+    if chosen.hessian:
+        _check_hessian(name, hess, hessp)
+    function, start, report = Function(fun, args, jac, hess, hessp), read_start(x0), wrap_callback(callback)
+    with np.errstate(all="ignore"):  # judged by status, not by a warning
+        point = function.start(start)
+        if not point.is_finite():
+            result = lose_start(point, function, settings)
+        elif chosen.rule is None:
+            result = run_scipy(name, function, point, own, report, settings)
+        else:
+            result = drive(chosen.rule, function, point, own, report, settings)
+    if chosen.hessian:
+        result.nhev = function.nhev
+    if settings.disp:
+        _print_end(result)
+    return result
 
 
 def _find_name(method: Any) -> str:
@@ -104,47 +126,6 @@ def _find_name(method: Any) -> str:
     if getattr(method, "__module__", None) == "hypergrad.methods" and method.__name__ in NAMES:
         return str(method.__name__)
     raise ArgumentError(f"method={method!r}: give one of {', '.join(NAMES)}")
-
-
-def solve(
-    name: str,
-    fun: Any,
-    x0: Any,
-    args: Any = (),
-    jac: Any = None,
-    hess: Any = None,
-    hessp: Any = None,
-    bounds: Any = None,
-    constraints: Any = (),
-    callback: Any = None,
-    tol: Any = None,
-    options: Mapping[str, Any] | None = None,
-) -> OptimizeResult:
-    """Check every argument and run a method, which is one of NAMES. `hypergrad.minimize` explains the arguments."""
-    method = find_method(name)
-    _refuse_limits(name, bounds, constraints)
-    settings, own = read_options(name, method.options, options, tol)
-    for missing, instead in method.required.items():
-        if missing not in own:
-            raise ArgumentError(
-                f"method={name!r} needs the option {missing!r}: give options={{{missing!r}: ...}}, {instead}"
-            )
-    if method.hessian:
-        _check_hessian(name, hess, hessp)
-    function, start, report = Function(fun, args, jac, hess, hessp), read_start(x0), wrap_callback(callback)
-    with np.errstate(all="ignore"):  # judged by status, not by a warning
-        point = function.start(start)
-        if not point.is_finite():
-            result = make_result(point, 0, LOST, function)
-        elif method.rule is None:
-            result = run_scipy(name, function, point, own, report, settings)
-        else:
-            result = drive(method.rule, function, point, own, report, settings)
-    if method.hessian:
-        result.nhev = function.nhev
-    if settings.disp:
-        _print_end(result)
-    return result
 
 
 def _refuse_limits(name: str, bounds: Any, constraints: Any) -> None:

@@ -27,6 +27,7 @@ class Option(NamedTuple):
     name: str
     range: Range
     meaning: str  # with its unit
+    default: Number | None = None  # the same for every method; None where it is the method's
 
     def read(self, value: Any) -> Number:
         """The value as a Python number. Raises ArgumentError, with the range, for any other."""
@@ -105,19 +106,19 @@ OPTIONS: dict[str, Option] = {
 }  # fmt: skip
 """What a method may be told, by name."""
 
-COMMON: dict[str, tuple[Option, Number]] = {
-    option.name: (option, default)
-    for option, default in (
-        (Option("gtol", TOLERANCE, "the run ends when no entry of the gradient is as large; `tol` is the same"), 1e-5),
-        (Option("maxiter", COUNT, "the most iterations"), 1000),
-        (Option("maxfun", LIMIT, "evaluations of f after which no iteration starts"), math.inf),
-        (Option("maxjev", LIMIT, "evaluations of the gradient after which no iteration starts"), math.inf),
-        (Option("history", FLAG, "whether the result has `history`"), False),
-        (Option("return_all", FLAG, "whether the result has `allvecs`, the list of all iterates"), False),
-        (Option("disp", FLAG, "whether to print how the run ended"), False),
+COMMON: dict[str, Option] = {
+    option.name: option
+    for option in (
+        Option("gtol", TOLERANCE, "the run ends when no entry of the gradient is as large; `tol` is the same", 1e-5),
+        Option("maxiter", COUNT, "the most iterations", 1000),
+        Option("maxfun", LIMIT, "evaluations of f after which no iteration starts", math.inf),
+        Option("maxjev", LIMIT, "evaluations of the gradient after which no iteration starts", math.inf),
+        Option("history", FLAG, "whether the result has `history`", False),
+        Option("return_all", FLAG, "whether the result has `allvecs`, the list of all iterates", False),
+        Option("disp", FLAG, "whether to print how the run ended", False),
     )
 }
-"""What every method may be told, and the default."""
+"""What every method may be told."""
 
 
 class Settings(NamedTuple):
@@ -142,31 +143,32 @@ def read_options(
     if not isinstance(given, Mapping | None):
         raise ArgumentError(f"options={given!r}: give a dict such as {{'maxiter': 500}}")
     options = {name: value for name, value in (given or {}).items() if value is not None}
-    known = {**OPTIONS_OF_ALL, **{name: OPTIONS[name] for name in names}}
+    known = COMMON | {name: OPTIONS[name] for name in names}
     unknown = [name for name in (given or {}) if name not in known]
     if unknown:
         raise ArgumentError(f"options {unknown} are unknown to {method!r}: it knows {', '.join(sorted(known))}")
     if tol is not None:
         options.setdefault("gtol", Option("tol", TOLERANCE, "").read(tol))
     read = {name: known[name].read(value) for name, value in options.items()}
-    settings: dict[str, Any] = {name: read.pop(name, default) for name, (_, default) in COMMON.items()}
+    settings: dict[str, Any] = {name: read.pop(name, option.default) for name, option in COMMON.items()}
     return Settings(**settings), read
 
 
-OPTIONS_OF_ALL = {name: option for name, (option, _) in COMMON.items()}
+class Row(NamedTuple):
+    """An option as a method has it."""
+
+    option: Option
+    default: Number | None  # None where it is computed, or there is none
+    words: str  # the default in words
 
 
-def tabulate_options(rows: Iterable[tuple[Option, str]]) -> str:
-    """A table of options and their defaults in words, for a docstring."""
+def tabulate(rows: Iterable[Row]) -> str:
+    """A table of options, for a docstring."""
     rows = list(rows)
-    width = max(len(option.name) for option, _ in rows) + 4
+    width = max(len(row.option.name) for row in rows) + 4
     lines = []
-    for option, default in rows:
-        text = f"{option.meaning}. {_capitalise(option.range.words)}; {default}."
-        first, *more = wrap(text, 116 - width)
+    for option, _, words in rows:
+        values = option.range.words
+        first, *more = wrap(f"{option.meaning}. {values[0].upper()}{values[1:]}; {words}.", 116 - width)
         lines += [option.name.ljust(width) + first, *(" " * width + line for line in more)]
     return "\n".join(lines)
-
-
-def _capitalise(words: str) -> str:
-    return words[0].upper() + words[1:]

@@ -1,7 +1,6 @@
 """BFGS and L-BFGS, run by SciPy under this package's options: the baselines that others are compared with."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,8 @@ from hypergrad.options import Number, Settings
 from hypergrad_reference.types import Vector
 
 SCIPY_NAMES = {"bfgs": "BFGS", "l_bfgs": "L-BFGS-B"}
-MEMORY, FTOL = 10, 0.0
-"""Defaults of L-BFGS."""
+SCIPY_DEFAULTS: dict[str, Number] = {"memory": 10, "ftol": 0.0}
+"""Of the options of L-BFGS."""
 
 STALLED, STALLED_MESSAGE = 2, "f falls no further, but the largest entry of the gradient is above gtol."
 """SciPy's own status 2 means the same: its line search has failed."""
@@ -38,7 +37,7 @@ def run_scipy(
     method: str,
     function: Function,
     start: Point,
-    options: Mapping[str, Number],
+    options: dict[str, Number],
     report: Report | None,
     settings: Settings,
 ) -> OptimizeResult:
@@ -83,15 +82,16 @@ def run_scipy(
         result.update(make_result(last, nit - 1, LOST, function))
     elif result.status == INTERRUPTED:
         result.update(status=stopped, message=MESSAGES[stopped])
-    elif result.success and not options.get("ftol", FTOL) and measure(result.jac) > settings.gtol:
+    elif result.success and not options.get("ftol") and measure(result.jac) > settings.gtol:
         result.update(success=False, status=STALLED, message=STALLED_MESSAGE)
     result.update(fun=float(result.fun), nfev=function.nfev, njev=function.njev)
     trace.attach(result)
     return result
 
 
-def _translate(method: str, options: Mapping[str, Number], settings: Settings) -> dict[str, Any]:
+def _translate(method: str, options: dict[str, Number], settings: Settings) -> dict[str, Any]:
     translated: dict[str, Any] = {"gtol": settings.gtol, "maxiter": settings.maxiter}
     if method == "l_bfgs":
-        translated |= {"maxcor": options.get("memory", MEMORY), "ftol": options.get("ftol", FTOL), "maxfun": math.inf}
+        own = SCIPY_DEFAULTS | options
+        translated |= {"maxcor": own["memory"], "ftol": own["ftol"], "maxfun": math.inf}
     return translated

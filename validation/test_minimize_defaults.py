@@ -109,6 +109,12 @@ def test_strong_convexity_is_a_share_of_the_smoothness(method):
     assert "smoothness" not in result
 
 
+def test_least_value_is_guessed_below_the_start():
+    result = hypergrad.minimize(lambda x: (float(x @ x), 2 * x), [3.0], jac=True, method="osgm_rz")
+    assert result.optimal_value == 9.0 - 0.1
+    assert result.success
+
+
 @pytest.mark.parametrize("method", ["hdm", "hdm_null", "hdm_adagrad"])
 def test_smoothness_is_not_estimated_where_hyper_lr_is_given(method):
     result = hypergrad.minimize(
@@ -199,12 +205,13 @@ NAN, INF = math.nan, math.inf
     ],
 )  # fmt: skip
 def test_start_that_is_not_finite_is_lost(method, value, gradient):
-    options = defaults(method) | {"history": True, "disp": False}
+    options = defaults(method) | {"history": True}
     result = hypergrad.minimize(
         lambda x: (value, np.full(2, gradient)), [1.0, 2.0], jac=True, method=method, options=options
     )
     assert (result.success, result.status, result.nit, result.nfev) == (False, 3, 0, 1)
     assert result.x.tolist() == [1.0, 2.0]
+    assert len(result.history["fun"]) == 1
     assert "not finite" in result.message
 
 

@@ -18,13 +18,13 @@ from hypergrad.method_table import find_method, list_options
 from hypergrad.methods import NAMES
 from hypergrad.options import COMMON, FLAG, LIMIT, OPTIONS
 
-KNOWN = OPTIONS | {name: option for name, (option, _) in COMMON.items()}
+KNOWN = OPTIONS | COMMON
 GOOD = {
     "smoothness": 4, "strong_convexity": 1, "optimal_value": 0, "lr": 0.125, "hyper_lr": 0.5, "hyper_lr_beta": 0.5,
     "beta": 0.5, "momentum": 0.5, "omega": 0, "tau": 2, "beta1": 0.5, "beta2": 0.5, "eps": 0.5, "seed": 3, "memory": 4,
     "ftol": 0, "gtol": 0.5, "maxiter": 3, "maxfun": 9, "maxjev": 9, "history": True, "return_all": True, "disp": False,
 }  # fmt: skip
-EVERY = [(method, option) for method in NAMES for option, _, _ in list_options(method)]
+EVERY = [(method, row.option.name) for method in NAMES for row in list_options(method)]
 
 
 def run(method, **options):
@@ -58,7 +58,7 @@ def test_none_is_the_default(method, option):
         with pytest.raises(ArgumentError, match="needs the option 'optimal_value'"):
             run(method, optimal_value=None)
     else:
-        default = {name: value for name, value, _ in list_options(method)}[option]
+        default = {row.option.name: row.default for row in list_options(method)}[option]
         given = {} if default is None else {option: default}
         assert run(method, **{option: None}).x.tobytes() == run(method, **given).x.tobytes()
 
@@ -110,7 +110,7 @@ def test_option_is_a_plain_number_or_an_error_of_ours(option, value):
 
 @pytest.mark.parametrize("method", NAMES)
 def test_unknown_option_is_refused_with_the_known(method):
-    known = ", ".join(sorted(option for option, _, _ in list_options(method)))
+    known = ", ".join(sorted(row.option.name for row in list_options(method)))
     for name in ("count", "step", "xtol", "maxfev", "norm", 3, None, ("a",)):
         with pytest.raises(ArgumentError) as caught:
             run(method, gtol=1e-3) if False else hypergrad.minimize(
@@ -220,16 +220,15 @@ def test_help_of_a_method_has_its_source_and_every_option(method):
     assert find_method(method).source in text
     words = " ".join(text.split())
     for option, default, described in list_options(method):
-        assert f" {option} {KNOWN[option].meaning}. " in words
-        assert described in words
-        if default is None:
-            assert described == "required" or described.startswith("default ")
+        values = option.range.words
+        assert f" {option.name} {option.meaning}. {values[0].upper()}{values[1:]}; {described}." in words
+        assert default is not None or described == "required" or described.startswith("default ")
 
 
 @pytest.mark.parametrize("method", NAMES)
 def test_signature_has_every_option_with_the_default_in_use(method):
     signature = inspect.signature(getattr(hypergrad.methods, method))
-    defaults = {option: default for option, default, _ in list_options(method)}
+    defaults = {row.option.name: row.default for row in list_options(method)}
     keywords = {name: p.default for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY}
     assert keywords == defaults
     shown = {option: default for option, default in defaults.items() if default is not None}
@@ -244,7 +243,7 @@ def test_docstring_of_minimize_lists_everything():
 
 
 def test_limits_may_be_infinite():
-    assert COMMON["maxfun"][0].range is COMMON["maxjev"][0].range is LIMIT
+    assert COMMON["maxfun"].range is COMMON["maxjev"].range is LIMIT
     assert run("gd", maxfun=math.inf, maxjev=np.inf).nit == run("gd").nit
 
 
