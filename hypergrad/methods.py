@@ -13,10 +13,11 @@ from typing import Any
 
 from scipy.optimize import OptimizeResult
 
-from hypergrad.method_table import NAMES as NAMES
-from hypergrad.method_table import find_method, list_options
+from hypergrad.method_table import NAMES, find_method, list_options
 from hypergrad.minimize import minimize
 from hypergrad.options import tabulate
+
+__all__ = ["NAMES", *NAMES]
 
 
 def _describe(name: str) -> str:
@@ -69,4 +70,4 @@ def __getattr__(name: str) -> Callable[..., OptimizeResult]:
 
 
 def __dir__() -> list[str]:
-    return sorted([*NAMES, "NAMES"])
+    return sorted(__all__)

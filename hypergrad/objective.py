@@ -155,7 +155,7 @@ def read_start(x0: Any) -> Vector:
     """x0 as a new vector of float64. Raises ArgumentError unless it has one dimension, or none, and is finite."""
     array = _as_real(x0)
     if array is None:
-        raise ArgumentError(f"x0={x0!r}: give a vector of real numbers")
+        raise ArgumentError(f"x0 is {_describe(x0)}: give a vector of real numbers")
     if array.ndim > 1:
         raise ArgumentError(f"x0 has shape {array.shape}: give a vector, such as x0.ravel()")
     start = np.array(array, ndmin=1)
@@ -213,7 +213,7 @@ def _as_operator(hessian: Any, x: Vector) -> Any:
 def _describe(returned: Any) -> str:
     """What a function returned, in a few words."""
     if returned is None:
-        return "None (no `return`?)"
+        return "None"
     if isinstance(returned, np.ndarray) and returned.size != 1:
         return f"shape {returned.shape} of {returned.dtype}"
     if isinstance(returned, (list, tuple)):

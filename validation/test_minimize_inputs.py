@@ -155,9 +155,9 @@ def test_start_may_be_any_vector(x0, shape):
 @pytest.mark.parametrize(
     ("x0", "words"),
     [(np.ones((2, 2)), r"x0 has shape \(2, 2\): give a vector, such as x0.ravel"), (np.ones((2, 1)), "x0.ravel"),
-     ([], "x0 is empty"), ([1.0, np.nan], r"x0\[1\] is nan"), ([-np.inf], r"x0\[0\] is -inf"), (None, "x0=None"),
-     ("ab", "x0='ab'"), ([1j], "real numbers"), ({}, "x0={}"), ([[1], [1, 2]], "real numbers"),
-     ([None], "real numbers"),
+     ([], "x0 is empty"), ([1.0, np.nan], r"x0\[1\] is nan"), ([-np.inf], r"x0\[0\] is -inf"), (None, "x0 is None"),
+     ("ab", "x0 is 'ab'"), ([1j], "real numbers"), ({}, "x0 is {}"), ([[1], [1, 2]], "real numbers"),
+     ([None], "x0 is a list of 1"), (["1"] * 10**6, "x0 is a list of 1000000: give"),
      (np.ma.array([1.0, 2.0], mask=[0, 1]), "real numbers"), (np.longdouble("1e400"), r"x0\[0\] is inf")],
 )  # fmt: skip
 def test_start_that_is_no_vector_is_named(x0, words):
