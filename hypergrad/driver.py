@@ -145,7 +145,9 @@ def drive(
     result = make_result(_point(state), nit, status, function)
     result.update(guessed)
     if status == LOST and "smoothness" in guessed:
-        result.message += f" smoothness={guessed['smoothness']:.3g} is an estimate: try a larger one, or osgm_best."
+        result.message += (
+            f" smoothness={guessed['smoothness']:.3g} is an estimate: try a larger one, or osgm_best_mended."
+        )
     trace.attach(result)
     return result
 

@@ -146,6 +146,11 @@ METHODS: dict[str, Method] = {
         f"{_PART2}, authors' code", ("smoothness", "seed", "beta", "omega"),
         Rule(osgm_best.init, osgm_best.step, osgm_best.Constants, {"smoothness": _PROBED}),
     ),
+    "osgm_best_mended": Method(
+        "OSGM-Best whose second phase waits for a step longer than 1e-3, so that no estimate of L is NaN",
+        f"{_PART2}; the difference is derived here", ("smoothness", "seed", "beta", "omega"),
+        Rule(osgm_best.init, osgm_best.step_mended, osgm_best.Constants, {"smoothness": _PROBED}),
+    ),
     "gd": Method(
         "Gradient descent with the step 1 / L",
         f"{_HDM}, authors' code", ("smoothness",),

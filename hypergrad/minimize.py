@@ -14,7 +14,7 @@ from hypergrad.objective import Function, read_start
 from hypergrad.options import read_options
 from hypergrad.quasi_newton import run_scipy
 
-DEFAULT = "osgm_best"
+DEFAULT = "osgm_best_mended"
 """The method where none is named; the docstring of `minimize` says why."""
 
 
@@ -37,7 +37,7 @@ def minimize(
     fun, args             f(x, *args), one real number; args that are no tuple are one argument. With jac=True, the pair
                           of f and its gradient, evaluated once
     x0                    the start, n finite numbers; taken as float64, of which every x is that a function gets
-    method                a name or a function of hypergrad.methods; None is "osgm_best"
+    method                a name or a function of hypergrad.methods; None is "osgm_best_mended"
     jac                   the gradient (x, *args), of shape (n,), or True; or how to estimate it from values of f:
                           "2-point" (None and False too), "3-point" or "cs"
     hess, hessp           the Hessian (x, *args), or its product (x, v, *args), for `osgm_g` alone; where neither is a
@@ -46,7 +46,7 @@ def minimize(
     tol                   the option gtol, unless that is given
     callback              called after each iteration, with x, or with intermediate_result=OptimizeResult if that is its
                           only parameter; StopIteration ends the run, what it returns is ignored
-    options               a dict of the options of the method, see help(hypergrad.methods.osgm_best), and of these:
+    options               a dict of the options of the method, see help(hypergrad.methods.hdm_hb), and of these:
 
     gtol                  1e-5: the run ends when no entry of the gradient is as large
     maxiter               1000: the most iterations

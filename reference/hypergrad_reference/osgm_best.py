@@ -12,7 +12,8 @@
 
 In phase 1 eta shrinks by 0.8 every 50 iterations. L starts as the largest curvature met by three probes of length 1e-4.
 Oddities kept: with maxiter = 1000 phase 2 takes more than 200 net accepted steps, so that short runs never look ahead;
-if none was longer than 1e-3, L becomes NaN and p with it (NumPy warns); min(1, L) ties the method to the scale of f.
+if none was longer than 1e-3, L becomes NaN and p with it (NumPy warns), which `step_mended` prevents; min(1, L) ties
+the method to the scale of f.
 
 Source: authors' code (branch of June 2025) for Gao et al. 2025 (Part II), whose abstract names the parts; the body of
 the paper is not known. The gradient budget of the code is the driver's business.
@@ -113,6 +114,15 @@ def probe_smoothness(objective: Objective, x: Vector, gradient: Vector, seed: in
     return max(curvatures)
 
 
+def step_mended(objective: Objective, state: State, constants: Constants) -> State:
+    """As `step`, but phase 2 waits for a step longer than 1e-3 that met a curvature, so that L stays a number > 0.
+
+    Derived here: with the authors' step a run in which x moves by less than 1e-3 at a time ends in NaN.
+    """
+    moved = _advance(objective, state, constants)
+    return _settle(moved, state.iteration, constants) if moved.ratio_sum else _decay(moved, state.iteration)
+
+
 def step(objective: Objective, state: State, constants: Constants) -> State:
     """Iteration k of OSGM-Best. The equations are at the top of the module.
 
@@ -127,6 +137,11 @@ def step(objective: Objective, state: State, constants: Constants) -> State:
     >>> state.x.round(9), state.displacement.round(9), state.accepted
     (array([2.]), array([-2.]), 2)
     """
+    return _settle(_advance(objective, state, constants), state.iteration, constants)
+
+
+def _advance(objective: Objective, state: State, constants: Constants) -> State:
+    """An iteration up to the change of phase: trial, learners, lookahead, null step."""
     s, g, d = state, state.gradient, state.displacement
     move = -s.P * g + s.beta * d
     trial = s.x + move
@@ -147,10 +162,8 @@ def step(objective: Objective, state: State, constants: Constants) -> State:
         iteration=s.iteration + 1,
     )
     if s.phase == 2 and np.linalg.norm(trial_gradient) > 2 * np.linalg.norm(g):
-        moved = _look_ahead(objective, s, adapted, trial, trial_value, trial_gradient)
-    else:
-        moved = _move(s, adapted, trial, trial_value, trial_gradient, trial, trial_gradient)
-    return _settle(moved, s.iteration, constants)
+        return _look_ahead(objective, s, adapted, trial, trial_value, trial_gradient)
+    return _move(s, adapted, trial, trial_value, trial_gradient, trial, trial_gradient)
 
 
 def _look_ahead(
@@ -190,6 +203,11 @@ def _settle(state: State, iteration: int, constants: Constants) -> State:
     if s.phase == 1 and s.accepted > max(min(constants.maxiter / 4, 200), 20):
         smoothness = float(np.divide(s.ratio_sum, s.ratio_count))
         return s._replace(smoothness=smoothness, lr=1 / smoothness, memory=np.zeros_like(s.memory), phase=2)
-    if s.phase == 1 and iteration % 50 == 49:
-        return s._replace(lr=max(0.8 * s.lr, 1e-3 / s.smoothness))
-    return s
+    return _decay(s, iteration)
+
+
+def _decay(state: State, iteration: int) -> State:
+    """Let the rate of phase 1 decay every 50 iterations."""
+    if state.phase == 1 and iteration % 50 == 49:
+        return state._replace(lr=max(0.8 * state.lr, 1e-3 / state.smoothness))
+    return state

@@ -7,7 +7,7 @@ A problem is solved when the largest entry of the gradient is below 1e-4, as the
 1000 evaluations of the gradient. Work is the larger of the counts of values and of gradients, those that estimate the
 smoothness included. The rank of a method on a problem is its place by work, from 1; who does not solve it is last.
 The problems: the smoothed SVM and the logistic regression of the solver table on the sets of LIBSVM that are available
-and on those that scikit-learn brings, and the classic test functions.
+and on those that scikit-learn brings, and the classic test functions, in other units too.
 """
 
 import argparse
@@ -23,17 +23,23 @@ from hypergrad.errors import ArgumentError
 from hypergrad.methods import NAMES
 from hypergrad_reference.types import Vector
 from hypergrad_validation import data
-from hypergrad_validation.classic_functions import CLASSICS
+from hypergrad_validation.classic_functions import CLASSICS, Classic
 from hypergrad_validation.solver_table import DIGIT_PAIRS, GTOL, MAXITER, TASKS, make_problem
 
 DENSE_UP_TO = 1000
 """Variables up to which BFGS, which stores a dense inverse, is run."""
 
 
+FAMILIES = ("classic", "scaled", "bundled", "libsvm")
+
+UNITS = (1e-4, 1e4)
+"""Of the scaled problems."""
+
+
 class Problem(NamedTuple):
     """A function to minimise, as `hypergrad.minimize` takes it with jac=True."""
 
-    family: str  # "classic", "bundled" or "libsvm"
+    family: str  # one of FAMILIES
     name: str
     fun: Callable[[Vector], tuple[float, Vector]]
     x0: Any
@@ -58,12 +64,24 @@ class Row(NamedTuple):
     mean_rank: float
 
 
-def list_problems(families: Iterable[str] = ("classic", "bundled", "libsvm")) -> Iterator[Problem]:
+def scale(name: str, classic: Classic, unit: float) -> Problem:
+    """A classic function in other units of x and f: u f(x / u), whose gradients are as large as before."""
+
+    def fun(x: Vector) -> tuple[float, Vector]:
+        value, gradient = classic.fun(x / unit)
+        return unit * value, gradient
+
+    return Problem("scaled", f"{name} in units of {unit:g}", fun, unit * np.array(classic.x0))
+
+
+def list_problems(families: Iterable[str] = FAMILIES) -> Iterator[Problem]:
     """The problems of some families, one after the other; sets that are not available are left out."""
     families = tuple(families)
-    if "classic" in families:
-        for name, classic in CLASSICS.items():
+    for name, classic in CLASSICS.items():
+        if "classic" in families:
             yield Problem("classic", name, classic.fun, classic.x0)
+        if "scaled" in families:
+            yield from (scale(name, classic, unit) for unit in UNITS)
     bundled = ("breast_cancer", *DIGIT_PAIRS)
     sets = {"bundled": bundled, "libsvm": [name for name in SETS if data.has(name)]}
     for family in families:
@@ -130,22 +148,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m hypergrad_validation.default_method", description=__doc__.splitlines()[0]
     )
-    families = ("classic", "bundled", "libsvm")
-    parser.add_argument("--on", choices=families, action="append", help="a family of problems; default: all")
+    parser.add_argument("--on", choices=FAMILIES, action="append", help="a family of problems; default: all")
     parser.add_argument("--method", choices=NAMES, action="append", help="a method; default: all")
     wanted = parser.parse_args(arguments)
-    trials = []
-    for problem in list_problems(wanted.on or families):
-        trials += [try_method(method, problem) for method in wanted.method or NAMES]
-        print(
-            problem.name,
-            *(
-                f"{trial.method}={trial.work if trial.solved else '-'}"
-                for trial in trials[-len(wanted.method or NAMES) :]
-            ),
-            file=sys.stderr,
-            flush=True,
-        )
+    trials = [
+        try_method(method, problem)
+        for problem in list_problems(wanted.on or FAMILIES)
+        for method in wanted.method or NAMES
+    ]
     print(f"{len({trial.problem for trial in trials})} problems")
     print(render(rank(trials)))
     return 0
