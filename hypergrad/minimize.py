@@ -57,7 +57,8 @@ def minimize(
 
     An option that is None has its default. No method needs an option but `osgm_r`. Where a method needs the smoothness
     L, the first step lr, the strong convexity mu or a guess of f*, and is not given it, the value is estimated at x0
-    and put into the result. hypergrad.smoothness says how L is estimated: 3 to 6 gradients and one value mostly.
+    and put into the result. hypergrad.smoothness says how L is estimated, by 3 to 6 gradients and one value mostly;
+    `osgm_best` and `osgm_best_mended` take the largest curvature of three random probes, three gradients.
 
     Returns OptimizeResult. Its arrays are the caller's.
 
@@ -78,10 +79,21 @@ def minimize(
     What a function or a callback does with the arrays that it gets does not reach the method, and an error that it
     raises passes unchanged. Warnings of NumPy about floating point are off during a run.
 
-    Why osgm_best: of the methods of this package it solves the most of 89 problems within 1000 gradients.
-    `python -m hypergrad_validation.default_method` repeats the measurement:
+    The default was chosen by measurement, which `python -m hypergrad_validation.default_method` repeats: of the methods
+    of this package it solves the most of 111 problems within 1000 gradients, all classic test functions among them, in
+    small and in large units. The problems are those, and the SVMs and logistic regressions on 28 sets of LIBSVM and 11
+    of scikit-learn. Work is the median over all problems; the methods that are not listed solve 55 % of the classic
+    functions or less. SciPy's methods need less work; `bfgs` stores n x n numbers, the others a few times n.
 
-    TABLE
+    method              solved    work
+    osgm_best_mended      84 %     307
+    hdm_best_mended       81 %     241
+    osgm_best             81 %     315
+    hdm_best              80 %     242
+    hdm_hb_resetting      52 %     715
+    hdm_hb                49 %       -
+    bfgs                  97 %      43
+    l_bfgs                88 %      44
 
     Raises ArgumentError for an argument that cannot be used, and names it, its value and what to give instead.
 

@@ -327,12 +327,12 @@ def test_classic_function_has_the_gradient_of_its_values(name):
 
 def test_rank_is_the_place_by_work_and_the_last_where_unsolved():
     trials = [
-        Trial("a", "p", True, 10), Trial("b", "p", True, 20), Trial("c", "p", False, 5),
-        Trial("a", "q", True, 30), Trial("b", "q", True, 30), Trial("c", "q", True, 40),
+        Trial("c", "p", False, 5), Trial("b", "p", True, 20), Trial("a", "p", True, 10),
+        Trial("c", "q", True, 4), Trial("b", "q", True, 30), Trial("a", "q", True, 30),
     ]  # fmt: skip
     rows = rank(trials)
     assert [(row.method, row.solved, row.work, row.rank, row.mean_rank) for row in rows] == [
-        ("a", 1.0, 10, 1.0, 1.0), ("b", 1.0, 20, 1.5, 1.5), ("c", 0.5, 40, 3.0, 3.0)
+        ("a", 1.0, 10, 1.5, 1.5), ("b", 1.0, 20, 2.0, 2.0), ("c", 0.5, 4, 2.0, 2.0)
     ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Which method `hypergrad.minimize` takes when none is named: every method, without an option, on every problem.
 
     python -m hypergrad_validation.default_method
-    python -m hypergrad_validation.default_method --on classic --method osgm_best --method hdm_hb
+    python -m hypergrad_validation.default_method --on classic --method osgm_best_mended --method hdm_hb
 
 A problem is solved when the largest entry of the gradient is below 1e-4, as the authors of HDM-Best have it, within
 1000 evaluations of the gradient. Work is the larger of the counts of values and of gradients, those that estimate the
@@ -113,7 +113,7 @@ def try_method(method: str, problem: Problem) -> Trial:
 
 
 def rank(trials: Sequence[Trial]) -> list[Row]:
-    """The methods, best mean rank first."""
+    """The methods: first who solves the most, then the better mean rank."""
     methods = list(dict.fromkeys(trial.method for trial in trials))
     problems = list(dict.fromkeys(trial.problem for trial in trials))
     work = {(trial.method, trial.problem): trial.work if trial.solved else np.inf for trial in trials}
@@ -131,7 +131,7 @@ def rank(trials: Sequence[Trial]) -> list[Row]:
         # the lower median: the mean of inf and a number says nothing
         middle = float(np.sort(own)[(len(own) - 1) // 2])
         rows.append(Row(method, float(np.isfinite(own).mean()), middle, float(np.median(places)), float(places.mean())))
-    return sorted(rows, key=lambda row: (row.mean_rank, row.method))
+    return sorted(rows, key=lambda row: (-row.solved, row.mean_rank, row.method))
 
 
 def render(rows: Iterable[Row]) -> str:
