@@ -1,167 +1,18 @@
 """Re-run the papers: python -m paper_figs --help."""
 
-import argparse
-import os
 import sys
-import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import import_module
-from importlib.metadata import version
-from io import BytesIO
-from pathlib import Path
-from typing import Any
-
-import joblib
-import matplotlib.pyplot as plt
-
-from hypergrad_validation.claims import Claim, Extent, Outcome, Verdict, evaluate, list_claims
-from paper_figs import report, sets, store, style
-from paper_figs.cells import FOLDER, Runner, hash_code
-from paper_figs.figures import FIGURES, Figure
-
-OUT = Path("out")
-CLAIMS = "claims"
-"""Beside the figures' names: the table of claims."""
-EXTENTS = {"1": Extent.FULL, "mlp": Extent.NETWORKS}
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """What the command line asks for; an unknown figure is an error that lists the known ones."""
-    parser = argparse.ArgumentParser(prog="python -m paper_figs", description="Compute and draw the papers' figures.")
-    parser.add_argument("--list", action="store_true", help="name the figures and stop")
-    parser.add_argument(
-        "--only", action="append", metavar="NAME", choices=[*(f.name for f in FIGURES), CLAIMS],
-        help="this figure, or the table of claims, on a page of its own, out/selection.html; may be repeated",
-    )  # fmt: skip
-    parser.add_argument(
-        "--full",
-        nargs="?",
-        const="1",
-        choices=EXTENTS,
-        help="every data set that is there; mlp: the networks of 100 epochs too",
-    )
-    parser.add_argument("--fetch", action="store_true", help="download the data sets that are missing first")
-    parser.add_argument(
-        "--data", type=find_folder, metavar="FOLDER", help="where data sets are (default: HYPERGRAD_DATA)"
-    )
-    parser.add_argument(
-        "--jobs", type=count_jobs, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
-    )
-    parser.add_argument("--dask", metavar="ADDRESS", help="run the cells on this Dask cluster")
-    return parser.parse_args(arguments)
-
-
-def find_folder(name: str) -> Path:
-    """A folder that is there, from the root on."""
-    if not Path(name).is_dir():
-        raise argparse.ArgumentTypeError(f"{name} is no folder: name the one that holds libsvm/, mnist/, baydin2018/")
-    return Path(name).resolve()
-
-
-def count_jobs(text: str) -> int:
-    """At least one process."""
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: give 1 or more")
-    return int(text)
-
-
-def make(figure: Figure, runner: Runner) -> report.Entry:
-    """Data file, then pictures; these are drawn anew if the data or what draws them has changed."""
-    data, plot = (import_module(f"paper_figs.{figure.name}_{part}") for part in ("data", "plot"))
-    path = FOLDER / figure.name
-    store.save(path, data.compute(runner), hash_modules([data.__name__]))
-    arrays, document = store.load(path)
-    code = hash_code(str(plot.__file__)) + hash_code(str(style.__file__)) + version("matplotlib")
-    draw = joblib.Memory(FOLDER / "pictures", verbose=0).cache(draw_pictures, ignore=["arrays", "facts"])
-    pictures = draw(figure.name, code, joblib.hash((arrays, document["facts"])), arrays=arrays, facts=document["facts"])
-    for suffix, picture in pictures.items():
-        (OUT / f"{figure.name}.{suffix}").write_bytes(picture)
-    return report.Entry(figure, pictures["svg"], document)
-
-
-def draw_pictures(
-    name: str, code: str, digest: str, arrays: Mapping[str, Any], facts: Mapping[str, Any]
-) -> dict[str, bytes]:
-    """The pictures of a figure, by suffix; code and digest tell when they are out of date."""
-    drawn = import_module(f"paper_figs.{name}_plot").draw(arrays, facts)
-    pictures = {}
-    for suffix in ("svg", "pdf", "png"):
-        file = BytesIO()
-        drawn.savefig(file, format=suffix, dpi=200, metadata={"Date": None} if suffix == "svg" else None)
-        pictures[suffix] = file.getvalue()
-    plt.close(drawn)
-    return pictures
-
-
-def judge(claims: Sequence[Claim], runner: Runner, failed: list[str]) -> list[dict[str, Any]]:
-    """Compute every claim, and keep what became of it."""
-    rows = []
-    for claim in claims:
-        outcome = Outcome(claim, [], Verdict.NOT_REPRODUCED, "its computation failed, as was printed")
-        with note_failure(f"{claim.paper}, row {claim.row}", failed):
-            outcome = evaluate(claim, runner.run, runner.extent)
-        rows.append(report.describe(outcome))
-    code = hash_modules(sorted({claim.compute.__module__ for claim in claims}))
-    store.save(FOLDER / CLAIMS, store.Result({}, {"claims": rows}), code)
-    return rows
-
-
-def hash_modules(names: Iterable[str]) -> dict[str, str]:
-    """The code of some modules and of all that they import."""
-    return {name: hash_code(str(sys.modules[name].__file__)) for name in names}
-
-
-@contextmanager
-def note_failure(name: str, failed: list[str]) -> Iterator[None]:
-    """An error ends a figure or a claim, not what took hours before it: it is printed, and the exit status tells."""
+def run() -> int:
+    """The command; Ctrl-C ends it in one line, from the first import on."""
     try:
-        yield
-    except Exception:
-        traceback.print_exc()
-        failed.append(name)
+        from paper_figs.command import main
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Make the figures and the report, and print where it is."""
-    wanted = parse_arguments(arguments)
-    if wanted.list:
-        names = [(figure.name, figure.title) for figure in FIGURES]
-        print("\n".join(f"{name:20} {title}" for name, title in [*names, (CLAIMS, "Published values, and ours")]))
-        return 0
-    if wanted.data:
-        os.environ["HYPERGRAD_DATA"] = str(wanted.data)
-    style.apply()
-    OUT.mkdir(exist_ok=True)
-    figures = [figure for figure in FIGURES if not wanted.only or figure.name in wanted.only]
-    for figure in figures:  # now, so that no edit during the run comes between
-        for part in ("data", "plot"):
-            import_module(f"paper_figs.{figure.name}_{part}")
-    claims = list_claims() if not wanted.only or CLAIMS in wanted.only else []
-    runner = Runner(wanted.jobs, wanted.dask, EXTENTS[wanted.full] if wanted.full else Extent.BUNDLED)
-    entries: list[report.Entry] = []
-    rows: list[dict[str, Any]] = []
-    failed: list[str] = []
-    try:
-        if wanted.fetch:
-            failed += sets.fetch(runner.extent)
-        for figure in figures:
-            print(f"{figure.name}: {figure.title}", flush=True)
-            with note_failure(figure.name, failed):
-                entries.append(make(figure, runner))
-        if claims:
-            print("claims: published values, and ours", flush=True)
-            rows = judge(claims, runner, failed)
+        return main()
     except KeyboardInterrupt:
-        print("interrupted: what is done is kept, the same command goes on from there", file=sys.stderr)
+        print("interrupted: what is done is kept, the same command continues from there", file=sys.stderr)
         return 130
-    page = OUT / ("selection.html" if wanted.only else "report.html")
-    page.write_text(report.render(entries, rows), "utf-8")
-    print(f"report: {page.resolve()}")
-    if failed:
-        print(f"failed: {', '.join(failed)}; the errors stand above", file=sys.stderr)
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

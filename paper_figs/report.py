@@ -8,9 +8,14 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hypergrad_validation.claims import PAPERS, Check, Outcome, Verdict
-from paper_figs import store
+from hypergrad_validation.claims import PAPERS, Check, Need, Outcome, Verdict
+from paper_figs import store, trial
 from paper_figs.figures import Figure
+
+Row = Mapping[str, Any]
+"""A claim and what became of it, as `describe` makes it."""
+ORDER = [Verdict.NOT_REPRODUCED, Verdict.REPRODUCED, Verdict.NO_VALUE]
+"""Of the claims that were run, in their table."""
 
 
 class Entry(NamedTuple):
@@ -36,7 +41,8 @@ def describe(outcome: Outcome) -> dict[str, Any]:
         "source": claim.source,
         "reason": claim.reason,
         "verdict": str(outcome.verdict),
-        "remark": outcome.remark,
+        "remark": "" if outcome.need else outcome.remark,
+        "need": outcome.need and outcome.need._asdict(),
         "checks": [_describe_check(check) for check in sorted(outcome.checks, key=find_margin)],
     }
 
@@ -83,14 +89,57 @@ def _count_digits(check: Check) -> int:
     return next((d for d in range(6, 17) if len({f"{number:.{d}g}" for number in numbers}) == len(numbers)), 17)
 
 
-def render(entries: Sequence[Entry], claims: Sequence[Mapping[str, Any]]) -> str:
-    """The page; without claims it has no table of them."""
+def count_verdicts(claims: Sequence[Row]) -> dict[str, int]:
+    """How many claims have each verdict, in the order of Verdict, zeros included."""
+    counts = Counter(claim["verdict"] for claim in claims)
+    return {str(verdict): counts[verdict] for verdict in Verdict}
+
+
+def write_counts(claims: Sequence[Row]) -> str:
+    """The same in words.
+
+    >>> write_counts([{"verdict": "reproduced"}, {"verdict": "not run"}, {"verdict": "reproduced"}])
+    '2 reproduced, 0 not reproduced, 1 not run, 0 no published value'
+    """
+    return ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(claims).items())
+
+
+def count_by_paper(claims: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """The verdicts of each paper."""
+    papers = dict.fromkeys(claim["paper"] for claim in claims)
+    return {paper: count_verdicts([claim for claim in claims if claim["paper"] == paper]) for paper in papers}
+
+
+def group_by_need(claims: Sequence[Row]) -> dict[Need, list[Row]]:
+    """The claims that were not run, by what they need; those that a command runs first."""
+    groups: dict[Need, list[Row]] = {}
+    for claim in claims:
+        if claim["need"]:
+            groups.setdefault(Need(**claim["need"]), []).append(claim)
+    return dict(sorted(groups.items(), key=lambda group: (not group[0].command, -len(group[1]))))
+
+
+def render(entries: Sequence[Entry], claims: Sequence[Row], device: trial.Device, verdict: trial.Verdict | None) -> str:
+    """The page.
+
+    entries    the figures; that of the first screen is the first one
+    claims     rows as `describe` makes them; without any the page has no table of them
+    verdict    None where the kernels were not compared with NumPy
+    """
     page = Environment(
         loader=PackageLoader("paper_figs", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("report.html.jinja")  # fmt: skip
-    counts = Counter(claim["verdict"] for claim in claims)
+    ran = [claim for claim in claims if not claim["need"]]
     return page.render(
-        entries=entries, claims=claims, counts={str(verdict): counts[verdict] for verdict in Verdict},
+        entries=entries,
+        papers=count_by_paper(claims),
+        verdicts=list(map(str, Verdict)),
+        counts=count_verdicts(claims),
+        ran=sorted(ran, key=lambda claim: ORDER.index(claim["verdict"])),
+        needs=group_by_need(claims),
+        device=device,
+        verdict=verdict,
+        compared=trial.COMPARED,
         environment=store.describe_environment(),
-    )  # fmt: skip
+    )

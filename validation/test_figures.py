@@ -12,12 +12,13 @@ pytest.importorskip("joblib")
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from hypergrad.errors import DeviceNotFoundError
-from hypergrad_validation.claims import Claim, Extent, Outcome, Verdict, at_most, evaluate, near
+from hypergrad_validation import claims as verdicts
+from hypergrad_validation.claims import Claim, Extent, Outcome, at_most, evaluate, near
 from hypergrad_validation.training import train
-from paper_figs import __main__ as command
-from paper_figs import cells, rates_data, rates_plot, report, store
+from paper_figs import __main__, cells, command, rates_data, rates_plot, report, store
 from paper_figs.cells import Runner
 from paper_figs.figures import FIGURES
+from paper_figs.trial import Device, Verdict
 
 
 @pytest.fixture
@@ -169,6 +170,11 @@ def test_command_writes_pictures_and_a_page_that_stands_alone(folder, monkeypatc
     assert len(re.findall(r'<img [^>]*alt="[^"]{40,}"', page)) == page.count("<img ") == 1
 
 
+def count_rows(page, verdict):
+    """Rows of the tables with this verdict, or waiting for the same."""
+    return page.count(f'<b class="verdict {verdict}">')
+
+
 def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
     def compute(run):
         """Two and three, squared."""
@@ -183,14 +189,14 @@ def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
     monkeypatch.setattr(command, "list_claims", lambda: claims)
     assert command.main(["--only", "claims", "--jobs", "1"]) == 0
     page = (folder / "out" / "selection.html").read_text()
-    assert page.count('<td class="not-run">not run</td>') == 2
-    assert page.count('<td class="not-reproduced">not reproduced</td>') == 1
+    assert (count_rows(page, "not-run"), count_rows(page, "not-reproduced")) == (2, 1)
     assert "1 of 2 checks hold" in page
     assert "of three: published 8, ours 9, accepted 7.5 to 8.5" in page
-    assert "needs some minutes: make figures FULL=1" in page
-    assert "it takes a machine that nobody has" in page
+    assert "<code>make figures FULL=1</code>" in page
+    assert "It takes a machine that nobody has" in page
     assert command.main(["--only", "claims", "--jobs", "1", "--full"]) == 0
-    assert (folder / "out" / "selection.html").read_text().count('<td class="not-run">not run</td>') == 1
+    page = (folder / "out" / "selection.html").read_text()
+    assert (count_rows(page, "not-run"), count_rows(page, "not-reproduced")) == (1, 2)
 
 
 def test_claim_shows_the_check_nearest_to_its_limit_and_digits_that_tell():
@@ -200,7 +206,9 @@ def test_claim_shows_the_check_nearest_to_its_limit_and_digits_that_tell():
     rows = report.describe(evaluate(claim))["checks"]
     assert [row["what"] for row in rows] == ["close", "tiny", "exact"]
     assert rows[0] | {"ours": "1.9e-06", "accepted": "at most 2e-06"} == rows[0]
-    fine = report.describe(Outcome(claim, [near("x", 313.129, 313.1290001, rel=1e-10)], Verdict.NOT_REPRODUCED, ""))
+    fine = report.describe(
+        Outcome(claim, [near("x", 313.129, 313.1290001, rel=1e-10)], verdicts.Verdict.NOT_REPRODUCED, "")
+    )
     assert fine["checks"][0]["ours"] == "313.1290001"
     assert fine["checks"][0]["accepted"] == "313.12899997 to 313.12900003"
 
@@ -223,7 +231,7 @@ def test_error_ends_one_figure_and_one_claim_and_is_told(folder, monkeypatch, ca
     assert '<h2 id="rates">' not in page
     assert '<h2 id="spike">' in page
     assert "its computation failed" in page
-    assert [page.count(f'<td class="{verdict}">') for verdict in ("reproduced", "not-reproduced")] == [1, 1]
+    assert (count_rows(page, "reproduced"), count_rows(page, "not-reproduced")) == (1, 1)
 
 
 def square(value):
@@ -312,18 +320,100 @@ def test_list_names_every_figure(capsys):
     ]
 
 
-def test_unknown_figure_is_refused_with_the_known_ones(capsys):
-    with pytest.raises(SystemExit):
-        command.main(["--only", "nothing"])
-    assert "rates" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
-    [(["--data", "/no/such/folder"], "name the one that holds libsvm/"), (["--jobs", "0"], "give 1 or more")],
-    ids=["data", "jobs"],
+    [
+        ("--only nonsense", "choose from rates, baydin_logistic"),
+        ("--only", "expected one argument"),
+        ("--only=", "choose from rates"),
+        ("--only RATES", "choose from rates"),
+        ("--only rates,spike", "choose from rates"),
+        ("--jobs 0", "give 1 or more"),
+        ("--jobs -1", "give 1 or more"),
+        ("--jobs 1.5", "give 1 or more"),
+        ("--jobs many", "give 1 or more"),
+        ("--jobs=", "give 1 or more"),
+        ("--data /none", "name the one that holds libsvm/"),
+        ("--data /dev/null", "name the one that holds libsvm/"),
+        ("--full x", "give 1 or mlp"),
+        ("--full 2", "give 1 or mlp"),
+        ("--full=", "give 1 or mlp"),
+        ("--dask nowhere", "give the HOST:PORT of `dask scheduler`"),
+        ("--dask 127.0.0.1:1", "give the HOST:PORT of `dask scheduler`"),
+        ("--dask tcp://127.0.0.1:x", "give the HOST:PORT of `dask scheduler`"),
+        ("--dask=", "give the HOST:PORT of `dask scheduler`"),
+        ("--nonsense", "--nonsense"),
+        ("rates", "rates"),
+    ],
 )
-def test_argument_that_cannot_be_is_refused_with_the_remedy(arguments, remedy, capsys):
+def test_argument_that_cannot_be_is_refused_in_one_line_with_the_remedy(arguments, remedy, capsys):
+    if "--dask" in arguments:
+        pytest.importorskip("distributed")
+    with pytest.raises(SystemExit) as refusal:
+        command.main(arguments.split())
+    told = capsys.readouterr()
+    assert (refusal.value.code, told.out, told.err.count("\n")) == (2, "", 1)
+    assert remedy in told.err
+
+
+def test_data_folder_that_the_environment_names_must_exist(monkeypatch, capsys):
+    monkeypatch.setenv("HYPERGRAD_DATA", "/none")
     with pytest.raises(SystemExit):
-        command.main(arguments)
-    assert remedy in capsys.readouterr().err
+        command.main(["--only", "spike"])
+    assert "/none is no folder: name the one that holds libsvm/" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_written_is_refused_in_one_line(folder, monkeypatch):
+    (folder / "out").write_text("a file of this name")
+    with pytest.raises(SystemExit, match=r"out cannot be written: .*; run from a folder of your own$"):
+        command.main(["--only", "spike"])
+
+
+def test_command_names_the_device_first_and_the_report_the_verdicts_and_the_time_last(folder, capsys, monkeypatch):
+    monkeypatch.setattr(command, "list_claims", lambda: [Claim(count, "hdm2025", "1", "", "", (), Extent.FULL, "")])
+    monkeypatch.setattr(command.trial, "find_device", lambda: Device("A device, OpenCL 3.0"))
+    monkeypatch.setattr(command.trial, "compare_bits", lambda: Verdict(10, ()))
+    assert command.main(["--only", "claims", "--jobs", "1"]) == 0
+    first, second, *_, place, counts, time = capsys.readouterr().out.splitlines()
+    assert first == "OpenCL: the kernels run on A device, OpenCL 3.0"
+    assert second == "kernels against NumPy: all 10 runs equal NumPy's in every bit"
+    assert place == f"report: {folder / 'out' / 'selection.html'}"
+    assert counts == "claims: 0 reproduced, 0 not reproduced, 1 not run, 0 no published value"
+    assert re.fullmatch(r"took \d+ min \d+ s", time)
+
+
+def test_command_without_a_device_says_so_first_and_on_the_page(folder, capsys, monkeypatch):
+    def refuse(*given, device="auto", **options):
+        raise DeviceNotFoundError("no OpenCL device was found;\n  install one")
+
+    monkeypatch.setattr(command.trial, "AdamW", refuse)
+    monkeypatch.setenv("OCL_ICD_VENDORS", "/nowhere")
+    assert command.main(["--only", "spike", "--jobs", "1"]) == 0
+    trouble = "no OpenCL device was found; install one OCL_ICD_VENDORS is set to /nowhere."
+    assert capsys.readouterr().out.startswith(f"OpenCL: NO DEVICE, NumPy runs the loops. {trouble}\n")
+    page = (folder / "out" / "selection.html").read_text()
+    assert "No OpenCL device: no kernel ran" in page
+    assert trouble in page
+
+
+def test_kernels_that_differ_or_fail_are_told_and_the_exit_code_is_1(folder, capsys, monkeypatch):
+    monkeypatch.setattr(command.trial, "find_device", lambda: Device("A device, OpenCL 3.0"))
+    monkeypatch.setattr(command.trial, "compare_bits", lambda: Verdict(10, ("AdamW in float32",)))
+    assert command.main(["--only", "spike", "--jobs", "1"]) == 1
+    told = capsys.readouterr()
+    assert "kernels against NumPy: 1 of 10 runs differ from NumPy's: AdamW in float32" in told.out
+    assert "failed: kernels against NumPy;" in told.err
+    assert "do not give NumPy's bits" in (folder / "out" / "selection.html").read_text()
+    monkeypatch.setattr(command.trial, "compare_bits", lambda: 1 / 0)
+    assert command.main(["--only", "spike", "--jobs", "1"]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert "The kernels failed on this device" in (folder / "out" / "selection.html").read_text()
+
+
+def test_interrupt_ends_the_command_in_one_line(monkeypatch, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "main", interrupt)
+    assert __main__.run() == 130
+    assert capsys.readouterr().err == "interrupted: what is done is kept, the same command continues from there\n"

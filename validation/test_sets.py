@@ -6,8 +6,7 @@ pytest.importorskip("joblib")
 
 from hypergrad_validation import data
 from hypergrad_validation.claims import Extent, list_claims
-from paper_figs import __main__ as command
-from paper_figs import sets
+from paper_figs import command, sets
 from paper_figs.cells import Runner
 
 MNIST = "MNIST with the authors' logs"
