@@ -11,6 +11,21 @@ from numpy.typing import NDArray
 from paper_figs import gaps
 from paper_figs.least_squares_data import LAST, LEVEL, METHODS
 
+TITLE = "OSGM on least squares"
+ALT = (
+    "Four panels of falling curves, one for each sigma: OSGM-R and OSGM-H fall in straight lines on the logarithmic "
+    "scale, at the smallest sigmas ahead of accelerated gradient descent, at the largest behind the optimal diagonal "
+    "preconditioner only. Gradient descent hardly moves in three of the panels."
+)
+CAPTION = (
+    "The four panels of Gao et al. 2025 (COLT), figure 2, on matched instances: A = C D C^T + sigma I with the "
+    "published condition numbers, rate 10 for every method that learns. Lines are medians over eight draws, bands lie "
+    "between the quartiles. On the grey line at 1e-10 a disc is the median over the draws of the index that gets "
+    "there, a triangle that of the published curve, one draw, whose kappa* is smaller than all of ours at the first "
+    "three sigmas (255, 193, 38.8; ours in the titles, in which the fourth, 3.63, lies): there the triangles of OSGM "
+    "and of the optimal diagonal preconditioner (OptDiag) come early. Marks beyond an axis are in the table."
+)
+
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """One below the other."""

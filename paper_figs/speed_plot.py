@@ -9,6 +9,20 @@ from numpy.typing import NDArray
 
 from paper_figs.style import METHODS
 
+TITLE = "How near to the memory's speed"
+ALT = (
+    "Two panels of rates in GB/s over the number of elements. All curves rise by two decades from a thousand elements "
+    "to hundreds of thousands, where the time of a launch no longer counts; the kernels keep near their probes, the "
+    "steps below."
+)
+CAPTION = (
+    "Memory moved per second by the OpenCL kernels and by whole steps, medians and quartiles, on the device and at "
+    "the time named below: other machines, and other hours, differ. A probe reads and writes as many bytes in as many "
+    "arrays and computes next to nothing; it is the ceiling of what follows the same pattern. A step of "
+    "HypergradientAdamW reads its arrays once more, which is counted. What was timed was checked against the "
+    "reference, bit for bit."
+)
+
 PANELS = {
     "Updates": {
         "update_traffic": ("probe, same traffic", {"color": "#000000", "linestyle": ":"}),

@@ -11,6 +11,20 @@ from numpy.typing import NDArray
 from paper_figs.spike_data import ACTIONS, LEARNERS
 from paper_figs.style import METHODS
 
+TITLE = "The spike of hypergradient descent, and its cures"
+ALT = (
+    "Two columns, online gradient descent and AdaGrad. Without a cure f rises by orders of magnitude in the middle of "
+    "the run while the stepsize climbs far past 2/L; with a null step, a lookahead or a clipped stepsize f never "
+    "exceeds its first value."
+)
+CAPTION = (
+    "HDM with one stepsize for both variables of f = (x_1^2 + 0.01 x_2^2)/2 from (1, 1), L = 1, P_0 = 0. While the "
+    "iterate lies in the flat direction the stepsize climbs towards 1/mu = 100, past 2/L (grey line below), until the "
+    "steep one, multiplied at each step, takes over. AdaGrad alone makes the spike larger. A null step refuses a step "
+    "that raises f, a lookahead adds a gradient step, clipping keeps P in [0, 2/L]. The toy of Chu et al. 2025 is not "
+    "known; this one is ours."
+)
+
 TITLES = {"OGD": "Online gradient descent", "AdaGrad": "AdaGrad"}
 LIMITS = {"OGD": (1e-10, 1e4), "AdaGrad": (1e-10, 1e23)}
 FLOOR = 1e-30

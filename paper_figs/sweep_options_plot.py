@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 
 from paper_figs.sweep_plot import TITLES
 
+TITLE = "Every normalization, every rule of beta1"
+ALT = (
+    "Three maps, one a task, with a row for each of twelve methods and a column for each of eight initial rates. Rows "
+    "that adapt beta1 by the published rule are dark in many places, losses up to several decades above AdamW's best."
+)
+CAPTION = (
+    "AdamW, HypergradientAdamW and AutoHypergradientAdamW (Auto, by what it divides its hypergradient by) over 300 "
+    "full-batch steps from eight initial rates, beta1 fixed or adapted by the published rule (seed) or by the "
+    "derivative. Each number is log10 of the loss at the end over that of AdamW at its best rate of the eight: 0 is "
+    "as good, negative is better."
+)
+
 LIMITS = (-2.0, 4.0)
 """Decades below and above AdamW's best loss that the colours tell apart."""
 
