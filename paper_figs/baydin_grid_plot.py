@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hypergrad_validation.baydin_runs import NAMES, RATES
+from paper_figs.style import WIDTH
 
 TITLE = "Baydin et al. 2018: initial rate against beta"
 ALT = (
@@ -44,7 +45,7 @@ def write_power(value: float) -> str:
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Ours, and in brackets what the paper prints."""
-    figure, axes = plt.subplots(3, 1, figsize=(4.8, 8.6))
+    figure, axes = plt.subplots(3, 1, figsize=(WIDTH, 8.6))
     for panel, method in zip(axes, ("sgd", "sgdn", "adam"), strict=True):
         baseline = arrays[method][:, :1]
         counts = np.hstack([baseline, arrays[f"{method}_hd"][:, ::-1]])
@@ -62,7 +63,7 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
             panel.text(column, row - lift, write_count(count, cap), ha="center", va="center", fontsize=7, color=colour)
             if printed is not None:
                 text = f"({write_count(printed[row, column], 468750)})"
-                panel.text(column, row + 0.24, text, ha="center", va="center", fontsize=5, color=colour)
+                panel.text(column, row + 0.24, text, ha="center", va="center", fontsize=6, color=colour)
         panel.axvline(0.5, color="black", linewidth=1)
         panel.set_title(f"{NAMES[method]} and {NAMES[f'{method}_hd']}")
         panel.set_xticks(range(7), ["baseline", *map(write_power, RATES[::-1])])

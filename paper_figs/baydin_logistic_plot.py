@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from hypergrad_validation.baydin_runs import NAMES
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "Baydin et al. 2018: logistic regression"
 ALT = (
@@ -44,7 +44,7 @@ def write_plain(axes: Axes) -> None:
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Lines are ours, circles the authors'."""
-    figure, axes = plt.subplots(3, 1, figsize=(4.6, 7.2))
+    figure, axes = plt.subplots(3, 1, figsize=(WIDTH, 7.2))
     for panel, (quantity, label) in zip(axes, PANELS.items(), strict=True):
         for method, name in NAMES.items():
             x, y = arrays[f"{method}/{quantity}"]

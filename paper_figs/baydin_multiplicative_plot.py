@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hypergrad_validation.baydin_runs import NAMES
 from paper_figs.baydin_logistic_plot import MARKS
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "The multiplicative rule, and a start from 0"
 ALT = (
@@ -31,7 +31,7 @@ LOWEST = 1e-5
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Lines are ours, circles the paper's."""
-    figure, axes = plt.subplots(3, 1, figsize=(4.6, 7.4), sharex=True)
+    figure, axes = plt.subplots(3, 1, figsize=(WIDTH, 7.4), sharex=True)
     for panel, base in zip(axes, ("sgd", "sgdn", "adam"), strict=True):
         for rule in ("hd", "hdm"):
             name = f"{NAMES[base]}-{rule.upper()}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from paper_figs import gaps
 from paper_figs.least_squares_data import LAST, LEVEL, METHODS
+from paper_figs.style import WIDTH
 
 TITLE = "OSGM on least squares"
 ALT = (
@@ -29,7 +30,7 @@ CAPTION = (
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """One below the other."""
-    figure, axes = plt.subplots(len(LAST), 1, figsize=(4.6, 0.9 + 2.0 * len(LAST)), squeeze=False)
+    figure, axes = plt.subplots(len(LAST), 1, figsize=(WIDTH, 0.9 + 2.0 * len(LAST)), squeeze=False)
     for panel, (sigma, last) in zip(axes[:, 0], LAST.items(), strict=True):
         kappa = arrays[f"{sigma:g}/kappa"]
         power = round(math.log10(sigma))

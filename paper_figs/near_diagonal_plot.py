@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from paper_figs import gaps
 from paper_figs.near_diagonal_data import LAST, LEVEL, METHODS
+from paper_figs.style import WIDTH
 
 TITLE = "OSGM on a near-diagonal quadratic"
 ALT = (
@@ -26,7 +27,7 @@ CAPTION = (
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """One panel."""
-    figure, panel = plt.subplots(figsize=(4.6, 3.6))
+    figure, panel = plt.subplots(figsize=(WIDTH, 3.6))
     panel.axhline(-10, color="0.8", linewidth=0.6, zorder=0)
     for method in METHODS:
         gaps.draw(panel, method, {key: arrays[f"{method}/{key}"] for key in ("index", "log", "reached")}, LEVEL)

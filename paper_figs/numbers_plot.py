@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hypergrad_validation.rounding import ORDERS
+from paper_figs.style import WIDTH
 
 TITLE = "What float32 does to sums and to the update"
 ALT = (
@@ -41,7 +42,7 @@ LEAST = 1e-12
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Errors of sums above, of updates below."""
-    figure = plt.figure(figsize=(5.2, 5.6))
+    figure = plt.figure(figsize=(WIDTH, 5.6))
     axes = figure.subplot_mosaic([["products", "squares"], ["update", "update"]], height_ratios=(3, 2))
     for name, title in (("products", "Inner product"), ("squares", "Squared norm")):
         axis = axes[name]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from paper_figs.osgm_best_data import FLOOR, LAST, METHODS
 from paper_figs.style import METHODS as LOOKS
+from paper_figs.style import WIDTH
 
 TITLE = "OSGM-Best beside its rivals"
 ALT = (
@@ -29,7 +30,7 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
     """Two panels a data set."""
     titles, evaluations = facts["problems"], arrays["evaluations"]
     rows = len(titles) // 2
-    figure, axes = plt.subplots(rows, 2, figsize=(5.2, 0.9 + 2.0 * rows), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(rows, 2, figsize=(WIDTH, 0.9 + 2.0 * rows), sharex=True, sharey=True, squeeze=False)
     for panel, title in zip(axes.flat, titles, strict=True):
         for method in METHODS:
             look = LOOKS[method]

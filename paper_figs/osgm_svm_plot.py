@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from paper_figs import gaps
 from paper_figs.osgm_svm_data import LAST, LEVEL, METHODS
+from paper_figs.style import WIDTH
 
 TITLE = "OSGM on a support vector machine"
 ALT = (
@@ -27,7 +28,7 @@ CAPTION = (
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """One below the other."""
     names = facts["sets"].split(", ")
-    figure, axes = plt.subplots(len(names), 1, figsize=(4.6, 0.9 + 2.1 * len(names)), squeeze=False, sharex=True)
+    figure, axes = plt.subplots(len(names), 1, figsize=(WIDTH, 0.9 + 2.1 * len(names)), squeeze=False, sharex=True)
     for panel, name in zip(axes[:, 0], names, strict=True):
         panel.axhline(-6, color="0.8", linewidth=0.6, zorder=0)
         for method in METHODS:

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.style import METHODS, label_ends
+from paper_figs.style import METHODS, WIDTH, label_ends
 
 TITLE = "A rate that finds itself"
 ALT = (
@@ -24,7 +24,7 @@ CAPTION = (
 )
 
 PANELS = {
-    "quadratic": ("Quadratic, condition 100", (1e-17, 3e1)),
+    "quadratic": ("Quadratic, condition 100", (1e-17, 1e3)),
     "breast_cancer": ("Logistic, breast_cancer", (1e-8, 3e0)),
 }
 """Title and limits of the loss: in float32 no run gets below the lower one."""
@@ -32,7 +32,7 @@ PANELS = {
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Two columns of panels, one a problem."""
-    figure, axes = plt.subplots(2, 2, figsize=(5.2, 5.2), sharex=True, height_ratios=(3, 2))
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 4.1), sharex=True, height_ratios=(3, 2))
     for column, (problem, (title, limits)) in enumerate(PANELS.items()):
         above, below = axes[:, column]
         gaps, rates = [], []

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.style import METHODS, label_ends
+from paper_figs.style import METHODS, WIDTH, label_ends
 
 TITLE = "Regret on trial"
 ALT = "Four panels, each with a regret curve that stays below the dashed curve of its bound at every K."
@@ -30,7 +30,7 @@ PANELS = {
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Four panels."""
-    figure, axes = plt.subplots(2, 2, figsize=(5.2, 4.4))
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 4.4))
     for panel, (bound, (title, look)) in zip(axes.flat, PANELS.items(), strict=True):
         left, right = arrays[f"{bound}/left"], arrays[f"{bound}/right"]
         steps = np.arange(1, len(left) + 1)

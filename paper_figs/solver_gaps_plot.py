@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hypergrad_validation.solver_table import GTOL, SOLVERS
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "HDM-Best among the solvers"
 ALT = (
@@ -36,7 +36,7 @@ LABELS = {"gap": "function value gap", "gnorm": "gradient norm"}
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Two rows a data set."""
     titles = facts["problems"]
-    figure, axes = plt.subplots(len(titles), 2, figsize=(5.2, 0.9 + 1.6 * len(titles)), sharex=True)
+    figure, axes = plt.subplots(len(titles), 2, figsize=(WIDTH, 0.9 + 1.6 * len(titles)), sharex=True)
     for number, title in enumerate(titles):
         for row, kind in enumerate(LABELS):
             panel = axes[2 * (number // 2) + row, number % 2]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_figs.solver_gaps_plot import LOOKS
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "Who solves how many problems"
 ALT = (
@@ -33,7 +33,7 @@ TASKS = {"svm": ("SVM", "#4d4d4d"), "logistic": ("logistic", "#bdbdbd")}
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Two profiles and the counts."""
-    figure = plt.figure(figsize=(5.2, 7.6))
+    figure = plt.figure(figsize=(WIDTH, 7.6))
     axes = figure.subplot_mosaic([["nG", "all"], ["counts", "counts"]], height_ratios=(4, 6))
     for kind, title in KINDS.items():
         for solver in facts["solvers"]:

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "How near to the memory's speed"
 ALT = (
@@ -40,10 +40,10 @@ PANELS = {
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Medians and quartiles, or why there are none."""
     if not arrays:
-        figure = plt.figure(figsize=(5.2, 1.0))
+        figure = plt.figure(figsize=(WIDTH, 1.0))
         figure.text(0.5, 0.5, facts["speed"], ha="center", va="center", wrap=True)
         return figure
-    figure, axes = plt.subplots(2, 1, figsize=(5.2, 5.6), sharex=True, sharey=True)
+    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 5.6), sharex=True, sharey=True)
     for axis, (title, curves) in zip(axes, PANELS.items(), strict=True):
         for name, (label, look) in curves.items():
             low, median, high = arrays[name].T

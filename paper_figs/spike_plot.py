@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_figs.spike_data import ACTIONS, LEARNERS
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "The spike of hypergradient descent, and its cures"
 ALT = (
@@ -33,7 +33,7 @@ FLOOR = 1e-30
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Two columns, one a learner."""
-    figure, axes = plt.subplots(2, 2, figsize=(5.2, 4.6), sharex=True, height_ratios=(3, 2))
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 4.6), sharex=True, height_ratios=(3, 2))
     for (above, below), learner in zip(axes.T, LEARNERS, strict=True):
         for action in ACTIONS:
             look = METHODS["HDM" + action]

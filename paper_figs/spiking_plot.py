@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "Spiking neurons that fall silent"
 ALT = (
@@ -48,7 +48,7 @@ LOOKS = {
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Medians over the seeds; thin lines are the twins that keep their light."""
-    figure, axes = plt.subplots(3, 2, figsize=(5.2, 6.8))
+    figure, axes = plt.subplots(3, 2, figsize=(WIDTH, 6.8))
     shift = facts["images are darker from step"]
     steps = np.arange(WINDOW.start, WINDOW.stop)
     for axis, (field, (label, settings)) in zip(axes.flat, PANELS.items(), strict=False):

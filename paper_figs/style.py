@@ -26,9 +26,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "SGD-HD": {"color": "#0072b2", "linestyle": "-"},
     "SGDN-HD": {"color": "#d55e00", "linestyle": (0, (5, 1.5))},
     "Adam-HD": {"color": "#009e73", "linestyle": "-."},
-    "SGD-HDM": {"color": "#56b4e9", "linestyle": "-"},
-    "SGDN-HDM": {"color": "#e69f00", "linestyle": (0, (5, 1.5))},
-    "Adam-HDM": {"color": "#cc79a7", "linestyle": "-."},
+    "SGD-HDM": {"color": "#56b4e9", "linestyle": (0, (1, 1))},
+    "SGDN-HDM": {"color": "#e69f00", "linestyle": (0, (1, 1))},
+    "Adam-HDM": {"color": "#cc79a7", "linestyle": (0, (1, 1))},
     "HDM": {"color": "#0072b2", "linestyle": "-"},
     "HDM, null step": {"color": "#d55e00", "linestyle": (0, (5, 1.5))},
     "HDM, lookahead": {"color": "#009e73", "linestyle": "-."},
@@ -54,6 +54,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "HDM-Best": {"color": "#009e73", "linestyle": "-"},
 }
 
+WIDTH = 4.2
+"""Of every figure, in inches: on the narrowest screen, 358 pixels of page, text of 8 points is 9.5 pixels high."""
 SETTINGS = {
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 from paper_figs.superlinear_data import RULES
 
 TITLE = "Superlinear convergence beside its bound"
@@ -30,7 +30,7 @@ LOOKS = dict(zip(RULES, ("HDM", "HDM, lookahead", "OSGM-R", "OSGM-R, lookahead")
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """A panel for each feedback, and one for both."""
-    figure = plt.figure(figsize=(5.2, 4.8))
+    figure = plt.figure(figsize=(WIDTH, 4.8))
     axes = figure.subplot_mosaic([["hypergradient", "ratio"], ["ratios", "ratios"]], height_ratios=(3, 2))
     steps = np.arange(1, len(arrays["GD/gap"]) + 1)
     for feedback in ("hypergradient", "ratio"):
@@ -41,13 +41,14 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
             panel.plot(steps, arrays[f"{rule}/gap"], **look)
             panel.plot(steps, arrays[f"{rule}/bound"], **look | {"linewidth": 0.7, "alpha": 0.7})
         panel.set(yscale="log", ylim=(1e-40, 1e3), xlim=(0, 40), yticks=(1, 1e-10, 1e-20, 1e-30, 1e-40))
-        panel.set_title(f"Feedback: {feedback}")
+        panel.set(title=f"Feedback: {feedback}", xlabel="K")
     for rule in RULES:
         gap = arrays[f"{rule}/gap"]
         axes["ratios"].plot(steps[1:], gap[1:] / gap[:-1], **METHODS[LOOKS[rule]], label=rule)
     plain = arrays["GD/gap"]
     axes["ratios"].plot(steps[1:], plain[1:] / plain[:-1], **METHODS["GD"], label="gradient descent")
-    axes["ratios"].set(yscale="log", title="Gap over the one before", xlabel="K", xlim=(0, 40), ylim=(1e-8, 2))
+    axes["ratios"].set(yscale="log", title="Each gap over the gap before it", xlabel="K", xlim=(0, 40), ylim=(1e-8, 2))
+    axes["ratios"].plot([], [], color="#7f7f7f", linewidth=0.7, label="bounds, each in its line's dash")
     axes["hypergradient"].set_ylabel("gap / first gap")
     figure.legend(*axes["ratios"].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "What surprise measures"
 ALT = (
@@ -36,7 +36,7 @@ ACCUMULATED = {"color": "#56b4e9", "linewidth": 2.0}
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Medians over the seeds, of S the quartiles too."""
-    figure, axes = plt.subplots(3, len(TITLES), figsize=(5.2, 6.4), sharex=True, sharey="row", squeeze=False)
+    figure, axes = plt.subplots(3, len(TITLES), figsize=(WIDTH, 6.4), sharex=True, sharey="row", squeeze=False)
     for (above, middle, below), (shift, title) in zip(axes.T, TITLES.items(), strict=True):
         low, median, high = arrays[f"{shift}/Auto, surprise/surprise"][:, ::EVERY]
         steps = EVERY * np.arange(median.size)
@@ -61,5 +61,5 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
     axes[1, 0].set_ylabel("learning rate")
     axes[2, 0].set_ylabel("loss")
     above, below = (axes[row, 0].get_legend_handles_labels() for row in (0, 2))
-    figure.legend(above[0] + below[0], above[1] + below[1], loc="outside lower center", ncols=3)
+    figure.legend(above[0] + below[0], above[1] + below[1], loc="outside lower center", ncols=2)
     return figure

@@ -9,6 +9,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from paper_figs.style import WIDTH
 from paper_figs.sweep_plot import TITLES
 
 TITLE = "Every normalization, every rule of beta1"
@@ -29,7 +30,7 @@ LIMITS = (-2.0, 4.0)
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Every method."""
-    figure, axes = plt.subplots(len(TITLES), 1, figsize=(5.2, 7.6), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(len(TITLES), 1, figsize=(WIDTH, 7.6), sharex=True, squeeze=False)
     names = arrays["methods"].tolist()
     for axis, (task, title) in zip(axes.flat, TITLES.items(), strict=True):
         ratio = np.log10(arrays[f"{task}/loss"] / arrays[f"{task}/loss"][names.index("AdamW")].min())
@@ -37,9 +38,9 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
         for (row, column), value in np.ndenumerate(ratio):
             dark = not LIMITS[0] / 2 < value < LIMITS[1] / 2
             text = f"{value:.1f}" if abs(value) >= 0.05 else "0"
-            axis.text(column, row, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black")
+            axis.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
         axis.set_title(title)
-        axis.set_yticks(range(len(names)), names)
+        axis.set_yticks(range(len(names)), [name.replace("beta1 by ", "") for name in names])
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
     powers = np.log10(arrays["rates"]).round().astype(int)
@@ -47,6 +48,6 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
     axes[-1, 0].set_xlabel("initial rate")
     figure.colorbar(
         image, ax=axes, location="bottom", shrink=0.8, aspect=40, pad=0.01, extend="both",
-        label="log10 of the loss at the end over AdamW's best", ticks=[-2, -1, 0, 1, 2, 3, 4],
+        label="log10 (loss / AdamW's best)", ticks=[-2, -1, 0, 1, 2, 3, 4],
     )  # fmt: skip
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.style import METHODS
+from paper_figs.style import METHODS, WIDTH
 
 TITLE = "From any initial rate"
 ALT = (
@@ -38,7 +38,7 @@ FLOOR = 1e-9
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """The methods that keep beta1."""
-    figure, axes = plt.subplots(len(TITLES), 2, figsize=(5.2, 6.6), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(len(TITLES), 2, figsize=(WIDTH, 6.6), sharex=True, squeeze=False)
     rates, methods = arrays["rates"], arrays["methods"].tolist()
     for (left, right), (task, title) in zip(axes, TITLES.items(), strict=True):
         for name in SHOWN:
