@@ -32,7 +32,7 @@ PANELS = {
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
     """Two columns of panels, one a problem."""
-    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 4.1), sharex=True, height_ratios=(3, 2))
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 3.8), sharex=True, height_ratios=(3, 2))
     for column, (problem, (title, limits)) in enumerate(PANELS.items()):
         above, below = axes[:, column]
         gaps, rates = [], []
@@ -52,8 +52,8 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
         above.set(yscale="log", title=title, ylim=limits)
         below.set(yscale="log", xlabel="step", ylim=(3e-5, 3))
         above.margins(x=0)
-        label_ends(above, gaps, METHODS["AdamW"]["color"])
-        label_ends(below, rates, METHODS["AdamW"]["color"])
+        label_ends(above, gaps)
+        label_ends(below, rates)
     axes[0, 0].set_ylabel("loss above its minimum")
     axes[1, 0].set_ylabel("learning rate")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center")

@@ -40,7 +40,7 @@ def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure
         panel.plot(steps, right, color=color, linestyle=(0, (4, 2)), linewidth=1)
         panel.axhline(0, color="#999999", linewidth=0.6, zorder=0)
         panel.set(title=title, xlim=(1, steps[-1]))
-        label_ends(panel, [(steps[-1], left[-1], "regret"), (steps[-1], right[-1], "bound")], color)
+        label_ends(panel, [(steps[-1], left[-1], "regret"), (steps[-1], right[-1], "bound")])
     for panel in axes[1]:
         panel.set_xlabel("K")
     return figure

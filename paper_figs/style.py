@@ -56,6 +56,8 @@ METHODS: dict[str, dict[str, Any]] = {
 
 WIDTH = 4.2
 """Of every figure, in inches: on the narrowest screen, 358 pixels of page, text of 8 points is 9.5 pixels high."""
+LABEL = "#404040"
+"""Of names at curves: the colours of some curves are too light for small text."""
 SETTINGS = {
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",
@@ -78,7 +80,7 @@ def apply() -> None:
     mpl.rcParams.update(SETTINGS)
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], color: str, gap: float = 8.0) -> None:
+def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], gap: float = 8.0) -> None:
     """Write curves' names at their ends, right of the axes, moved apart where they would overlap.
 
     ends    (x, y, name) of each curve, in data units; call after the limits are final; a curve that ends below the
@@ -95,5 +97,5 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], color: str,
         placed = max(heights[index], placed + gap)
         axes.annotate(
             name, (x, y), xytext=(3, placed - heights[index]), textcoords="offset points",
-            color=color, va="center", fontsize=7, annotation_clip=False,
+            color=LABEL, va="center", fontsize=7, annotation_clip=False,
         )  # fmt: skip
