@@ -35,7 +35,7 @@ class Device(NamedTuple):
     def __str__(self) -> str:
         if self.name:
             return f"OpenCL: the kernels run on {self.name}"
-        return f"OpenCL: NO DEVICE, NumPy runs the loops. {self.trouble}"
+        return f"OpenCL: NO DEVICE, NumPy runs the loops. {self.trouble} What to do: .venv/bin/hypergrad doctor"
 
 
 class Verdict(NamedTuple):
@@ -63,7 +63,7 @@ def find_device() -> Device:
     except (DeviceNotFoundError, BuildError) as error:
         variable = os.environ.get("OCL_ICD_VENDORS")
         hint = f" OCL_ICD_VENDORS is set to {variable}." if variable else ""
-        return Device(trouble=" ".join(str(error).split()) + hint)
+        return Device(trouble=" ".join(str(error).removeprefix("device='opencl': ").split()) + hint)
     from hypergrad_kernels.device import open_device
 
     device = open_device()

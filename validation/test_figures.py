@@ -384,13 +384,15 @@ def test_command_names_the_device_first_and_the_report_the_verdicts_and_the_time
 
 def test_command_without_a_device_says_so_first_and_on_the_page(folder, capsys, monkeypatch):
     def refuse(*given, device="auto", **options):
-        raise DeviceNotFoundError("no OpenCL device was found;\n  install one")
+        raise DeviceNotFoundError("device='opencl': no OpenCL device was found;\n  install one")
 
     monkeypatch.setattr(command.trial, "AdamW", refuse)
     monkeypatch.setenv("OCL_ICD_VENDORS", "/nowhere")
     assert command.main(["--only", "spike", "--jobs", "1"]) == 0
     trouble = "no OpenCL device was found; install one OCL_ICD_VENDORS is set to /nowhere."
-    assert capsys.readouterr().out.startswith(f"OpenCL: NO DEVICE, NumPy runs the loops. {trouble}\n")
+    assert capsys.readouterr().out.startswith(
+        f"OpenCL: NO DEVICE, NumPy runs the loops. {trouble} What to do: .venv/bin/hypergrad"
+    )
     page = (folder / "out" / "selection.html").read_text()
     assert "No OpenCL device: no kernel ran" in page
     assert trouble in page
