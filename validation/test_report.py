@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 def make_entry(name, facts=None):
     figure = Figure(name, f"Title of {name}", f"A curve of {name} that falls, < 1 & steep.", f"Caption of {name}.")
-    table = [{"method": "one", "loss": 1}]
+    table = [{"": "one", "loss": 1}]
     return report.Entry(figure, b"<svg/>", {"facts": facts or {"seed": 1, "losses": table}, "command": "python -m x"})
 
 
@@ -236,6 +236,11 @@ def test_every_picture_has_alternative_text(any_page):
     assert all(a.get("aria-label") for _, a in any_page.elements if a.get("role") in ("img", "region"))
 
 
+@pytest.mark.parametrize("text", PAGES.values(), ids=PAGES)
+def test_header_of_a_column_is_never_empty(text):
+    assert not re.findall(r"<th[^>]*>\s*</th>", text)
+
+
 def test_headings_leave_no_level_out(any_page):
     levels = [int(tag[1]) for tag, _ in any_page.elements if re.fullmatch(r"h\d", tag)]
     assert levels.count(1) == 1
@@ -247,6 +252,7 @@ def test_what_scrolls_sideways_is_reached_by_keyboard():
     regions = [a for _, a in Page(PAGES["whole"]).elements if a.get("class") == "wide"]
     assert len(regions) == 2
     assert all((a["tabindex"], a["role"]) == ("0", "region") for a in regions)
+    assert {a["aria-label"] for a in regions} == {"Title of rates: losses", "Title of spike: losses"}
 
 
 def luminance(colour):
