@@ -39,7 +39,7 @@ class AdamHD(AdamWFamily):
     >>> opt.step(gradients=[np.array([1.0, 3.0])])
     >>> opt.step(gradients=[np.array([-2.0, 4.0])])
     >>> opt.lr_history, opt.last_record.hypergradient
-    (array('d', [0.5, 1.0]), -2.0)
+    (array([0.5, 1. ]), -2.0)
     """
 
     def __init__(

@@ -1,14 +1,15 @@
 """AutoHypergradientAdamW: AdamW that learns its rate, and beta1 if wanted, at a pace that tunes itself."""
 
 import math
-from array import array
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hypergrad.adamw_family import AdamWFamily, check_bounds
 from hypergrad.errors import ArgumentError
+from hypergrad.history import History
 from hypergrad.optimizer import Plan, Sums, check_range, make_plan
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
@@ -120,16 +121,30 @@ track_surprise=False)
             State(base, self._read_beta1(self._rates, scope)) for scope, base in enumerate(self._rates.bases)
         ]
         self._surprise = surprise.State()
-        self.beta1_histories = [array("d", [state.beta1]) for state in self._states]
-        self.surprise_history = array("d")
-        self.s_bar_history = array("d")
+        self._beta1_histories = [History([state.beta1]) for state in self._states]
+        self._surprise_history, self._s_bar_history = History(), History()
 
     # What the model and the user read.
 
     @property
-    def beta1_history(self) -> "array[float]":
-        """beta1 at first and after every adaptation; of the first group under lr_scope="group"."""
-        return self.beta1_histories[0]
+    def beta1_history(self) -> NDArray[np.float64]:
+        """beta1 at first and after every adaptation, as lr_history is; of the first group under lr_scope="group"."""
+        return self._beta1_histories[0].read()
+
+    @property
+    def beta1_histories(self) -> list[NDArray[np.float64]]:
+        """The same for each base rate: of each group under lr_scope="group"."""
+        return [history.read() for history in self._beta1_histories]
+
+    @property
+    def surprise_history(self) -> NDArray[np.float64]:
+        """S of every step that was tracked, as lr_history is."""
+        return self._surprise_history.read()
+
+    @property
+    def s_bar_history(self) -> NDArray[np.float64]:
+        """S_bar of every step that was tracked, as lr_history is."""
+        return self._s_bar_history.read()
 
     @property
     def current_surprise(self) -> float:
@@ -257,19 +272,19 @@ track_surprise=False)
             for number, group in enumerate(self.param_groups):
                 group["betas"] = (self._get_beta1(plan, number), group["betas"][1])
             self.defaults["betas"] = self.param_groups[0]["betas"]
-        for history, record in zip(self.beta1_histories, plan.records, strict=True):
+        for history, record in zip(self._beta1_histories, plan.records, strict=True):
             if math.isfinite(record.beta1_hypergradient):
                 history.append(record.beta1)
         if observed is not None:
             self._surprise = observed
-            self.surprise_history.append(observed.surprise)
-            self.s_bar_history.append(observed.accumulated)
+            self._surprise_history.append(observed.surprise)
+            self._s_bar_history.append(observed.accumulated)
 
     # Saving.
 
-    def _histories(self) -> dict[str, "array[float]"]:
-        beta1s = {f"beta1_{scope}": history for scope, history in enumerate(self.beta1_histories)}
-        return super()._histories() | beta1s | {"surprise": self.surprise_history, "s_bar": self.s_bar_history}
+    def _histories(self) -> dict[str, History]:
+        beta1s = {f"beta1_{scope}": history for scope, history in enumerate(self._beta1_histories)}
+        return super()._histories() | beta1s | {"surprise": self._surprise_history, "s_bar": self._s_bar_history}
 
     def _dump_schedule(self) -> dict[str, float | None]:
         scalars = super()._dump_schedule()

@@ -38,7 +38,7 @@ class HypergradientAdamW(AdamWFamily):
     >>> for _ in range(2):
     ...     opt.step(gradients=[x / 2])
     >>> opt.lr_history
-    array('d', [0.5, 0.5763888888888888])
+    array([0.5       , 0.57638889])
     >>> opt
     HypergradientAdamW(lr=0.576389, beta_hyper=0.0625, lr_range=[1e-06, 1.0])
     """

@@ -4,7 +4,6 @@ import math
 import signal
 import threading
 from abc import ABC, abstractmethod
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,13 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hypergrad import checkpoint
 from hypergrad.backend import open_backend
 from hypergrad.checkpoint import BLOCK_SUMS, check_state
 from hypergrad.errors import ArgumentError, BrokenOptimizerError, NonFiniteError
+from hypergrad.history import History
 from hypergrad.rates import Rates, open_rates, take_written
 from hypergrad.tensors import Tensor, check_memory, collect_groups, find_gradients, flatten_gradient, get_array
 from hypergrad_reference.adamw_loops import Operands, Update
@@ -131,7 +132,7 @@ class Optimizer(ABC):
         for tensor in self._tensors:
             self._open_tensor(tensor)
         self._rates = open_rates(lr_scope, float(self.defaults["lr"]), self.param_groups)
-        self.lr_histories = [array("d", [base]) for base in self._rates.bases]
+        self._lr_histories = [History([base]) for base in self._rates.bases]
 
     # What a rule says.
 
@@ -172,9 +173,17 @@ class Optimizer(ABC):
         return self._rates.bases[0]
 
     @property
-    def lr_history(self) -> "array[float]":
-        """The base rate at first and after every adaptation; of the first group where each group has its own."""
-        return self.lr_histories[0]
+    def lr_history(self) -> NDArray[np.float64]:
+        """The base rate at first and after every adaptation; of the first group where each group has its own.
+
+        A read-only array as of now. It may be kept: no later step or load changes it.
+        """
+        return self._lr_histories[0].read()
+
+    @property
+    def lr_histories(self) -> list[NDArray[np.float64]]:
+        """The same for each base rate: of each group under lr_scope="group"."""
+        return [history.read() for history in self._lr_histories]
 
     @property
     def last_record(self) -> Any:
@@ -319,7 +328,7 @@ class Optimizer(ABC):
         """Take the plan's scalars into the optimizer's state, after the tensors were written."""
         self._rates = plan.rates
         self._show_rates()
-        for history, record in zip(self.lr_histories, plan.records, strict=True):
+        for history, record in zip(self._lr_histories, plan.records, strict=True):
             if math.isfinite(record.hypergradient):
                 history.append(record.lr)
 
@@ -350,8 +359,8 @@ class Optimizer(ABC):
 
     # Saving.
 
-    def _histories(self) -> dict[str, "array[float]"]:
-        return {f"lr{scope}": history for scope, history in enumerate(self.lr_histories)}
+    def _histories(self) -> dict[str, History]:
+        return {f"lr{scope}": history for scope, history in enumerate(self._lr_histories)}
 
     def _dump_schedule(self) -> dict[str, float | None]:
         """The schedule's scalars, by name."""
@@ -383,7 +392,7 @@ class Optimizer(ABC):
             "steps": self._steps,
             "skipped": self.skipped,
             "schedule": self._dump_schedule(),
-            "histories": {name: np.array(history) for name, history in self._histories().items()},
+            "histories": {name: history.read().copy() for name, history in self._histories().items()},
             "groups": [
                 {name: list(group[name]) if name == "betas" else group[name] for name in self.group_options}
                 for group in self.param_groups
@@ -416,7 +425,7 @@ class Optimizer(ABC):
         self._steps, self.skipped, self._broken = int(state["steps"]), int(state["skipped"]), None
         self._load_schedule(state["schedule"])
         for name, history in self._histories().items():
-            history[:] = array("d", state["histories"][name].tolist())
+            history.replace(state["histories"][name])
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write state_dict, and the latest records for `hypergrad explain`, to one .npz file, whole or not at all."""

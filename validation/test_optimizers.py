@@ -3,7 +3,6 @@
 import gc
 import signal
 import weakref
-from array import array
 
 import numpy as np
 import pytest
@@ -188,7 +187,7 @@ def test_surprise_reads_zero_before_tracking_starts():
     for _ in range(2):
         opt.step(gradients=[np.ones(2)])
         assert (opt.current_surprise, opt.accumulated_surprise, opt.current_surprise_gain) == (0.0, 0.0, 0.0)
-        assert not opt.surprise_history
+        assert len(opt.surprise_history) == 0
     opt.step(gradients=[np.ones(2)])
     assert opt.current_surprise > 0
     assert len(opt.surprise_history) == len(opt.s_bar_history) == 1
@@ -201,7 +200,7 @@ def test_history_starts_with_the_first_rate_and_grows_with_each_adaptation():
         opt.step(gradients=[np.ones(2)])
         sizes.append(len(opt.lr_history))
     assert sizes == [1, 2, 3]  # the first step has no direction; a clip that leaves the value counts
-    assert opt.lr_history == array("d", [1.0, 1.0, 1.0])
+    assert opt.lr_history.tolist() == [1.0, 1.0, 1.0]
     assert opt.last_record.reason == "lr_max"
 
 
@@ -210,7 +209,37 @@ def test_histories_are_flat_doubles():
     for _ in range(50):
         opt.step(gradients=[np.ones(2)])
     for history in (opt.lr_history, opt.beta1_history):
-        assert (type(history), history.itemsize, len(history)) == (array, 8, 50)
+        assert (history.dtype, history.shape, history.flags.writeable) == (np.float64, (50,), False)
+
+
+def read_histories(opt):
+    return [opt.lr_history, opt.beta1_history, opt.surprise_history, opt.s_bar_history]
+
+
+def test_history_that_was_kept_stays_as_it_was_and_hinders_no_step(device):
+    for where in ("numpy", device):
+        opt = AutoHypergradientAdamW(
+            [np.ones(2)], warmup_steps=0, adapt_momentum=True, track_surprise=True, device=where
+        )
+        kept = []
+        for step in range(300):
+            if step % 7 == 0:
+                views = [
+                    given for history in read_histories(opt) for given in (np.asarray(history), memoryview(history))
+                ]
+                kept.append((views, [view.tobytes() for view in views]))
+            opt.step(gradients=[np.full(2, 1.0 + step)])
+        assert all([view.tobytes() for view in views] == before for views, before in kept)
+        assert [len(history) for history in read_histories(opt)] == [300] * 4
+
+
+def test_history_cannot_be_written_to():
+    opt = AutoHypergradientAdamW([np.ones(2)], warmup_steps=0, device="numpy")
+    with pytest.raises(ValueError, match="read-only"):
+        opt.lr_history[0] = 1.0
+    for name in ("lr_history", "lr_histories", "beta1_history", "beta1_histories", "surprise_history", "s_bar_history"):
+        with pytest.raises(AttributeError):
+            setattr(opt, name, [1.0])
 
 
 def test_records_say_why_and_are_bounded():
@@ -274,8 +303,9 @@ def test_scope_group_is_one_optimizer_a_group(kind):
         for one, x in zip(single, alone, strict=True):
             one.step(gradients=[x / 2])
     assert [x.tobytes() for x in together] == [x.tobytes() for x in alone]
-    assert opt.lr_histories == [one.lr_history for one in single]
-    assert opt.lr_histories[0] != opt.lr_histories[1]
+    rates = [history.tolist() for history in opt.lr_histories]
+    assert rates == [one.lr_history.tolist() for one in single]
+    assert rates[0] != rates[1]
 
 
 # Whole or not at all.
