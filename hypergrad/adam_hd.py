@@ -42,6 +42,8 @@ class AdamHD(AdamWFamily):
     (array([0.5, 1. ]), -2.0)
     """
 
+    options = ("hypergrad_lr", "rule", "lr_scope", "nonfinite")
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -55,6 +55,8 @@ class AdamW(AdamWFamily):
     array([ 0.625, -2.125])
     """
 
+    options = ("amsgrad", "maximize", "grad_scale", "clear_grad", "scalar_convention", "nonfinite")
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -1,7 +1,7 @@
 """AutoHypergradientAdamW: AdamW that learns its rate, and beta1 if wanted, at a pace that tunes itself."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +12,12 @@ from hypergrad.errors import ArgumentError
 from hypergrad.history import History
 from hypergrad.optimizer import Plan, Sums, check_range, make_plan
 from hypergrad.rates import Rates
+from hypergrad.states import ArrayFit, HistoryFit, Progress, Range
 from hypergrad.tensors import Tensor
 from hypergrad_reference import adamw_auto, surprise
 from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS, Constants, State
 from hypergrad_reference.adamw_loops import Update
-from hypergrad_reference.sums import total, weighted_total
+from hypergrad_reference.sums import BLOCK, total, weighted_total
 from hypergrad_reference.types import Vector
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class AutoHypergradientAdamW(AdamWFamily):
     AutoHypergradientAdamW(lr=0.001000, beta1=0.9000, hyper_lr=0.01, lr_range=[1e-06, 1.0], adapt_momentum=False, \
 track_surprise=False)
     """
+
+    options = (
+        "hyper_lr", "hyper_lr_beta", "lr_min", "lr_max", "adapt_momentum", "track_surprise", "surprise_gamma",
+        "surprise_alpha", "trauma_threshold", "beta_min", "beta_max", "warmup_steps", "amsgrad", "lr_scope",
+        "normalization", "momentum_rule", "maximize", "grad_scale", "clear_grad", "scalar_convention", "nonfinite",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -197,9 +204,10 @@ track_surprise=False)
         states, _ = plan.state
         return states[plan.rates.scopes[group]].beta1 if self.adapt_momentum else super()._get_beta1(plan, group)
 
-    def _read_beta1(self, rates: Rates, scope: int) -> float:
+    def _read_beta1(self, rates: Rates, scope: int, groups: Sequence[Mapping[str, Any]] | None = None) -> float:
         """The beta1 that the groups of a scope share."""
-        beta1s = sorted({float(self.param_groups[group]["betas"][0]) for group in rates.members(scope)})
+        groups = self.param_groups if groups is None else groups
+        beta1s = sorted({float(groups[group]["betas"][0]) for group in rates.members(scope)})
         if self.adapt_momentum and len(beta1s) > 1:
             raise ArgumentError(
                 f"adapt_momentum=True adapts one beta1, the groups have {beta1s}: make them equal, or lr_scope='group'"
@@ -280,7 +288,49 @@ track_surprise=False)
             self._surprise_history.append(observed.surprise)
             self._s_bar_history.append(observed.accumulated)
 
+    def _keep(self, tensor: Tensor, update: Any, sums: Mapping[str, Vector], plan: Plan) -> None:
+        super()._keep(tensor, update, sums, plan)
+        tensor.arrays["grad_grad"] = sums["grad_grad"]
+
+    def _check_group(self, number: int, group: Mapping[str, Any]) -> None:
+        super()._check_group(number, group)
+        beta1 = group["betas"][0]
+        if self._derives_momentum and not beta1 > 0:
+            raise ArgumentError(f"{self._name_group(number)}momentum_rule='derivative' needs beta1={beta1!r} above 0")
+
     # Saving.
+
+    def _check_groups(self, groups: Sequence[Mapping[str, Any]]) -> None:
+        super()._check_groups(groups)
+        for scope in range(len(self._rates.bases)):
+            self._read_beta1(self._rates, scope, groups)
+
+    def _list_arrays(self, tensor: Tensor, progress: Progress) -> dict[str, ArrayFit]:
+        arrays, length = super()._list_arrays(tensor, progress), tensor.theta.size
+        if not progress.step:
+            return arrays
+        arrays["grad_grad"] = ArrayFit(-(-length // BLOCK), 0.0)
+        if self._derives_momentum:
+            arrays["last_grad"] = ArrayFit(length)
+        if self.track_surprise:  # a tensor may have sat out every step that was tracked
+            tracked = progress.moved and progress.steps > self.warmup_steps
+            arrays["grad_ema"] = ArrayFit(length, required=tracked)
+        return arrays
+
+    def _list_history_fits(self) -> dict[str, HistoryFit]:
+        beta1s = {f"beta1_{scope}": HistoryFit(Range(0.0, 1.0), 1) for scope in range(len(self._beta1_histories))}
+        tracked = HistoryFit(Range(0.0, 1.0), 0)
+        return super()._list_history_fits() | beta1s | {"surprise": tracked, "s_bar": tracked}
+
+    def _list_ranges(self) -> dict[str, Range]:
+        names = [f"{of}_accumulator{scope}" for scope in range(len(self._states)) for of in ("lr", "beta1")]
+        signal = dict.fromkeys(("surprise", "accumulated", "gain"), Range(0.0, 1.0))
+        return (
+            super()._list_ranges()
+            | dict.fromkeys(names, Range(0.0))
+            | signal
+            | {"grad_sq_ema": Range(0.0, optional=True)}
+        )
 
     def _histories(self) -> dict[str, History]:
         beta1s = {f"beta1_{scope}": history for scope, history in enumerate(self._beta1_histories)}
@@ -299,12 +349,13 @@ track_surprise=False)
             State(
                 base,
                 self._read_beta1(self._rates, scope),
-                scalars[f"lr_accumulator{scope}"],
-                scalars[f"beta1_accumulator{scope}"],
+                float(scalars[f"lr_accumulator{scope}"]),
+                float(scalars[f"beta1_accumulator{scope}"]),
             )
             for scope, base in enumerate(self._rates.bases)
         ]
-        self._surprise = surprise.State(*(scalars[name] for name in surprise.State._fields))
+        grad_sq_ema, *signal = (scalars[name] for name in surprise.State._fields)
+        self._surprise = surprise.State(None if grad_sq_ema is None else float(grad_sq_ema), *map(float, signal))
         self.defaults["betas"] = self.param_groups[0]["betas"]
 
     def __repr__(self) -> str:

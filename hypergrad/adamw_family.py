@@ -1,13 +1,14 @@
 """What AdamW, HypergradientAdamW, AutoHypergradientAdamW and AdamHD share: moments, conventions, one update."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypergrad.errors import ArgumentError
 from hypergrad.optimizer import Optimizer, Plan, check_range
+from hypergrad.states import ArrayFit, Progress, Range
 from hypergrad.tensors import Tensor
 from hypergrad_reference import adamw
 from hypergrad_reference.adamw import ExactScalars, Moments, Scalars, ShaderScalars
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice
 
 FORM_SCALARS: dict[str, Callable[..., Scalars]] = {"exact": adamw.exact_scalars, "shader": adamw.shader_scalars}
+FRACTION, POSITIVE = Range(0.0, 1.0), Range(5e-324)
+NUMBERS = {
+    **dict.fromkeys(("b1", "c1", "b2", "c2", "beta1", "beta2", "beta1_t", "beta2_t"), FRACTION),
+    **dict.fromkeys(("last_beta1_power", "beta1_power"), FRACTION),
+    **dict.fromkeys(("i1", "i2"), Range(1.0)),
+    **dict.fromkeys(("eps", "epsilon"), POSITIVE),
+    "weight_decay": Range(0.0),
+}
+"""What the numbers kept of a tensor may be, where that is not any finite number."""
 SCALARS: dict[str, type[ExactScalars] | type[ShaderScalars]] = {"exact": ExactScalars, "shader": ShaderScalars}
 
 
@@ -72,10 +82,13 @@ class AdamWFamily(Optimizer):
         check_range(f"{where}eps", group["eps"], 0, math.inf, open_low=True, open_high=True)
         check_range(f"{where}weight_decay", group["weight_decay"], 0, math.inf, open_high=True)
 
+    def _check_groups(self, groups: Sequence[Mapping[str, Any]]) -> None:
+        super()._check_groups(groups)
+        for tensor in self._tensors:
+            _check_eps(tensor, groups[tensor.group]["eps"])
+
     def _open_tensor(self, tensor: Tensor) -> None:
-        eps = self.param_groups[tensor.group]["eps"]
-        if tensor.theta.dtype.type(eps) == 0:
-            raise ArgumentError(f"eps={eps!r} is 0 in {tensor.theta.dtype}, the dtype of {tensor.name}: give more")
+        _check_eps(tensor, self.param_groups[tensor.group]["eps"])
         for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if self.amsgrad else ("exp_avg", "exp_avg_sq"):
             tensor.arrays[name] = np.zeros(tensor.theta.size, tensor.theta.dtype)
 
@@ -150,11 +163,22 @@ class AdamWFamily(Optimizer):
             tensor.arrays["grad_ema"] = update.grad_ema
         if update.last_grad is not None:
             tensor.arrays["last_grad"] = update.last_grad
-        if "grad_grad" in sums:
-            tensor.arrays["grad_grad"] = sums["grad_grad"]
 
-    def _describe(self) -> dict[str, Any]:
-        return super()._describe() | {"scalar_convention": self.scalar_convention, "amsgrad": self.amsgrad}
+    # Saving.
+
+    def _list_numbers(self, progress: Progress) -> dict[str, Range]:
+        names = (*SCALARS[self.scalar_convention]._fields, "lr", "weight_decay", "last_beta1_power", "beta1_power")
+        return {name: NUMBERS.get(name, Range()) for name in names} if progress.step else {}
+
+    def _list_arrays(self, tensor: Tensor, progress: Progress) -> dict[str, ArrayFit]:
+        squares = ("exp_avg_sq", "max_exp_avg_sq") if self.amsgrad else ("exp_avg_sq",)
+        length = tensor.theta.size
+        return {"exp_avg": ArrayFit(length), **{name: ArrayFit(length, 0.0) for name in squares}}
+
+
+def _check_eps(tensor: Tensor, eps: float) -> None:
+    if tensor.theta.dtype.type(eps) == 0:
+        raise ArgumentError(f"eps={eps!r} is 0 in {tensor.theta.dtype}, the dtype of {tensor.name}: give more")
 
 
 def check_bounds(lr: float, lr_min: float, lr_max: float) -> None:

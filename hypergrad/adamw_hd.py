@@ -43,6 +43,11 @@ class HypergradientAdamW(AdamWFamily):
     HypergradientAdamW(lr=0.576389, beta_hyper=0.0625, lr_range=[1e-06, 1.0])
     """
 
+    options = (
+        "beta_hyper", "lr_min", "lr_max", "log_scale", "amsgrad", "lr_scope", "decay_in_hypergradient", "maximize",
+        "grad_scale", "clear_grad", "scalar_convention", "nonfinite",
+    )  # fmt: skip
+
     def __init__(
         self,
         params: Iterable[Any],

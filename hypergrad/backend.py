@@ -37,6 +37,10 @@ class Backend(Protocol):
         """Bring to the host what is kept of the tensors, which it may change before the next step."""
         ...
 
+    def forget(self) -> None:
+        """What the host has counts from now on, whatever was written and not brought back."""
+        ...
+
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums of the products asked for, of each tensor; nothing is written."""
         ...
@@ -62,7 +66,7 @@ class NumPyBackend:
     def begin(self) -> None:
         """Nothing to do: everything is on the host."""
 
-    fetch = begin
+    fetch = forget = begin
 
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums by the reference."""
@@ -128,6 +132,10 @@ class OpenCLBackend:
     def fetch(self) -> None:
         """Moments and their like come back from a device that does not work in place."""
         self._launcher.arrays.fetch()
+
+    def forget(self) -> None:
+        """A device that does not work in place gets everything again."""
+        self._launcher.arrays.forget()
 
     def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums by sums.cl, with one wait for all tensors."""

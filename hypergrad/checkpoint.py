@@ -2,44 +2,92 @@
 
 import hashlib
 import json
-import os
-import tempfile
+import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from hypergrad.errors import CheckpointError
+from hypergrad.errors import CheckpointError, CheckpointWarning
+from hypergrad.files import PathName, find_path, replace_file
+from hypergrad.states import SCHEMA, Fit, Progress
 
-SCHEMA = 2
-BLOCK_SUMS = ("grad_grad",)
-"""Kept arrays that hold a number a block, not one an element."""
+WITHOUT_OPTIONS = 2
+"""The schema before this one."""
+UNREAD = "grad_grad"
+ZIP = b"PK\3\4"
 
 
-def check_state(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Raise CheckpointError unless a state fits the optimizer whose present state is `own`."""
-    missing = set(own) - set(state)
-    if missing:
-        raise CheckpointError(f"the state has no {sorted(missing)}: give what state_dict returned")
-    for key in set(own) - {"steps", "skipped", "schedule", "histories", "groups", "tensors"}:
-        if state[key] != own[key]:
-            raise CheckpointError(f"the state has {key}={state[key]!r}, the optimizer {own[key]!r}: make them alike")
-    for key in ("groups", "tensors"):
-        if len(state[key]) != len(own[key]):
-            raise CheckpointError(
-                f"the state has {len(state[key])} {key}, the optimizer {len(own[key])}: give the same"
-            )
-    for key in ("schedule", "histories"):
-        if set(state[key]) != set(own[key]):
-            raise CheckpointError(f"the state has {key} {sorted(state[key])}, the optimizer {sorted(own[key])}")
-    for position, (saved, here) in enumerate(zip(state["tensors"], own["tensors"], strict=True)):
-        alike = [entry["dtype"] + str(tuple(entry["shape"])) for entry in (saved, here)]
-        if alike[0] != alike[1]:
-            raise CheckpointError(
-                f"params[{position}] is {alike[1]}, in the state {alike[0]}: give the same parameters"
-            )
+def save(path: PathName, state: Mapping[str, Any]) -> None:
+    """Write a state that has "records", too; see replace_file for what becomes of the file that was there."""
+    arrays = {f"histories/{name}": history for name, history in state["histories"].items()}
+    plain = []
+    for position, entry in enumerate(state["tensors"]):
+        arrays.update({f"tensors/{position}/{name}": kept for name, kept in entry["arrays"].items()})
+        plain.append({name: value for name, value in entry.items() if name != "arrays"})
+    document = json.dumps({**{key: value for key, value in state.items() if key != "histories"}, "tensors": plain})
+    with replace_file(path) as file:
+        np.savez(file, document=np.array(document), sha256=np.array(_digest(document, arrays)), **arrays)
+
+
+def load(path: PathName, fit: Fit) -> dict[str, Any]:
+    """Read a state for an optimizer from a file that save wrote. What schema 2 lacks is completed from the fit.
+
+    Raises CheckpointError as read does. Whether the state fits is for check_state to say.
+    """
+    state = read(path)
+    if state["schema"] == WITHOUT_OPTIONS:
+        state = _complete(state, fit, path)
+    del state["records"]
+    return state
+
+
+def read(path: PathName) -> dict[str, Any]:
+    """Read what save wrote.
+
+    Raises CheckpointError if the file is not a saved optimizer, damaged, or of an unknown schema; OSError if it
+    cannot be read.
+    """
+    name = find_path(path)
+    try:
+        file = name.open("rb")
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{name} is a folder: give the name of a file that save wrote") from error
+    with file:
+        try:
+            return _parse(file)
+        except CheckpointError as error:
+            raise CheckpointError(f"{name} {error}") from error.__cause__
+        except Exception as error:  # there is no end to what the bytes of a file can make a parser raise
+            raise CheckpointError(f"{name} is damaged: {type(error).__name__}: {error}; load another copy") from error
+
+
+def _parse(file: BinaryIO) -> dict[str, Any]:
+    if file.read(len(ZIP)) != ZIP:
+        raise CheckpointError("is not a saved optimizer: it is no .npz file; give one that save wrote")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as members:
+        if not {"document", "sha256"} <= set(members.files):
+            raise CheckpointError("is not a saved optimizer: it holds other arrays; give a file that save wrote")
+        arrays = {member: members[member] for member in members.files}
+    document, checksum = str(arrays.pop("document")), str(arrays.pop("sha256"))
+    if _digest(document, arrays) != checksum:
+        raise CheckpointError("is damaged: its checksum does not match; load another copy")
+    state: dict[str, Any] = json.loads(document)
+    if state["schema"] not in (WITHOUT_OPTIONS, SCHEMA):
+        raise CheckpointError(f"has schema {state['schema']!r}: this version reads {WITHOUT_OPTIONS} and {SCHEMA}")
+    for entry in state["records"]:
+        if not all(isinstance(record, dict) for record in (entry if isinstance(entry, list) else [entry])):
+            raise TypeError(f"{entry!r} is not a record")
+    state["kind"], state["steps"], state["skipped"]
+    state["histories"] = {}
+    for entry in state["tensors"]:
+        entry["arrays"] = {}
+    for member, array in arrays.items():
+        kind, *place, name = member.split("/")
+        of = state["histories"] if kind == "histories" else state["tensors"][int(place[0])]["arrays"]
+        of[name] = array
+    return state
 
 
 def _digest(document: str, arrays: Mapping[str, Any]) -> str:
@@ -50,50 +98,31 @@ def _digest(document: str, arrays: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def save(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
-    """Write the state to a temporary file beside path, sync it, and rename it to path."""
-    arrays = {f"histories/{name}": history for name, history in state["histories"].items()}
-    plain = []
-    for position, entry in enumerate(state["tensors"]):
-        arrays.update({f"tensors/{position}/{name}": kept for name, kept in entry["arrays"].items()})
-        plain.append({name: value for name, value in entry.items() if name != "arrays"})
-    rest = {key: value for key, value in state.items() if key != "histories"}
-    document = json.dumps({"schema": SCHEMA, **rest, "tensors": plain})
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, document=np.array(document), sha256=np.array(_digest(document, arrays)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _complete(state: dict[str, Any], fit: Fit, name: PathName) -> dict[str, Any]:
+    """A state of schema 2, in today's form.
+
+    Of its options it told scalar_convention and amsgrad, or the method, and not which group a tensor is in. Every
+    optimizer kept the sums of the last gradient, whether it reads them or not.
+    """
+    told = {option: state.pop(option) for option in ("scalar_convention", "amsgrad", "method") if option in state}
+    method = told.pop("method", None)
+    if state["kind"] == fit.kind and method not in (None, _name_method(fit.options)):
+        raise CheckpointError(f"{name!r} has method={method!r}, the optimizer {_name_method(fit.options)!r}")
+    told = {option: value for option, value in told.items() if option in fit.options}
+    taken = ", ".join(f"{option}={value!r}" for option, value in fit.options.items() if option not in told)
+    warnings.warn(
+        f"{name!r} is of an earlier version, which did not save all options: {taken} are those of this optimizer; make "
+        "sure that they are the saved one's too, and save again",
+        CheckpointWarning,
+        stacklevel=4,
+    )
+    for entry, tensor in zip(state["tensors"], fit.tensors, strict=False):
+        entry["group"] = tensor.group
+        if UNREAD not in tensor.list_arrays(Progress(1, True, 1)):
+            entry["arrays"].pop(UNREAD, None)
+    return {**state, "schema": SCHEMA, "options": {**fit.options, **told}}
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a state that save wrote. Raises CheckpointError if the file is damaged or of another schema."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        document, checksum = str(arrays.pop("document")), str(arrays.pop("sha256"))
-        state: dict[str, Any] = json.loads(document)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise CheckpointError(f"{os.fspath(path)} is not a saved optimizer, or damaged: {error}") from error
-    if _digest(document, arrays) != checksum:
-        raise CheckpointError(f"{os.fspath(path)} is damaged: its checksum does not match")
-    if state.pop("schema", None) != SCHEMA:
-        raise CheckpointError(f"{os.fspath(path)} has another schema than {SCHEMA}: save it anew with this version")
-    state["histories"] = {}
-    for entry in state["tensors"]:
-        entry["arrays"] = {}
-    for name, array in arrays.items():
-        kind, *place = name.split("/")
-        if kind == "histories":
-            state["histories"][place[0]] = array
-        else:
-            state["tensors"][int(place[0])]["arrays"][place[1]] = array
-    return state
+def _name_method(options: Mapping[str, Any]) -> str:
+    """What schema 2 called the method of SGDHD."""
+    return "nesterov" if options.get("nesterov") else "heavy_ball" if options.get("momentum") else "sgd"

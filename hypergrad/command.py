@@ -262,7 +262,7 @@ def _spread_sizes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def explain(wanted: argparse.Namespace) -> int:
     """Print the latest records of a saved optimizer: what went into the rate, and which clip or limit it met."""
-    state = checkpoint.load(wanted.file)
+    state = checkpoint.read(wanted.file)
     records = []
     for entry in state["records"][-wanted.last :] if wanted.last > 0 else []:
         records += entry if isinstance(entry, list) else [entry]

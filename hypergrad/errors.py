@@ -8,6 +8,7 @@ __all__ = [
     "BrokenOptimizerError",
     "BuildError",
     "CheckpointError",
+    "CheckpointWarning",
     "DeviceError",
     "DeviceNotFoundError",
     "DeviceWarning",
@@ -29,6 +30,10 @@ class NonFiniteError(ArgumentError, FloatingPointError):
 
 class CheckpointError(ValueError):
     """A saved state is damaged, of another version, or of another optimizer."""
+
+
+class CheckpointWarning(UserWarning):
+    """A saved state of an earlier version lacks something that its optimizer had to complete."""
 
 
 class BrokenOptimizerError(RuntimeError):

@@ -1,6 +1,6 @@
 """A series of numbers that grows at its end, and that a user may keep: what was read never changes."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,9 @@ class History:
     (array([0.5]), array([0.5 , 0.25]))
     """
 
-    _memory: NDArray[np.float64]
-    _length: int
-
-    def __init__(self, values: Iterable[float] = ()) -> None:
-        self.replace(values)
+    def __init__(self, values: Sequence[float] = ()) -> None:
+        self._memory = np.array(values, np.float64)
+        self._length = self._memory.size
 
     def append(self, value: float) -> None:
         """Add one number."""
@@ -39,7 +37,6 @@ class History:
         view.flags.writeable = False
         return view
 
-    def replace(self, values: Iterable[float]) -> None:
-        """Start again with other numbers."""
-        self._memory = np.array(list(values), np.float64)
-        self._length = self._memory.size
+    def replace(self, memory: NDArray[np.float64]) -> None:
+        """Start again from the numbers of an array, which is the history's own from now on."""
+        self._memory, self._length = memory, memory.size

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from os import PathLike
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,10 +15,21 @@ from numpy.typing import NDArray
 
 from hypergrad import checkpoint
 from hypergrad.backend import open_backend
-from hypergrad.checkpoint import BLOCK_SUMS, check_state
 from hypergrad.errors import ArgumentError, BrokenOptimizerError, NonFiniteError
+from hypergrad.files import PathName
 from hypergrad.history import History
 from hypergrad.rates import Rates, open_rates, take_written
+from hypergrad.states import (
+    LARGEST,
+    SCHEMA,
+    ArrayFit,
+    Fit,
+    HistoryFit,
+    Progress,
+    Range,
+    TensorFit,
+    check_state,
+)
 from hypergrad.tensors import Tensor, check_memory, collect_groups, find_gradients, flatten_gradient, get_array
 from hypergrad_reference.adamw_loops import Operands, Update
 from hypergrad_reference.sgd_hd import Move
@@ -28,6 +39,8 @@ if TYPE_CHECKING:
     from hypergrad.backend import DeviceChoice
 
 RECORDS = 1000
+BLOCK_SUMS = ("grad_grad",)
+"""Kept arrays that hold a number for each block, not one for each element."""
 
 Sums = dict[int, dict[str, Vector]]
 """Block sums by position of the tensor and name of the product."""
@@ -60,6 +73,13 @@ class SkippedRecord(NamedTuple):
 def _show_record(record: Any) -> Any:
     """A record as a dict, or those of several groups as a list of dicts."""
     return record._asdict() if hasattr(record, "_asdict") else [_show_record(one) for one in record]
+
+
+def _make_plain(value: Any) -> Any:
+    """An option as JSON has it: a list for a tuple, Python's numbers for those of NumPy."""
+    if isinstance(value, (list, tuple)):
+        return [_make_plain(member) for member in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @contextmanager
@@ -97,6 +117,7 @@ class Optimizer(ABC):
     """Parameters, rates and the two-phase step; a rule says what is summed, how rates move and tensors are updated."""
 
     group_options: tuple[str, ...] = ("lr",)
+    options: tuple[str, ...]  # of the constructor, all but the device and those of groups
 
     def __init__(
         self,
@@ -362,45 +383,89 @@ class Optimizer(ABC):
     def _histories(self) -> dict[str, History]:
         return {f"lr{scope}": history for scope, history in enumerate(self._lr_histories)}
 
+    def _list_history_fits(self) -> dict[str, HistoryFit]:
+        numbers = Range(max(min(0.0, self.lr_min), -LARGEST))
+        return {f"lr{scope}": HistoryFit(numbers, 1) for scope in range(len(self._lr_histories))}
+
     def _dump_schedule(self) -> dict[str, float | None]:
         """The schedule's scalars, by name."""
         bases: dict[str, float | None] = {f"lr{scope}": base for scope, base in enumerate(self._rates.bases)}
         return bases | {f"ratio{group}": ratio for group, ratio in enumerate(self._rates.ratios)}
 
-    def _load_schedule(self, scalars: Mapping[str, Any]) -> None:
-        """Take up what _dump_schedule gave."""
-        self._rates = self._rates._replace(
-            bases=tuple(scalars[f"lr{scope}"] for scope in range(len(self._rates.bases))),
-            ratios=tuple(scalars[f"ratio{group}"] for group in range(len(self._rates.ratios))),
-        )
-        self._show_rates()
+    def _list_ranges(self) -> dict[str, Range]:
+        """What the schedule's scalars may be, by name."""
+        low, high = max(self.lr_min, -LARGEST), min(self.lr_max, LARGEST)
+        bases = {f"lr{scope}": Range(low, high) for scope in range(len(self._rates.bases))}
+        return bases | {f"ratio{group}": Range(min(0.0, low)) for group in range(len(self._rates.ratios))}
 
-    def _describe(self) -> dict[str, Any]:
-        """What a saved state must share with the optimizer that takes it up."""
-        return {"kind": type(self).__name__}
+    def _load_schedule(self, scalars: Mapping[str, Any]) -> None:
+        """Take up what _dump_schedule gave; the options of the groups are taken up already."""
+        self._rates = self._rates._replace(
+            bases=tuple(float(scalars[f"lr{scope}"]) for scope in range(len(self._rates.bases))),
+            ratios=tuple(float(scalars[f"ratio{group}"]) for group in range(len(self._rates.ratios))),
+        )
+        self.defaults["lr"] = self._rates.bases[0]
+
+    def _list_numbers(self, progress: Progress) -> dict[str, Range]:
+        """The numbers that the rule keeps of a tensor."""
+        return {}
+
+    @abstractmethod
+    def _list_arrays(self, tensor: Tensor, progress: Progress) -> dict[str, ArrayFit]:
+        """The arrays that the rule keeps of a tensor."""
+
+    def _check_groups(self, groups: Sequence[Mapping[str, Any]]) -> None:
+        """Raise ArgumentError for options of groups that are out of range, or at odds with each other."""
+        for number, group in enumerate(groups):
+            self._check_group(number, group)
+
+    def _dump_options(self) -> dict[str, Any]:
+        """What the constructor was told, except for the device and what is an option of groups."""
+        return {name: _make_plain(getattr(self, name)) for name in self.options}
+
+    def _make_fit(self) -> Fit:
+        """What a state must be to be taken up."""
+        return Fit(
+            type(self).__name__,
+            self._dump_options(),
+            self._list_ranges(),
+            self._list_history_fits(),
+            len(self.param_groups),
+            {name: 2 if name == "betas" else 0 for name in self.group_options},
+            self._check_groups,
+            [
+                TensorFit(
+                    tensor.shape, tensor.theta.dtype, tensor.group, self._list_numbers,
+                    partial(self._list_arrays, tensor),
+                )
+                for tensor in self._tensors
+            ],
+            finite=self.nonfinite != "propagate",
+        )  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a run needs to go on bit for bit, parameters excepted: copies of arrays, and plain numbers.
 
-        Keys "kind" and what else must agree, "steps", "skipped", "schedule" (scalars), "histories" (float64 arrays),
-        "groups" (options, in the order of param_groups), "tensors" (a dict a parameter, in order: "shape", "dtype",
-        "step", "moved", "numbers", "arrays", these flat). `records` are not part of it.
+        Keys "schema", "kind", "options" (of the constructor, except for the device and those of groups), "steps",
+        "skipped", "schedule" (scalars), "histories" (float64 arrays), "groups" (options, in the order of
+        param_groups), "tensors" (a dict for each parameter, in order: "shape", "dtype", "group", "step", "moved",
+        "numbers", "arrays", these flat). `records` are not part of it.
         """
         self._backend.fetch()
         return {
-            **self._describe(),
+            "schema": SCHEMA,
+            "kind": type(self).__name__,
+            "options": self._dump_options(),
             "steps": self._steps,
             "skipped": self.skipped,
             "schedule": self._dump_schedule(),
             "histories": {name: history.read().copy() for name, history in self._histories().items()},
-            "groups": [
-                {name: list(group[name]) if name == "betas" else group[name] for name in self.group_options}
-                for group in self.param_groups
-            ],
+            "groups": [{name: _make_plain(group[name]) for name in self.group_options} for group in self.param_groups],
             "tensors": [
                 {
                     "shape": list(tensor.shape),
                     "dtype": tensor.theta.dtype.name,
+                    "group": tensor.group,
                     "step": tensor.step,
                     "moved": tensor.moved,
                     "numbers": dict(tensor.numbers),
@@ -411,26 +476,48 @@ class Optimizer(ABC):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state that state_dict gave; constructor options and parameters are the caller's to restore.
+        """Go on from a state that state_dict gave. The parameters are the caller's to restore; `records` start again.
 
-        Raises CheckpointError, with nothing changed, if the state is of another optimizer or other parameters.
+        Raises CheckpointError, which names the entry, with nothing changed, if the state is damaged, or of another
+        optimizer, other options or other parameters. To go on with other options, write them to state["options"].
         """
-        check_state(self.state_dict(), state)
-        for tensor, entry in zip(self._tensors, state["tensors"], strict=True):
-            tensor.step, tensor.moved = int(entry["step"]), bool(entry["moved"])
-            tensor.numbers, tensor.scalars = dict(entry["numbers"]), None
-            tensor.arrays = {name: kept.copy() for name, kept in entry["arrays"].items()}
-        for group, saved in zip(self.param_groups, state["groups"], strict=True):
-            group.update({name: tuple(value) if name == "betas" else value for name, value in saved.items()})
-        self._steps, self.skipped, self._broken = int(state["steps"]), int(state["skipped"]), None
-        self._load_schedule(state["schedule"])
-        for name, history in self._histories().items():
-            history.replace(state["histories"][name])
+        check_state(state, self._make_fit())
+        arrays = [{name: np.array(kept) for name, kept in entry["arrays"].items()} for entry in state["tensors"]]
+        histories = {name: np.array(history) for name, history in state["histories"].items()}
+        with defer_interrupt():
+            self._backend.forget()
+            for tensor, entry, kept in zip(self._tensors, state["tensors"], arrays, strict=True):
+                tensor.step, tensor.moved, tensor.arrays = int(entry["step"]), entry["moved"], kept
+                tensor.numbers, tensor.scalars = {name: float(n) for name, n in entry["numbers"].items()}, None
+            for group, saved in zip(self.param_groups, state["groups"], strict=True):
+                for name, value in saved.items():
+                    group[name] = tuple(map(float, value)) if isinstance(value, (list, tuple)) else float(value)
+            self._load_schedule(state["schedule"])
+            for name, history in self._histories().items():
+                history.replace(histories[name])
+            self._steps, self.skipped, self._broken = int(state["steps"]), int(state["skipped"]), None
+            self.records.clear()
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write state_dict, and the latest records for `hypergrad explain`, to one .npz file, whole or not at all."""
+    def save(self, path: PathName) -> None:
+        """Write state_dict, and the latest records for `hypergrad explain`, to one .npz file, whole or not at all.
+
+        path    the name as it is: no ".npz" is added, "~" is the home folder, and a symbolic link is followed
+
+        A file that is there keeps its mode; a new one gets what the umask leaves. Raises OSError, with the file that
+        was there untouched, if the folder is missing or cannot be written to, or the disk is full; ArgumentError if
+        param_groups holds an option that is out of range; BrokenOptimizerError if a step has failed while it was
+        writing.
+        """
+        if self._broken is not None:
+            raise BrokenOptimizerError(self._broken)
+        self._check_groups(self.param_groups)
         checkpoint.save(path, {**self.state_dict(), "records": [_show_record(record) for record in self.records]})
 
-    def load(self, path: str | PathLike[str]) -> None:
-        """Go on from a file that save wrote. Raises CheckpointError, with nothing changed, if it is damaged."""
-        self.load_state_dict(checkpoint.load(path))
+    def load(self, path: PathName) -> None:
+        """Go on from a file that save wrote, as load_state_dict does.
+
+        Raises CheckpointError, with nothing changed, if it is damaged or no such file, and OSError if it cannot be
+        read. A file of schema 2 holds no options: they are taken to be those of this optimizer, with a
+        CheckpointWarning.
+        """
+        self.load_state_dict(checkpoint.load(path, self._make_fit()))

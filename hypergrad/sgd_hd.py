@@ -10,6 +10,7 @@ from hypergrad.errors import ArgumentError
 from hypergrad.hypergradient import name_products, schedule_rates
 from hypergrad.optimizer import Optimizer, Plan, Sums, check_range
 from hypergrad.rates import Rates
+from hypergrad.states import ArrayFit, Progress
 from hypergrad.tensors import Tensor
 from hypergrad_reference.adamw_loops import Operands
 from hypergrad_reference.sgd_hd import Kept, Move
@@ -47,6 +48,7 @@ class SGDHD(Optimizer):
     """
 
     group_options = ("lr", "weight_decay")
+    options = ("momentum", "dampening", "nesterov", "hypergrad_lr", "rule", "lr_scope", "nonfinite")
 
     def __init__(
         self,
@@ -111,8 +113,8 @@ class SGDHD(Optimizer):
     def _keep(self, tensor: Tensor, update: Move, sums: Mapping[str, Vector], plan: Plan) -> None:
         """The direction and the velocity are kept where they were written."""
 
-    def _describe(self) -> dict[str, Any]:
-        return super()._describe() | {"method": self._method}
+    def _list_arrays(self, tensor: Tensor, progress: Progress) -> dict[str, ArrayFit]:
+        return dict.fromkeys(tensor.arrays, ArrayFit(tensor.theta.size))
 
     def __repr__(self) -> str:
         return (

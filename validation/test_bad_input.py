@@ -226,6 +226,6 @@ def test_propagated_nan_leaves_the_rate_finite(kind):
 def test_state_of_another_optimizer_is_refused():
     opt, other = make(AdamW), make(HypergradientAdamW)
     before = freeze(copy.deepcopy(opt.state_dict()))
-    with pytest.raises(ValueError, match="kind='HypergradientAdamW', the optimizer 'AdamW'"):
+    with pytest.raises(ValueError, match="'HypergradientAdamW', the optimizer's is 'AdamW'"):
         opt.load_state_dict(other.state_dict())
     assert freeze(opt.state_dict()) == before

@@ -92,6 +92,11 @@ class Arrays:
             self._receive(list(self._written))
         self._here.clear()
 
+    def forget(self) -> None:
+        """The host has the newer values of all arrays: nothing is brought back, everything is sent again."""
+        self._here.clear()
+        self._written.clear()
+
     def _receive(self, names: list[Hashable]) -> None:
         for name in names:
             array, _, buffer = self._bound[name]
