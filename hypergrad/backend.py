@@ -169,6 +169,23 @@ class OpenCLBackend:
         return calls
 
 
+class DeviceWish:
+    """What a user asked for, from which the backend of a copy is opened: a device itself can be shared, not pickled."""
+
+    def __init__(self, use_gpu: bool, device: "DeviceChoice") -> None:
+        self.use_gpu, self.device = use_gpu, device
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DeviceWish":
+        return self
+
+    def __reduce__(self) -> tuple[type["DeviceWish"], tuple[bool, str | None]]:
+        if self.device is None or isinstance(self.device, str):
+            return DeviceWish, (self.use_gpu, self.device)
+        from hypergrad_kernels.device import name_device
+
+        return DeviceWish, (self.use_gpu, name_device(self.device))
+
+
 def open_backend(use_gpu: bool, device: "DeviceChoice", parameters: Mapping[str, Vector]) -> Backend:
     """The backend that the arguments ask for.
 

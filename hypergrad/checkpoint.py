@@ -76,10 +76,11 @@ def _parse(file: BinaryIO) -> dict[str, Any]:
     state: dict[str, Any] = json.loads(document)
     if state["schema"] not in (WITHOUT_OPTIONS, SCHEMA):
         raise CheckpointError(f"has schema {state['schema']!r}: this version reads {WITHOUT_OPTIONS} and {SCHEMA}")
+    if not {"kind", "steps", "skipped", "tensors", "records"} <= set(state):
+        raise KeyError(f"of a state there is only {sorted(state)}")
     for entry in state["records"]:
         if not all(isinstance(record, dict) for record in (entry if isinstance(entry, list) else [entry])):
             raise TypeError(f"{entry!r} is not a record")
-    state["kind"], state["steps"], state["skipped"]
     state["histories"] = {}
     for entry in state["tensors"]:
         entry["arrays"] = {}

@@ -7,15 +7,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from copy import deepcopy
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad import checkpoint
-from hypergrad.backend import open_backend
-from hypergrad.errors import ArgumentError, BrokenOptimizerError, NonFiniteError
+from hypergrad.backend import Backend, DeviceWish, open_backend
+from hypergrad.device_arrays import is_device_array
+from hypergrad.errors import ArgumentError, ArrayTypeError, BrokenOptimizerError, NonFiniteError
 from hypergrad.files import PathName
 from hypergrad.history import History
 from hypergrad.rates import Rates, open_rates, take_written
@@ -149,6 +151,7 @@ class Optimizer(ABC):
             for owner in group["params"]:
                 self._tensors.append(Tensor(owner, len(self._tensors), number))
         check_memory(self._tensors)
+        self._device_wish = DeviceWish(use_gpu, device)
         self._backend = open_backend(use_gpu, device, {t.name: t.theta for t in self._tensors})
         for tensor in self._tensors:
             self._open_tensor(tensor)
@@ -378,6 +381,37 @@ class Optimizer(ABC):
     def _name_group(self, number: int) -> str:
         return "" if len(self.param_groups) == 1 else f"param_groups[{number}]: "
 
+    # Copies.
+
+    @cached_property
+    def _backend(self) -> Backend:
+        """Who runs the loops. For a copy the device is opened again when it is needed."""
+        wish = self._device_wish
+        return open_backend(wish.use_gpu, wish.device, {t.name: t.theta for t in self._tensors})
+
+    def _list_members(self) -> dict[str, Any]:
+        """What a copy is made of, all on the host."""
+        if "_backend" in self.__dict__:
+            self._backend.fetch()
+        return {name: value for name, value in self.__dict__.items() if name != "_backend"}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy.deepcopy and pickle: a twin has parameters of its own, which are those of a model copied with it."""
+        for tensor in self._tensors:
+            if is_device_array(get_array(tensor.owner, tensor.name)):
+                raise ArrayTypeError(
+                    f"{tensor.name} is a pyopencl array, which cannot be copied or pickled with its optimizer: make a "
+                    "new optimizer for copies of the parameters, and give its load_state_dict this one's state_dict()"
+                )
+        return self._list_members()
+
+    def __copy__(self) -> Self:
+        """A twin with a state of its own for the same parameters."""
+        owners = {id(tensor.owner): tensor.owner for tensor in self._tensors}
+        twin = object.__new__(type(self))
+        twin.__dict__.update(deepcopy(self._list_members(), owners))
+        return twin
+
     # Saving.
 
     def _histories(self) -> dict[str, History]:
@@ -451,7 +485,8 @@ class Optimizer(ABC):
         param_groups), "tensors" (a dict for each parameter, in order: "shape", "dtype", "group", "step", "moved",
         "numbers", "arrays", these flat). `records` are not part of it.
         """
-        self._backend.fetch()
+        if "_backend" in self.__dict__:
+            self._backend.fetch()
         return {
             "schema": SCHEMA,
             "kind": type(self).__name__,

@@ -1,6 +1,7 @@
 """From what the user hands over to tensors that a step can work on."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, cast
 
@@ -14,20 +15,27 @@ DTYPES = ("float32", "float64")
 
 
 class Tensor:
-    """One parameter and what is kept for it. Arrays are flat; theta is the user's memory."""
+    """One parameter and what is kept for it. Arrays are flat."""
 
     def __init__(self, owner: object, position: int, group: int) -> None:
         self.owner = owner  # as the user gave it: the array, or an object with .data and .grad
         self.position = position  # among all parameters, None entries left out
         self.group = group
         self.name = f"params[{position}]"
-        self.theta = self._view(get_array(owner, self.name))
         self.shape = get_array(owner, self.name).shape
         self.step = 0  # number of steps it has taken
         self.moved = False  # whether it took the latest step of the optimizer
         self.arrays: dict[str, Vector] = {}  # what the rule keeps, elementwise or block sums
         self.numbers: dict[str, float] = {}
         self.scalars: Any = None  # of the latest step, where the rule has the tensors of one history share them
+
+    @cached_property
+    def theta(self) -> Vector:
+        """The user's memory, flat. That of a copy is looked for when it is needed: its owner is complete by then."""
+        return self._view(get_array(self.owner, self.name))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "theta"}
 
     def _view(self, array: Vector) -> Vector:
         if array.dtype.name not in DTYPES or not array.dtype.isnative:

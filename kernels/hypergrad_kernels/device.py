@@ -191,3 +191,11 @@ def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
             f"device={wanted!r}: {len(matches)} devices match, index {index} is not there; found: {names}"
         )
     return _open_device(matches[index])
+
+
+def name_device(device: cl.Device | cl.Context) -> str:
+    """The description by which open_device finds a device again, or the first one of a context."""
+    cl_device = device.devices[0] if isinstance(device, cl.Context) else device
+    part = cl_device.name.split(":")[0].lower()
+    matches = [d for d in list_devices() if part in d.platform.name.lower() or part in d.name.lower()]
+    return f"opencl:{part}:{matches.index(cl_device)}"
