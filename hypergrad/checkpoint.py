@@ -81,13 +81,13 @@ def _parse(file: BinaryIO) -> dict[str, Any]:
     for entry in state["records"]:
         if not all(isinstance(record, dict) for record in (entry if isinstance(entry, list) else [entry])):
             raise TypeError(f"{entry!r} is not a record")
-    state["histories"] = {}
-    for entry in state["tensors"]:
-        entry["arrays"] = {}
+    homes: dict[str, dict[str, Any]] = {"histories": {}}
+    for position, entry in enumerate(state["tensors"]):
+        entry["arrays"] = homes[f"tensors/{position}"] = {}
     for member, array in arrays.items():
-        kind, *place, name = member.split("/")
-        of = state["histories"] if kind == "histories" else state["tensors"][int(place[0])]["arrays"]
-        of[name] = array
+        home, _, name = member.rpartition("/")
+        homes[home][name] = array
+    state["histories"] = homes["histories"]
     return state
 
 

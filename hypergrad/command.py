@@ -12,16 +12,23 @@ import tempfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
 from hypergrad import checkpoint
-from hypergrad.errors import BuildError, CheckpointError, DeviceNotFoundError
+from hypergrad.errors import ArgumentError, BuildError, CheckpointError, DeviceNotFoundError
+from hypergrad.files import check_target, replace_file
+
+if TYPE_CHECKING:
+    from hypergrad_validation.bench import Row
 
 SELF_TEST = 257
 """Elements of the largest arrays of a self-test: every tail, few seconds."""
 LONG_RUN = 10_000
+LONGEST_RUN = 10**9
+BENCH_BYTES = 96
+"""Memory for each element that is measured: what optimizers, kernels, probes and rivals keep of it."""
 NO_COMPILER = 3
 """Exit code of a self-test on a device that does not compile: of no use, but not wrong either."""
 
@@ -55,10 +62,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.add_argument("--last", type=int, default=20, help="this many records; default: %(default)s")
     wanted = parser.parse_args(arguments)
     try:
+        _check_numbers(wanted)
         return int(wanted.run(wanted))
-    except (CheckpointError, DeviceNotFoundError, BuildError, ImportError, OSError, ValueError) as error:
+    except (CheckpointError, DeviceNotFoundError, BuildError, ImportError, MemoryError, OSError, ValueError) as error:
         print(f"hypergrad: {error}", file=sys.stderr)
         return 2
+
+
+def _check_numbers(wanted: argparse.Namespace) -> None:
+    """Raise ArgumentError for a number that no command can work with."""
+    for name, low, high in (("steps", 0, LONGEST_RUN), ("last", 0, sys.maxsize), ("power", 0, _find_largest_power())):
+        given = getattr(wanted, name, None)
+        for value in given if isinstance(given, list) else [] if given is None else [given]:
+            if not low <= value <= high:
+                raise ArgumentError(f"--{name} {value}: give a whole number from {low} to {high}")
+
+
+def _find_largest_power() -> int:
+    """The largest power of 2 of elements that this machine has the memory to measure."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # not every system tells
+        memory = 1 << 33
+    return int(math.log2(memory / BENCH_BYTES))
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool, headers: str = "keys") -> None:
@@ -203,6 +229,8 @@ def bench(wanted: argparse.Namespace) -> int:
     from hypergrad_kernels.tuning import tune
     from hypergrad_validation import bench as measure
 
+    if wanted.save is not None:
+        check_target(wanted.save)
     device = open_device(wanted.device)
     document: dict[str, Any] = {"environment": measure.describe(device)}
     if wanted.tune:
@@ -228,13 +256,20 @@ def bench(wanted: argparse.Namespace) -> int:
     document["first step, seconds"] = measure.measure_builds(wanted.device)
     if wanted.sizes:
         document["sizes"] = list(measure.measure_sizes(device))
-    if wanted.save:
-        Path(wanted.save).write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    text = json.dumps(document, indent=1)
     if wanted.json:
-        print(json.dumps(document, indent=1))
-        return 0
+        print(text)
+    else:
+        _print_bench(document, rows)
+    if wanted.save is not None:  # last: what was measured is shown even if it cannot be saved
+        with replace_file(wanted.save) as file:
+            file.write(f"{text}\n".encode())
+    return 0
+
+
+def _print_bench(document: dict[str, Any], rows: "list[Row]") -> None:
     print(tabulate(list(document["environment"].items()), tablefmt="plain"))
-    if wanted.tune:
+    if "shapes" in document:
         print("\n" + tabulate(document["shapes"], headers="keys"))
     shown = [
         (row.what, row.target, f"{row.figure.median:.3g} ({row.figure.low:.3g} to {row.figure.high:.3g})",
@@ -244,9 +279,8 @@ def bench(wanted: argparse.Namespace) -> int:
     print("\n" + tabulate(shown, ("what", "target", "median (quartiles)", "met"), disable_numparse=True))
     cold, warm = document["first step, seconds"].values()
     print(f"\nfirst step of a process: {cold:.2f} s with empty caches, {warm:.2f} s after that")
-    if wanted.sizes:
+    if "sizes" in document:
         print("\nGB/s\n" + tabulate(_spread_sizes(document["sizes"]), headers="keys", floatfmt=".3g"))
-    return 0
 
 
 def _spread_sizes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -281,3 +315,7 @@ def _is_missing(value: Any) -> bool:
 
 def _shorten(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
