@@ -1,19 +1,27 @@
 """The choice of a launch shape: nothing that it tries can harm the caller, and nothing that it keeps can mislead."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hypergrad_kernels import tuning
+from hypergrad import AdamW
+from hypergrad_kernels import remembered, tuning
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import open_device
-from hypergrad_kernels.errors import DeviceWarning
+from hypergrad_kernels.errors import BuildError, DeviceWarning
 from hypergrad_kernels.launcher import Launcher, read_text
 from hypergrad_kernels.remembered import find_place, recall_shapes, remember_shapes
 from hypergrad_kernels.shapes import DEFAULT, Shape, choose_shape
 
 KEY = ("adamw", "adamw", "float32")
+OTHER = ("adamw", "adamw", "float64")
 FOUND = Shape(width=4, local_size=16, steps=4, access="VLOAD")
 
 
@@ -27,9 +35,9 @@ def opened(device):
     return open_device(device)
 
 
-def plant(name, text):
-    """The kernels with something that only vectors of 4 meet."""
-    return "#if WIDTH == 4\n" + text + "\n#endif\n" + read_text(name)
+def plant(name, text, width=4):
+    """The kernels with something that only vectors of a width meet."""
+    return f"#if WIDTH == {width}\n" + text + "\n#endif\n" + read_text(name)
 
 
 PLANTED = {
@@ -78,10 +86,9 @@ def test_launcher_takes_the_remembered_shape(opened):
 
 
 def test_rows_are_kept_beside_each_other(opened):
-    other = ("adamw", "adamw", "float64")
     remember_shapes(opened, read_text, {KEY: FOUND})
-    remember_shapes(opened, read_text, {other: Shape(2, 16)})
-    assert recall_shapes(opened, read_text) == {KEY: FOUND, other: Shape(2, 16)}
+    remember_shapes(opened, read_text, {OTHER: Shape(2, 16)})
+    assert recall_shapes(opened, read_text) == {KEY: FOUND, OTHER: Shape(2, 16)}
 
 
 def test_other_kernel_text_starts_anew(opened):
@@ -89,25 +96,176 @@ def test_other_kernel_text_starts_anew(opened):
     assert recall_shapes(opened, lambda name: read_text(name) + " ") == {}
 
 
+def find_own_place(opened):
+    return find_place(opened, KEY, read_text("adamw"))
+
+
+ROW = FOUND._asdict()
 DAMAGE = {
-    "cut-off": '{"adamw float32": {"wid',
-    "no-shape": json.dumps({"adamw float32": {"breadth": 4}}),
-    "width-7": json.dumps({"adamw float32": FOUND._replace(width=7)._asdict()}),
-    "no-group": json.dumps({"adamw float32": FOUND._replace(local_size=0)._asdict()}),
-    "other-access": json.dumps({"adamw float32": FOUND._replace(access="BY_LUCK")._asdict()}),
+    "empty": "",
+    "cut-off": '{"wid',
+    "no-shape": json.dumps({"breadth": 4}),
+    "too-little": json.dumps({"width": 4}),
+    "too-much": json.dumps({**ROW, "depth": 4}),
+    "width-7": json.dumps({**ROW, "width": 7}),
+    "width-4.0": json.dumps({**ROW, "width": 4.0}),
+    "width-true": json.dumps({**ROW, "width": True}),
+    "width-text": json.dumps({**ROW, "width": "4"}),
+    "no-group": json.dumps({**ROW, "local_size": 0}),
+    "half-a-group": json.dumps({**ROW, "local_size": 16.5}),
+    "too-large-a-group": json.dumps({**ROW, "local_size": 1 << 20}),
+    "steps-of-nan": json.dumps({**ROW, "steps": float("nan")}),
+    "steps-of-none": json.dumps({**ROW, "steps": None}),
+    "no-steps": json.dumps({**ROW, "steps": 0}),
+    "other-access": json.dumps({**ROW, "access": "BY_LUCK"}),
+    "access-of-a-list": json.dumps({**ROW, "access": []}),
+    "group-of-no-sums": json.dumps({**ROW, "local_size": 128, "groupwise": True}),
+    "group-of-one": json.dumps({**ROW, "groupwise": 1}),
+    "an-earlier-version": json.dumps({"adamw float32": ROW}),
     "a-list": "[1]",
+    "a-number": "1",
+    "null": "null",
+    "without-end": "[" * 100_000,
+    "many-digits": "9" * 10_000,
     "not-text": "\udcff",
 }
 
 
+def damage(place, text):
+    place.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def step(opened):
+    """A step of an optimizer, which asks the cache."""
+    x = np.ones(3, np.float32)
+    AdamW([x], device=opened.cl_device).step(gradients=[x.copy()])
+    return x.tolist()
+
+
 @pytest.mark.parametrize("text", DAMAGE.values(), ids=DAMAGE)
 def test_damaged_entry_is_removed_with_a_warning(text, opened):
-    remember_shapes(opened, read_text, {KEY: FOUND})
-    place = find_place(opened, "adamw", read_text("adamw"))
-    place.write_bytes(text.encode("utf-8", "surrogateescape"))
+    remember_shapes(opened, read_text, {KEY: FOUND, OTHER: FOUND})
+    place = find_own_place(opened)
+    damage(place, text)
     with pytest.warns(DeviceWarning, match="bench --tune"):
-        assert recall_shapes(opened, read_text) == {}
+        assert recall_shapes(opened, read_text) == {OTHER: FOUND}
     assert not place.exists()
+    assert step(opened)
+
+
+def test_group_that_is_too_small_for_its_sums_is_damage(opened):
+    sums = ("sums", "inner_products", "float32")
+    for size, fits in ((128, True), (16, False), (100, False)):
+        shape = Shape(4, size, groupwise=True)
+        remember_shapes(opened, read_text, {sums: shape})
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            assert recall_shapes(opened, read_text) == ({sums: shape} if fits else {})
+        assert len(told) == (not fits)
+
+
+def deny(*_, **__):
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize("text", ["", "[1]"])
+def test_damaged_entry_that_cannot_be_removed_breaks_no_step(text, opened, monkeypatch):
+    wanted = step(opened)
+    remember_shapes(opened, read_text, {KEY: FOUND})
+    damage(find_own_place(opened), text)
+    monkeypatch.setattr(Path, "unlink", deny)
+    with pytest.warns(DeviceWarning, match="was damaged"):
+        assert step(opened) == wanted
+
+
+@pytest.mark.parametrize("mishap", ["a file in the way", "a folder in the way", "no permission", "no home"])
+def test_cache_that_cannot_be_used_breaks_no_step(mishap, opened, tmp_path, monkeypatch):
+    wanted = step(opened)
+    match mishap:
+        case "a file in the way":
+            (tmp_path / "hypergrad-opencl").write_text("")
+        case "a folder in the way":
+            find_own_place(opened).mkdir(parents=True)
+        case "no permission":
+            monkeypatch.setattr(Path, "read_bytes", deny)
+            monkeypatch.setattr(Path, "mkdir", deny)
+        case "no home":
+
+            def fail(*_, **__):
+                raise RuntimeError("Could not determine home directory.")
+
+            monkeypatch.setattr(remembered, "user_cache_path", fail)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert step(opened) == wanted
+    assert [w.category for w in told] == [DeviceWarning] * (mishap != "a file in the way")  # where nothing can be kept
+    with pytest.warns(DeviceWarning, match="launch shapes cannot be kept"):
+        remember_shapes(opened, read_text, {KEY: FOUND})
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_remembered_shape_that_does_not_compile_gives_way_to_the_safe_one(opened):
+    def read(name):
+        return plant(name, "#error planted")
+
+    remember_shapes(opened, read, {KEY: FOUND, OTHER: FOUND})
+    own, sample = Launcher(Arrays(opened), None, read), tuning.make_sample(KEY, 1000)
+    expected = tuning.make_sample(KEY, 1000)
+    with pytest.warns(DeviceWarning, match=r"(?s)width=4.* was remembered, the safe shape is used.*planted"):
+        tuning.run_sample(own, sample)
+    tuning.run_sample(Launcher(Arrays(opened), {}), expected)
+    assert [a.tobytes() for a in sample.written] == [a.tobytes() for a in expected.written]
+    tuning.run_sample(own, sample)  # and tells once
+    assert own.prepare(sample.call).shape == DEFAULT[KEY]
+
+
+def test_shape_that_was_asked_for_and_does_not_compile_is_an_error(opened):
+    own = Launcher(Arrays(opened), {KEY: Shape(1, 1)}, lambda name: plant(name, "#error planted", 1))
+    with pytest.raises(BuildError, match="planted"):
+        tuning.run_sample(own, tuning.make_sample(KEY, 1000))
+
+
+def test_group_that_is_too_large_for_a_kernel_is_told_when_it_is_compiled(opened):
+    own = Launcher(Arrays(opened), {KEY: Shape(1, 1 << 20)})
+    with pytest.raises(BuildError, match="in a group"):
+        own.prepare(tuning.make_sample(KEY, 1000).call)
+
+
+REMEMBER = """
+import sys
+from hypergrad_kernels.device import list_devices, open_device
+from hypergrad_kernels.launcher import read_text
+from hypergrad_kernels.remembered import recall_shapes, remember_shapes
+from hypergrad_kernels.shapes import DEFAULT
+opened, dtype = open_device(list_devices()[int(sys.argv[1])]), sys.argv[2]
+own = {key: shape for key, shape in DEFAULT.items() if key[2] == dtype}
+print(flush=True)
+sys.stdin.read(1)
+for _ in range(30):
+    remember_shapes(opened, read_text, own)
+    assert recall_shapes(opened, read_text).items() >= own.items()
+"""
+
+
+def test_processes_that_remember_at_once_keep_what_each_has_measured(opened, tmp_path):
+    from hypergrad_kernels.device import list_devices
+
+    index = str(list_devices().index(opened.cl_device))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "XDG_CACHE_HOME": str(tmp_path)}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", REMEMBER, index, dtype],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for dtype in ("float32", "float64", "float32")
+    ]  # fmt: skip
+    for child in children:
+        child.stdout.readline()  # it is ready
+    results = [(child, child.communicate("x")) for child in children]
+    for child, (_, told) in results:
+        assert child.returncode == 0, told
+    assert recall_shapes(opened, read_text) == DEFAULT
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_aligned_access_is_for_aligned_arrays_only(opened):

@@ -1,5 +1,6 @@
 """From the text of a .cl file to a running kernel."""
 
+import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -9,9 +10,10 @@ import numpy as np
 import pyopencl as cl
 
 from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.errors import BuildError, DeviceWarning
 from hypergrad_kernels.remembered import recall_shapes
 from hypergrad_kernels.shapes import MANY, SMALL, Key, Shape, choose_shape, find_default, round_up
-from hypergrad_kernels.table import Table
+from hypergrad_kernels.table import Entries, Table
 from hypergrad_reference.types import Vector
 
 DType = np.dtype[np.floating[Any]]
@@ -95,7 +97,8 @@ class Launcher:
         self, arrays: Arrays, measured: Mapping[Key, Shape] | None = None, read: Callable[[str], str] = read_text
     ) -> None:
         self.arrays = arrays
-        self.measured = recall_shapes(arrays.device, read) if measured is None else measured
+        self._recalled = recall_shapes(arrays.device, read) if measured is None else {}
+        self.measured = self._recalled if measured is None else measured
         self.default = find_default(arrays.device.cl_device)
         self.read = read
         self._kernels: dict[tuple[Any, ...], Prepared] = {}
@@ -123,13 +126,25 @@ class Launcher:
             if by_table and call.sizes[0] <= SMALL:
                 groups.setdefault(id(call.form), []).append(entry)
             else:
-                launches.append(self._plan_one(*entry))
+                launches.append(self._plan([entry], self._plan_one))
         for entries in groups.values():
             if len(entries) > 1 and all(isinstance(array, np.ndarray) for array in entries[0][1].arrays):
-                launches.append(self._plan_many(entries))
+                launches.append(self._plan(entries, self._plan_many))
             else:
-                launches += [self._plan_one(*entry) for entry in entries]
+                launches += [self._plan([entry], self._plan_one) for entry in entries]
         return launches
+
+    def _plan(self, entries: Entries, make: Callable[[Entries], Launch]) -> Launch:
+        """A launch, with the safe shape where the remembered one does not compile: a cache never breaks a step."""
+        try:
+            return make(entries)
+        except BuildError as error:
+            form = entries[0][1].form
+            shape = self._recalled.pop((form.file, form.kernel, form.dtype.name), None)
+            if shape is None:
+                raise
+            warnings.warn(f"{shape} was remembered, the safe shape is used. {error}", DeviceWarning, stacklevel=2)
+            return make(entries)
 
     def run(self, launches: Sequence[Launch]) -> None:
         """Enqueue what was planned."""
@@ -148,12 +163,13 @@ class Launcher:
 
     def launch(self, name: Hashable, call: Call) -> None:
         """Plan and run one call; its buffers are kept under the name."""
-        self.run([self._plan_one(name, call)])
+        self.run([self._plan([(name, call)], self._plan_one)])
 
-    def _plan_one(self, name: Hashable, call: Call) -> Launch:
+    def _plan_one(self, entries: Entries) -> Launch:
+        ((name, call),) = entries
         return Launch(self.prepare(call), call.form, name, call, None)
 
-    def _plan_many(self, entries: Sequence[tuple[Hashable, Call]]) -> Launch:
+    def _plan_many(self, entries: Entries) -> Launch:
         (name, call), form = entries[0], entries[0][1].form
         shape = choose_shape(form.file, form.kernel, form.dtype, self.measured, self.default)
         if form.per_item is None:
@@ -182,6 +198,12 @@ class Launcher:
             macros = [f"-D{macro}" for macro in (*form.macros, *(("MANY",) if more else ()))]
             program = self.arrays.device.build(form.file, self.read(form.file) + more, (*options, *macros))
             compiled = cl.Kernel(program, kernel)
+            device = self.arrays.device
+            most = compiled.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, device.cl_device)
+            if shape.local_size > most:
+                raise BuildError(
+                    f"{form.file}.cl: {device.name} takes {most} items of {kernel} in a group, {shape} has more"
+                )
             compiled.set_scalar_arg_dtypes([*kinds, *[form.dtype.type] * len(form.reals)])
             self._kernels[key] = Prepared(compiled, shape)
         return self._kernels[key]

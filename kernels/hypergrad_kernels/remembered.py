@@ -1,65 +1,98 @@
-"""Launch shapes that were measured on a device, kept in the user's cache folder between runs."""
+"""Launch shapes that were measured on a device, kept in the user's cache folder between runs.
+
+A cache never breaks a step: what cannot be read, is damaged or does not suit the device counts as not remembered.
+"""
 
 import hashlib
 import json
+import secrets
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from hypergrad_kernels.device import Device
 from hypergrad_kernels.errors import DeviceWarning
-from hypergrad_kernels.shapes import DEFAULT, Key, Shape
+from hypergrad_kernels.shapes import DEFAULT, DEFAULT_GPU, Key, Shape
 
 WIDTHS = (1, 2, 4, 8, 16)
 ACCESSES = ("PACKED", "VLOAD", "ALIGNED")
+GROUP_SIZES = (128, 256, 512)
+"""Of a group that takes a block, see common.cl: 16 items for each of at most 7 sums."""
+MOST = 4096
+"""Of the items of a work-group, and of the vectors that an item takes."""
 
 
-def find_place(device: Device, file: str, text: str) -> Path:
-    """Where the shapes of a file of kernels are kept: another device, driver or kernel text has another place."""
+def find_place(device: Device, key: Key, text: str) -> Path:
+    """Where the shape of a kernel is kept: another device, driver or kernel text has another place.
+
+    text    of the kernel's file
+    """
     facts = (device.name, device.cl_device.platform.version, device.cl_device.driver_version, text)
     digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()
-    return user_cache_path("hypergrad-opencl", appauthor=False) / "shapes" / f"{file}-{digest[:24]}.json"
+    return user_cache_path("hypergrad-opencl", appauthor=False) / "shapes" / f"{'-'.join(key)}-{digest[:24]}.json"
 
 
 def recall_shapes(device: Device, read: Callable[[str], str]) -> dict[Key, Shape]:
-    """What was remembered for a device. A damaged entry is removed with a DeviceWarning, and measured anew by a tuning.
+    """What was remembered for a device. A damaged entry is removed with a DeviceWarning; a tuning measures it again.
 
     read    gives the text of a file of kernels
     """
     shapes: dict[Key, Shape] = {}
-    for file in sorted({file for file, _, _ in DEFAULT}):
-        place = find_place(device, file, read(file))
+    for key in DEFAULT:
         try:
-            rows = json.loads(place.read_text("utf-8"))
-            shapes |= {(file, *name.split()): _check_shape(Shape(**row)) for name, row in rows.items()}
-        except OSError:
+            place = find_place(device, key, read(key[0]))
+            text = place.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             continue  # nothing is remembered
-        except (ValueError, TypeError, AttributeError) as error:
-            place.unlink(missing_ok=True)
-            warnings.warn(
-                f"{place} was damaged ({error}) and is removed; the safe launch shape serves, `hypergrad bench --tune` "
-                "measures anew",
-                DeviceWarning,
-                stacklevel=2,
-            )
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+            _warn(f"launch shapes cannot be read ({error}): the safe ones are used")
+            return {}
+        try:
+            shapes[key] = _check_shape(device, key, Shape(**json.loads(text)))
+        except (ValueError, TypeError, RecursionError) as error:
+            with suppress(OSError):
+                place.unlink()
+            _warn(f"{place} was damaged ({error}): the safe shape is used, `hypergrad bench --tune` measures it again")
     return shapes
 
 
 def remember_shapes(device: Device, read: Callable[[str], str], shapes: Mapping[Key, Shape]) -> None:
-    """Keep shapes beside those that are remembered already; a file is replaced whole or not at all."""
-    known = recall_shapes(device, read) | dict(shapes)
-    for file in sorted({file for file, _, _ in shapes}):
-        rows = {f"{kernel} {dtype}": shape._asdict() for (of, kernel, dtype), shape in known.items() if of == file}
-        place = find_place(device, file, read(file))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_suffix(".tmp")
-        temporary.write_text(json.dumps(rows, indent=1), "utf-8")
-        temporary.replace(place)
+    """Keep shapes for later runs; an entry is replaced whole or not at all. What cannot be kept is a DeviceWarning."""
+    for key, shape in shapes.items():
+        try:
+            place = find_place(device, key, read(key[0]))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            temporary = place.with_name(f"{secrets.token_hex(8)}.tmp")
+            try:
+                temporary.write_text(json.dumps(shape._asdict()), "utf-8")
+                temporary.replace(place)
+            except OSError:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+        except (OSError, RuntimeError) as error:
+            _warn(f"launch shapes cannot be kept ({error}): set XDG_CACHE_HOME to a folder that can be written to")
+            return
 
 
-def _check_shape(shape: Shape) -> Shape:
-    if shape.width not in WIDTHS or shape.access not in ACCESSES or not 0 < shape.local_size <= 4096 >= shape.steps > 0:
-        raise ValueError(f"{shape} is no launch shape")
+def _warn(message: str) -> None:
+    warnings.warn(message, DeviceWarning, stacklevel=3)
+
+
+def _check_shape(device: Device, key: Key, shape: Shape) -> Shape:
+    """Raise ValueError unless a kernel can be compiled for a shape and launched on the device."""
+    kinds = [type(part) for part in shape]
+    good = (
+        kinds == [int, int, int, str, bool]
+        and shape.width in WIDTHS
+        and shape.access in ACCESSES
+        and 0 < shape.local_size <= min(MOST, device.cl_device.max_work_group_size)
+        and 0 < shape.steps <= MOST
+        and (not shape.groupwise or (DEFAULT_GPU[key].groupwise and shape.local_size in GROUP_SIZES))
+    )
+    if not good:
+        raise ValueError(f"{shape} is no launch shape of {' '.join(key)} on {device.name}")
     return shape

@@ -23,7 +23,7 @@ from hypergrad_kernels.errors import BuildError, DeviceError
 from hypergrad_kernels.hdm import call_adapt, call_inner_products
 from hypergrad_kernels.launcher import Call, Launcher, read_text
 from hypergrad_kernels.probe import call_read_traffic, call_update_traffic
-from hypergrad_kernels.remembered import ACCESSES, remember_shapes
+from hypergrad_kernels.remembered import ACCESSES, GROUP_SIZES, remember_shapes
 from hypergrad_kernels.sgd_hd import call_move
 from hypergrad_kernels.shapes import DEFAULT, DEFAULT_GPU, Key, Shape, find_default
 from hypergrad_kernels.sums import call_sums
@@ -38,7 +38,6 @@ from hypergrad_reference.types import Vector
 WIDTHS = (1, 4, 8, 16)
 LOCAL_SIZES = {False: (16, 64, 256), True: (1, 4, 16)}  # elementwise, blockwise
 STEPS = {False: (1, 4, 32), True: (1,)}
-GPU_LOCAL_SIZES = (128, 256, 512)  # common.cl: a group has 16 items for each of at most 7 sums
 TRIAL_SIZE = 3 * BLOCK + 17
 SIZE = 1 << 24  # more than a cache holds
 REPEATS = 7
@@ -141,7 +140,7 @@ def list_candidates(device: Device, key: Key, best: Shape | None = None) -> list
 def _list_gpu_candidates(blockwise: bool, best: Shape | None) -> list[Shape]:
     """On a GPU only whole aligned vectors are read at once, and a group takes a block."""
     if best is None:
-        return [Shape(width, local, 1, "ALIGNED", blockwise) for width in (1, 2, 4) for local in GPU_LOCAL_SIZES]
+        return [Shape(width, local, 1, "ALIGNED", blockwise) for width in (1, 2, 4) for local in GROUP_SIZES]
     return [] if blockwise else [best._replace(steps=steps) for steps in (2, 4)]
 
 
