@@ -312,8 +312,9 @@ track_surprise=False)
         arrays["grad_grad"] = ArrayFit(-(-length // BLOCK), 0.0)
         if self._derives_momentum:
             arrays["last_grad"] = ArrayFit(length)
-        if self.track_surprise:  # a tensor may have sat out every step that was tracked
-            tracked = progress.moved and progress.steps > self.warmup_steps
+        if self.track_surprise:  # a tensor that took few steps may have sat out every one that was tracked
+            latest = progress.steps if progress.moved else progress.step
+            tracked = latest > self.warmup_steps
             arrays["grad_ema"] = ArrayFit(length, required=tracked)
         return arrays
 

@@ -132,7 +132,9 @@ def _check_number(where: str, value: Any, numbers: Range) -> None:
         return
     kinds = (int, float, np.integer, np.floating)
     if _is_flag(value) or not isinstance(value, kinds) or not numbers.low <= value <= numbers.high:
-        _refuse(where, value, f"a number from {numbers.low:g} to {numbers.high:g}")
+        low, high = (None if abs(bound) == LARGEST else f"{bound:g}" for bound in numbers[:2])
+        within = f" from {low} to {high}" if low and high else f" of at least {low}" if low else ""
+        _refuse(where, value, f"a finite number{within}")
 
 
 def _check_numbers(where: str, entries: Any, ranges: Mapping[str, Range]) -> None:

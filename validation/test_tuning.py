@@ -261,8 +261,11 @@ def test_processes_that_remember_at_once_keep_what_each_has_measured(opened, tmp
     ]  # fmt: skip
     for child in children:
         child.stdout.readline()  # it is ready
-    results = [(child, child.communicate("x")) for child in children]
-    for child, (_, told) in results:
+    for child in children:
+        child.stdin.write("x")
+        child.stdin.flush()
+    for child in children:
+        _, told = child.communicate()
         assert child.returncode == 0, told
     assert recall_shapes(opened, read_text) == DEFAULT
     assert not list(tmp_path.rglob("*.tmp"))

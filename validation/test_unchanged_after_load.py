@@ -72,7 +72,7 @@ NOTHING = object()
 def spoil(path, value):
     """What cannot be in the place of a value, by a name for the report."""
     yield "missing", NOTHING
-    strangers = ["x", b"x", [], {}, set(), (), object(), np.ones(3), np.float64, lambda: 0, 1j, [[1.0]], {"x": 1}]
+    strangers = ["x", b"x", [], {}, set(), object(), np.array(["a"]), np.float64, lambda: 0, 1j, [[1.0]], {"x": 1}]
     if path[-1] != "grad_sq_ema":  # None before the first surprise
         strangers.append(None)
     for other in strangers:
@@ -242,7 +242,7 @@ def descend(state):
         (unstep, r"\['tensors'\]\[4\]\['numbers'\]"),
         (mix_beta1, r"\['groups'\]: adapt_momentum=True adapts one beta1"),
         (vanish_eps, r"\['groups'\]: eps=1e-60 is 0 in float32"),
-        (leave_bounds, r"\['schedule'\]\['lr0'\] is 800.0, not a number from 1e-06 to 1"),
+        (leave_bounds, r"\['schedule'\]\['lr0'\] is 800.0, not a finite number from 1e-06 to 1"),
         (descend, r"\['groups'\]: param_groups\[0\]: lr=-1.0"),
     ],
 )
