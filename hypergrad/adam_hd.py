@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypergrad.adamw_family import AdamWFamily
 from hypergrad.hypergradient import name_products, schedule_rates
-from hypergrad.optimizer import Plan, Sums, check_range
+from hypergrad.optimizer import Plan, Sums
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
 from hypergrad_reference.adamw_loops import Operands, Update
@@ -43,6 +43,10 @@ class AdamHD(AdamWFamily):
     """
 
     options = ("hypergrad_lr", "rule", "lr_scope", "nonfinite")
+    settable: tuple[str, ...] = ("nonfinite", "hypergrad_lr")
+
+    hypergrad_lr: float
+    rule: str
 
     def __init__(
         self,
@@ -59,10 +63,8 @@ class AdamHD(AdamWFamily):
         use_gpu: bool = True,
         device: "DeviceChoice" = None,
     ) -> None:
-        check_range("lr", lr, 0, math.inf, open_high=True)
-        check_range("hypergrad_lr", hypergrad_lr, 0, math.inf, open_high=True)
-        self.hypergrad_lr, self.rule = hypergrad_lr, rule
-        self._products = name_products(rule)
+        self._take(hypergrad_lr=hypergrad_lr, rule=rule)
+        self._products = name_products(self.rule)
         super().__init__(
             params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=False, maximize=False,
             grad_scale=1.0, clear_grad=False, scalar_convention="exact", nonfinite=nonfinite, use_gpu=use_gpu,
@@ -73,14 +75,14 @@ class AdamHD(AdamWFamily):
         return self._products if tensor.moved else ()
 
     def _make_operands(self, tensor: Tensor, grad: Vector) -> Operands:
-        return super()._make_operands(tensor, grad)._replace(l2=self.param_groups[tensor.group]["weight_decay"])
+        return super()._make_operands(tensor, grad)._replace(l2=self._options[tensor.group]["weight_decay"])
 
     def _schedule(self, rates: Rates, sums: Sums) -> Plan:
         movers = [self._find_movers(rates, scope, sums) for scope in range(len(rates.bases))]
         return schedule_rates(self.rule, self._steps + 1, rates, movers, sums, self.hypergrad_lr)
 
     def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update:
-        return super()._make_update(tensor, grad, plan)._replace(l2=self.param_groups[tensor.group]["weight_decay"])
+        return super()._make_update(tensor, grad, plan)._replace(l2=self._options[tensor.group]["weight_decay"])
 
     def _get_decay(self, group: int) -> float:
         return 0.0  # the decay is in the gradient

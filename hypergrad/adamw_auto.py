@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad.adamw_family import AdamWFamily, check_bounds
+from hypergrad.adamw_family import AdamWFamily
+from hypergrad.checks import check_rate_bounds
 from hypergrad.errors import ArgumentError
 from hypergrad.history import History
-from hypergrad.optimizer import Plan, Sums, check_range, make_plan
+from hypergrad.optimizer import Plan, Sums, make_plan
 from hypergrad.rates import Rates
 from hypergrad.states import ArrayFit, HistoryFit, Progress, Range
 from hypergrad.tensors import Tensor
@@ -57,6 +58,20 @@ track_surprise=False)
         "surprise_alpha", "trauma_threshold", "beta_min", "beta_max", "warmup_steps", "amsgrad", "lr_scope",
         "normalization", "momentum_rule", "maximize", "grad_scale", "clear_grad", "scalar_convention", "nonfinite",
     )  # fmt: skip
+    settable: tuple[str, ...] = (*AdamWFamily.settable, "hyper_lr", "hyper_lr_beta")
+
+    hyper_lr: float
+    hyper_lr_beta: float
+    adapt_momentum: bool
+    track_surprise: bool
+    surprise_gamma: float
+    surprise_alpha: float
+    trauma_threshold: float
+    beta_min: float
+    beta_max: float
+    warmup_steps: int
+    normalization: str
+    momentum_rule: str
 
     def __init__(
         self,
@@ -90,36 +105,21 @@ track_surprise=False)
         nonfinite: str = "raise",
         device: "DeviceChoice" = None,
     ) -> None:
-        check_bounds(lr, lr_min, lr_max)
-        check_range("hyper_lr", hyper_lr, 0, math.inf, open_high=True)
-        check_range("hyper_lr_beta", hyper_lr_beta, 0, math.inf, open_high=True)
-        check_range("surprise_gamma", surprise_gamma, 0, 1)
-        check_range("surprise_alpha", surprise_alpha, 0, 1)
-        check_range("trauma_threshold", trauma_threshold, 0, math.inf, open_low=True, open_high=True)
-        check_range("beta_min", beta_min, 0, 1, open_high=True)
-        check_range("beta_max", beta_max, 0, 1, open_high=True)
-        check_range("warmup_steps", warmup_steps, 0, math.inf, open_high=True)
-        if beta_min > beta_max:
+        self._take(
+            hyper_lr=hyper_lr, hyper_lr_beta=hyper_lr_beta, lr_min=lr_min, lr_max=lr_max,
+            adapt_momentum=adapt_momentum, track_surprise=track_surprise, surprise_gamma=surprise_gamma,
+            surprise_alpha=surprise_alpha, trauma_threshold=trauma_threshold, beta_min=beta_min, beta_max=beta_max,
+            warmup_steps=warmup_steps, normalization=normalization, momentum_rule=momentum_rule,
+        )  # fmt: skip
+        check_rate_bounds(lr, self.lr_min, self.lr_max)
+        if self.beta_min > self.beta_max:
             raise ArgumentError(f"beta_min={beta_min!r} is above beta_max={beta_max!r}: exchange them")
-        if normalization not in NORMALIZERS:
-            raise ArgumentError(f"normalization={normalization!r}: give one of {sorted(NORMALIZERS)}")
-        if momentum_rule not in MOMENTUM_RULES:
-            raise ArgumentError(f"momentum_rule={momentum_rule!r}: give one of {sorted(MOMENTUM_RULES)}")
-        if momentum_rule == "derivative" and scalar_convention != "exact":
+        if self.momentum_rule == "derivative" and scalar_convention != "exact":
             raise ArgumentError("momentum_rule='derivative' is defined for scalar_convention='exact' only")
-        if adapt_momentum and momentum_rule == "derivative" and not (betas[0] > 0 and beta_min > 0):
-            raise ArgumentError(
-                f"momentum_rule='derivative' needs beta1={betas[0]!r} and beta_min={beta_min!r} above 0"
-            )
-        self.hyper_lr, self.hyper_lr_beta = hyper_lr, hyper_lr_beta
-        self.adapt_momentum, self.track_surprise = adapt_momentum, track_surprise
-        self.surprise_gamma, self.surprise_alpha = surprise_gamma, surprise_alpha
-        self.trauma_threshold = trauma_threshold
-        self.beta_min, self.beta_max = beta_min, beta_max
-        self.warmup_steps = warmup_steps
-        self.normalization, self.momentum_rule = normalization, momentum_rule
+        if self._derives_momentum and not self.beta_min > 0:
+            raise ArgumentError(f"momentum_rule='derivative' needs beta_min={beta_min!r} above 0")
         super().__init__(
-            params, lr=lr, lr_min=lr_min, lr_max=lr_max, lr_scope=lr_scope, betas=betas, eps=eps,
+            params, lr=lr, lr_min=self.lr_min, lr_max=self.lr_max, lr_scope=lr_scope, betas=betas, eps=eps,
             weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, grad_scale=grad_scale,
             clear_grad=clear_grad, scalar_convention=scalar_convention, nonfinite=nonfinite, use_gpu=use_gpu,
             device=device,
@@ -188,13 +188,14 @@ track_surprise=False)
     def _schedule(self, rates: Rates, sums: Sums) -> Plan:
         normalize, _ = NORMALIZERS[self.normalization]
         follow = MOMENTUM_RULES[self.momentum_rule][0] if self.adapt_momentum else None
-        constants = Constants(
-            self.hyper_lr, self.hyper_lr_beta, self.lr_min, self.lr_max, self.beta_min, self.beta_max, self.warmup_steps
-        )
         states, records = [], []
         for scope, state in enumerate(self._states):
             state = state._replace(lr=rates.bases[scope], beta1=self._read_beta1(rates, scope))
             products = self._total(rates, scope, sums)
+            constants = Constants(
+                self.hyper_lr, self.hyper_lr_beta, *self._bound_rate(rates, scope),
+                self.beta_min, self.beta_max, self.warmup_steps,
+            )  # fmt: skip
             state, record = adamw_auto.schedule(self._steps + 1, state, products, constants, normalize, follow)
             states.append(state)
             records.append(record)
@@ -204,15 +205,29 @@ track_surprise=False)
         states, _ = plan.state
         return states[plan.rates.scopes[group]].beta1 if self.adapt_momentum else super()._get_beta1(plan, group)
 
-    def _read_beta1(self, rates: Rates, scope: int, groups: Sequence[Mapping[str, Any]] | None = None) -> float:
-        """The beta1 that the groups of a scope share."""
-        groups = self.param_groups if groups is None else groups
-        beta1s = sorted({float(groups[group]["betas"][0]) for group in rates.members(scope)})
-        if self.adapt_momentum and len(beta1s) > 1:
+    def _check_groups(
+        self, groups: Sequence[Mapping[str, Any]], dtypes: Sequence[set[Any]] | None = None
+    ) -> list[dict[str, Any]]:
+        checked = super()._check_groups(groups, dtypes)
+        beta1s = [options["betas"][0] for options in checked]
+        if self._derives_momentum and 0 in beta1s:
+            where = self._name_group(beta1s.index(0))
+            raise ArgumentError(f"{where}momentum_rule='derivative' needs beta1=0.0 above 0")
+        if self.adapt_momentum and self.lr_scope == "global" and len(set(beta1s)) > 1:
             raise ArgumentError(
                 f"adapt_momentum=True adapts one beta1, the groups have {beta1s}: make them equal, or lr_scope='group'"
             )
-        return beta1s[0]
+        return checked
+
+    def _read_beta1(self, rates: Rates, scope: int) -> float:
+        """The beta1 of a scope's first group, which all share if it is adapted."""
+        return float(self._options[rates.members(scope)[0]]["betas"][0])
+
+    def _open_scope(self, scope: int) -> None:
+        super()._open_scope(scope)
+        state = State(self._rates.bases[scope], self._read_beta1(self._rates, scope))
+        self._states.append(state)
+        self._beta1_histories.append(History([state.beta1]))
 
     def _total(self, rates: Rates, scope: int, sums: Sums) -> adamw_auto.Sums | None:
         movers = [t for t in self._find_movers(rates, scope, sums) if "grad_direction" in sums[t.position]]
@@ -264,6 +279,10 @@ track_surprise=False)
             )
         return u
 
+    def _keep(self, tensor: Tensor, update: Update, sums: Mapping[str, Vector], plan: Plan) -> None:
+        super()._keep(tensor, update, sums, plan)
+        tensor.arrays["grad_grad"] = sums["grad_grad"]  # the next step's normalizer
+
     @property
     def _derives_momentum(self) -> bool:
         return self.adapt_momentum and self.momentum_rule == "derivative"
@@ -277,9 +296,10 @@ track_surprise=False)
         super()._settle(plan)
         self._states, observed = plan.state
         if self.adapt_momentum:
-            for number, group in enumerate(self.param_groups):
-                group["betas"] = (self._get_beta1(plan, number), group["betas"][1])
-            self.defaults["betas"] = self.param_groups[0]["betas"]
+            for number, group in enumerate(self._param_groups):
+                options = self._options[number]
+                options["betas"] = group["betas"] = (self._get_beta1(plan, number), options["betas"][1])
+            self._defaults["betas"] = self._param_groups[0]["betas"]
         for history, record in zip(self._beta1_histories, plan.records, strict=True):
             if math.isfinite(record.beta1_hypergradient):
                 history.append(record.beta1)
@@ -288,22 +308,7 @@ track_surprise=False)
             self._surprise_history.append(observed.surprise)
             self._s_bar_history.append(observed.accumulated)
 
-    def _keep(self, tensor: Tensor, update: Any, sums: Mapping[str, Vector], plan: Plan) -> None:
-        super()._keep(tensor, update, sums, plan)
-        tensor.arrays["grad_grad"] = sums["grad_grad"]
-
-    def _check_group(self, number: int, group: Mapping[str, Any]) -> None:
-        super()._check_group(number, group)
-        beta1 = group["betas"][0]
-        if self._derives_momentum and not beta1 > 0:
-            raise ArgumentError(f"{self._name_group(number)}momentum_rule='derivative' needs beta1={beta1!r} above 0")
-
     # Saving.
-
-    def _check_groups(self, groups: Sequence[Mapping[str, Any]]) -> None:
-        super()._check_groups(groups)
-        for scope in range(len(self._rates.bases)):
-            self._read_beta1(self._rates, scope, groups)
 
     def _list_arrays(self, tensor: Tensor, progress: Progress) -> dict[str, ArrayFit]:
         arrays, length = super()._list_arrays(tensor, progress), tensor.theta.size
@@ -357,7 +362,7 @@ track_surprise=False)
         ]
         grad_sq_ema, *signal = (scalars[name] for name in surprise.State._fields)
         self._surprise = surprise.State(None if grad_sq_ema is None else float(grad_sq_ema), *map(float, signal))
-        self.defaults["betas"] = self.param_groups[0]["betas"]
+        self._defaults["betas"] = self._param_groups[0]["betas"]
 
     def __repr__(self) -> str:
         return (

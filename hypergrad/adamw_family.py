@@ -1,13 +1,13 @@
 """What AdamW, HypergradientAdamW, AutoHypergradientAdamW and AdamHD share: moments, conventions, one update."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypergrad.errors import ArgumentError
-from hypergrad.optimizer import Optimizer, Plan, check_range
+from hypergrad.optimizer import Optimizer, Plan
 from hypergrad.states import ArrayFit, Progress, Range
 from hypergrad.tensors import Tensor
 from hypergrad_reference import adamw
@@ -35,6 +35,12 @@ class AdamWFamily(Optimizer):
     """AdamW with a schedule between its two loops. What differs between the optimizers is the schedule alone."""
 
     group_options = ("lr", "betas", "eps", "weight_decay")
+    settable: tuple[str, ...] = ("nonfinite", "grad_scale")
+
+    amsgrad: bool
+    maximize: bool
+    grad_scale: float
+    scalar_convention: str
 
     def __init__(
         self,
@@ -56,39 +62,27 @@ class AdamWFamily(Optimizer):
         lr_min: float = 0.0,
         lr_max: float = math.inf,
     ) -> None:
-        if scalar_convention not in SCALARS:
-            raise ArgumentError(f"scalar_convention={scalar_convention!r}: give one of {sorted(SCALARS)}")
-        if scalar_convention == "shader" and amsgrad:
+        self._take(
+            amsgrad=amsgrad, maximize=maximize, grad_scale=grad_scale, scalar_convention=scalar_convention
+        )  # fmt: skip
+        if self.scalar_convention == "shader" and self.amsgrad:
             raise ArgumentError("amsgrad=True: the shader has no amsgrad, use scalar_convention='exact'")
-        check_range("grad_scale", grad_scale, -math.inf, math.inf, open_low=True, open_high=True)
-        self.amsgrad = amsgrad
-        self.maximize = maximize
-        self.grad_scale = grad_scale
-        self.scalar_convention = scalar_convention
         super().__init__(
             params,
-            {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay},
+            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay},
             lr_scope=lr_scope, lr_min=lr_min, lr_max=lr_max, nonfinite=nonfinite, use_gpu=use_gpu, device=device,
             clear_grad=clear_grad,
         )  # fmt: skip
 
-    def _check_group(self, number: int, group: Mapping[str, Any]) -> None:
-        super()._check_group(number, group)
-        where = self._name_group(number)
-        if len(group["betas"]) != 2:
-            raise ArgumentError(f"{where}betas={group['betas']!r}: give two numbers")
-        for index, beta in enumerate(group["betas"]):
-            check_range(f"{where}betas[{index}]", beta, 0, 1, open_high=True)
-        check_range(f"{where}eps", group["eps"], 0, math.inf, open_low=True, open_high=True)
-        check_range(f"{where}weight_decay", group["weight_decay"], 0, math.inf, open_high=True)
-
-    def _check_groups(self, groups: Sequence[Mapping[str, Any]]) -> None:
-        super()._check_groups(groups)
-        for tensor in self._tensors:
-            _check_eps(tensor, groups[tensor.group]["eps"])
+    def _check_group(self, number: int, group: Mapping[str, Any], dtypes: set[Any]) -> dict[str, Any]:
+        checked = super()._check_group(number, group, dtypes)
+        eps = checked["eps"]
+        for dtype in dtypes:
+            if dtype.type(eps) == 0:
+                raise ArgumentError(f"{self._name_group(number)}eps={eps!r} is 0 in {dtype}: give more")
+        return checked
 
     def _open_tensor(self, tensor: Tensor) -> None:
-        _check_eps(tensor, self.param_groups[tensor.group]["eps"])
         for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if self.amsgrad else ("exp_avg", "exp_avg_sq"):
             tensor.arrays[name] = np.zeros(tensor.theta.size, tensor.theta.dtype)
 
@@ -118,18 +112,18 @@ class AdamWFamily(Optimizer):
         )  # fmt: skip
 
     def _get_beta1(self, plan: Plan, group: int) -> float:
-        return float(self.param_groups[group]["betas"][0])
+        return float(self._options[group]["betas"][0])
 
     def _get_decay(self, group: int) -> float:
         """The decoupled weight decay of a group."""
-        return float(self.param_groups[group]["weight_decay"])
+        return float(self._options[group]["weight_decay"])
 
     def _raise_beta1(self, tensor: Tensor, beta1: float) -> float:
         """What the bias correction takes for beta1 to the power of the tensor's step."""
         return beta1 ** (tensor.step + 1)
 
     def _form_scalars(self, tensor: Tensor, lr: float, beta1: float) -> Scalars:
-        group = self.param_groups[tensor.group]
+        group = self._options[tensor.group]
         beta2 = group["betas"][1]
         return FORM_SCALARS[self.scalar_convention](
             lr, beta1, beta2, group["eps"], self._get_decay(tensor.group),
@@ -174,17 +168,3 @@ class AdamWFamily(Optimizer):
         squares = ("exp_avg_sq", "max_exp_avg_sq") if self.amsgrad else ("exp_avg_sq",)
         length = tensor.theta.size
         return {"exp_avg": ArrayFit(length), **{name: ArrayFit(length, 0.0) for name in squares}}
-
-
-def _check_eps(tensor: Tensor, eps: float) -> None:
-    if tensor.theta.dtype.type(eps) == 0:
-        raise ArgumentError(f"eps={eps!r} is 0 in {tensor.theta.dtype}, the dtype of {tensor.name}: give more")
-
-
-def check_bounds(lr: float, lr_min: float, lr_max: float) -> None:
-    """Raise ArgumentError unless 0 <= lr_min <= lr <= lr_max."""
-    check_range("lr_min", lr_min, 0, math.inf, open_high=True)
-    check_range("lr_max", lr_max, 0, math.inf, open_high=True)
-    if lr_min > lr_max:
-        raise ArgumentError(f"lr_min={lr_min!r} is above lr_max={lr_max!r}: exchange them")
-    check_range("lr", lr, lr_min, lr_max)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hypergrad.adamw_family import AdamWFamily, check_bounds
+from hypergrad.adamw_family import AdamWFamily
+from hypergrad.checks import check_rate_bounds
 from hypergrad.errors import ArgumentError
-from hypergrad.optimizer import Plan, Sums, check_range, make_plan
+from hypergrad.optimizer import Plan, Sums, make_plan
 from hypergrad.rates import Rates
 from hypergrad.tensors import Tensor
 from hypergrad_reference import adamw_hd
@@ -47,6 +48,11 @@ class HypergradientAdamW(AdamWFamily):
         "beta_hyper", "lr_min", "lr_max", "log_scale", "amsgrad", "lr_scope", "decay_in_hypergradient", "maximize",
         "grad_scale", "clear_grad", "scalar_convention", "nonfinite",
     )  # fmt: skip
+    settable: tuple[str, ...] = (*AdamWFamily.settable, "beta_hyper")
+
+    beta_hyper: float
+    log_scale: bool
+    decay_in_hypergradient: bool
 
     def __init__(
         self,
@@ -71,15 +77,15 @@ class HypergradientAdamW(AdamWFamily):
         nonfinite: str = "raise",
         device: "DeviceChoice" = None,
     ) -> None:
-        check_range("beta_hyper", beta_hyper, 0, float("inf"), open_high=True)
-        if log_scale and not lr_min > 0:
-            raise ArgumentError(f"lr_min={lr_min!r} with log_scale=True: give a positive one")
-        check_bounds(lr, lr_min, lr_max)
-        self.beta_hyper = beta_hyper
-        self.log_scale = log_scale
-        self.decay_in_hypergradient = decay_in_hypergradient
+        self._take(
+            beta_hyper=beta_hyper, log_scale=log_scale, decay_in_hypergradient=decay_in_hypergradient,
+            lr_min=lr_min, lr_max=lr_max,
+        )  # fmt: skip
+        if self.log_scale and not self.lr_min > 0:
+            raise ArgumentError(f"lr_min={self.lr_min!r} with log_scale=True: give a positive one")
+        check_rate_bounds(lr, self.lr_min, self.lr_max)
         super().__init__(
-            params, lr=lr, lr_min=lr_min, lr_max=lr_max, lr_scope=lr_scope, betas=betas, eps=eps,
+            params, lr=lr, lr_min=self.lr_min, lr_max=self.lr_max, lr_scope=lr_scope, betas=betas, eps=eps,
             weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, grad_scale=grad_scale,
             clear_grad=clear_grad, scalar_convention=scalar_convention, nonfinite=nonfinite, use_gpu=use_gpu,
             device=device,
@@ -115,8 +121,20 @@ class HypergradientAdamW(AdamWFamily):
                 )
             else:
                 h = weighted_total((ratio, s["grad_direction"]) for ratio, _, s in terms)
-            records.append(adapt(step, lr, h, self.beta_hyper, self.lr_min, self.lr_max))
-        return make_plan(rates, records)
+            records.append(adapt(step, lr, h, self.beta_hyper, *self._bound_rate(rates, scope)))
+        plan = make_plan(rates, records)
+        if self.decay_in_hypergradient:
+            self._check_decay(plan)
+        return plan
+
+    def _check_decay(self, plan: Plan) -> None:
+        """Raise ArgumentError for a rate after which nothing is left of theta to take the derivative of."""
+        for number, (rate, options) in enumerate(zip(plan.group_rates, self._options, strict=True)):
+            if rate * options["weight_decay"] == 1:
+                raise ArgumentError(
+                    f"{self._name_group(number)}weight_decay={options['weight_decay']!r} times lr={rate!r} is 1, where "
+                    "decay_in_hypergradient=True has no derivative: write another weight_decay to the group"
+                )
 
     def __repr__(self) -> str:
         return (

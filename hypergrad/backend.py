@@ -29,6 +29,10 @@ class Backend(Protocol):
         """Raise ArgumentError if the loops cannot reach a pyopencl array."""
         ...
 
+    def check_parameters(self, parameters: Mapping[str, Vector]) -> None:
+        """Raise DeviceNotFoundError or ArgumentError, by name, for parameters that the loops cannot work on."""
+        ...
+
     def begin(self) -> None:
         """A step begins; the host may have changed parameters and gradients."""
         ...
@@ -54,6 +58,12 @@ class Backend(Protocol):
         ...
 
 
+def _check_device_arrays(backend: Backend, parameters: Mapping[str, Vector]) -> None:
+    for name, array in parameters.items():
+        if is_device_array(array):
+            backend.check_device_array(array, name)
+
+
 class NumPyBackend:
     """The reference itself, its results copied into the arrays."""
 
@@ -62,6 +72,10 @@ class NumPyBackend:
     def check_device_array(self, array: Vector, name: str) -> None:
         """NumPy reaches none."""
         raise ArgumentError(f"{name} is a pyopencl array and NumPy does the work: give its .get(), or another device=")
+
+    def check_parameters(self, parameters: Mapping[str, Vector]) -> None:
+        """NumPy works on its own arrays."""
+        _check_device_arrays(self, parameters)
 
     def begin(self) -> None:
         """Nothing to do: everything is on the host."""
@@ -123,6 +137,15 @@ class OpenCLBackend:
                 f"{name} is a pyopencl array of another context than that of {self.device.name}: give "
                 "device=array.context when the optimizer is made"
             )
+
+    def check_parameters(self, parameters: Mapping[str, Vector]) -> None:
+        """A device has float64 or not, and reaches the arrays of its own context."""
+        for name, array in parameters.items():
+            if array.dtype == np.float64 and not self.device.cl_device.double_fp_config:
+                raise DeviceNotFoundError(
+                    f"{name} is float64 and {self.device.name} has no float64: use float32 parameters or device='numpy'"
+                )
+        _check_device_arrays(self, parameters)
 
     def begin(self) -> None:
         """Parameters and gradients cross anew to a device that does not work in place."""
@@ -196,18 +219,17 @@ def open_backend(use_gpu: bool, device: "DeviceChoice", parameters: Mapping[str,
     Raises DeviceNotFoundError if the device asked for is not there or cannot take the dtypes of the parameters,
     ArgumentError if it does not reach one of them.
     """
-    on_device = {name: array for name, array in parameters.items() if is_device_array(array)}
+    on_device = [array for array in parameters.values() if is_device_array(array)]
     if device is None and use_gpu and on_device:
-        device = next(iter(on_device.values())).context  # type: ignore[attr-defined]
-    backend = _open_backend(use_gpu, device, {array.dtype.name for array in parameters.values()})
-    for name, array in on_device.items():
-        backend.check_device_array(array, name)
-    return backend
+        device = on_device[0].context  # type: ignore[attr-defined]
+    return _open_backend(use_gpu, device, parameters)
 
 
-def _open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Backend:
+def _open_backend(use_gpu: bool, device: "DeviceChoice", parameters: Mapping[str, Vector]) -> Backend:
     if (isinstance(device, str) and device == "numpy") or (device is None and not use_gpu):
-        return NumPyBackend()
+        numpy_backend = NumPyBackend()
+        numpy_backend.check_parameters(parameters)
+        return numpy_backend
     try:
         try:
             backend = OpenCLBackend("opencl" if device is None else device)
@@ -216,10 +238,7 @@ def _open_backend(use_gpu: bool, device: "DeviceChoice", dtypes: set[str]) -> Ba
                 f"device={device!r}: pyopencl cannot be imported ({error}); pip install 'pyopencl[pocl]', "
                 "or use device='numpy'"
             ) from error
-        if "float64" in dtypes and not backend.device.cl_device.double_fp_config:
-            raise DeviceNotFoundError(
-                f"device={device!r}: {backend.device.name} has no float64; use float32 parameters or device='numpy'"
-            )
+        backend.check_parameters(parameters)
     except (DeviceNotFoundError, BuildError) as error:
         if device is not None:
             raise

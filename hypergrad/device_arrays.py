@@ -4,7 +4,7 @@ Nothing here imports pyopencl: who has such an array has imported it.
 """
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.types import Vector
@@ -12,8 +12,9 @@ from hypergrad_reference.types import Vector
 
 def is_device_array(thing: object) -> bool:
     """Whether it is a pyopencl.array.Array."""
-    module = sys.modules.get("pyopencl.array")
-    return module is not None and isinstance(thing, module.Array)
+    # another thread may be in the middle of importing the module; then there is no such array yet
+    kind = getattr(sys.modules.get("pyopencl.array"), "Array", None)
+    return kind is not None and isinstance(thing, kind)
 
 
 def flatten_device_array(array: Any, name: str) -> Vector:
@@ -27,12 +28,24 @@ def flatten_device_array(array: Any, name: str) -> Vector:
     return view
 
 
-def find_span(array: Any) -> tuple[int, int]:
-    """What tells the memory of arrays apart: the addresses of its first byte and of the one after its last.
+class Span(NamedTuple):
+    """Where memory lies: bytes from start to end."""
 
-    A buffer on a device has a handle, which is the address of something else on the host.
-    """
+    space: int  # 0 for the host; for a device the handle of the buffer, which is no address of the host
+    start: int
+    end: int
+
+    def overlaps(self, other: "Span") -> bool:
+        """Whether they have a byte in common."""
+        return self.space == other.space and self.start < other.end and other.start < self.end
+
+
+def find_span(array: Any) -> Span:
+    """The memory of a contiguous array; of a part of a buffer on a device, within the whole buffer."""
     if is_device_array(array):
-        handle = array.base_data.int_ptr
-        return handle, handle + 1
-    return array.ctypes.data, array.ctypes.data + array.nbytes
+        buffer, cl = array.base_data, sys.modules["pyopencl"]
+        whole = buffer.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT)
+        offset = buffer.get_info(cl.mem_info.OFFSET) + array.offset if whole is not None else array.offset
+        return Span((buffer if whole is None else whole).int_ptr, offset, offset + array.nbytes)
+    address = array.ctypes.data
+    return Span(0, address, address + array.nbytes)

@@ -13,6 +13,7 @@ __all__ = [
     "DeviceNotFoundError",
     "DeviceWarning",
     "NonFiniteError",
+    "SettingError",
 ]
 
 
@@ -25,7 +26,11 @@ class ArrayTypeError(TypeError):
 
 
 class NonFiniteError(ArgumentError, FloatingPointError):
-    """A gradient, or a sum that a rate is to be learned from, is NaN or infinite."""
+    """A gradient is NaN or infinite, or what a step would write or learn a rate from."""
+
+
+class SettingError(AttributeError):
+    """An attribute was written that would have no effect."""
 
 
 class CheckpointError(ValueError):

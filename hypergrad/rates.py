@@ -1,9 +1,13 @@
 """One adapted rate for all parameter groups, or one for each."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from hypergrad.errors import ArgumentError
+
+LARGEST_RATIO = 1e100
+"""Of a group's rate to the base rate: its square is a number, too."""
 
 
 class Rates(NamedTuple):
@@ -25,44 +29,74 @@ class Rates(NamedTuple):
         """The groups that share a base rate."""
         return [group for group, other in enumerate(self.scopes) if other == scope]
 
+    def bound(self, scope: int, lr_min: float, lr_max: float) -> tuple[float, float]:
+        """The bounds of a base rate that keep every group's own rate within [lr_min, lr_max]; one of 0 stands still.
 
-def open_rates(lr_scope: str, lr: float, groups: Sequence[Mapping[str, Any]]) -> Rates:
-    """Rates of groups as constructed, lr being the optimizer's own."""
-    if lr_scope not in SCOPES:
-        raise ArgumentError(f"lr_scope={lr_scope!r}: give one of {sorted(SCOPES)}")
-    return SCOPES[lr_scope](lr, groups)
-
-
-def _open_global(lr: float, groups: Sequence[Mapping[str, Any]]) -> Rates:
-    return Rates((lr,), (0,) * len(groups), tuple(_divide(group["lr"], lr) for group in groups), True)
-
-
-def _open_group(lr: float, groups: Sequence[Mapping[str, Any]]) -> Rates:
-    return Rates(tuple(float(group["lr"]) for group in groups), tuple(range(len(groups))), (1.0,) * len(groups), False)
-
-
-SCOPES: dict[str, Callable[[float, Sequence[Mapping[str, Any]]], Rates]] = {
-    "global": _open_global,
-    "group": _open_group,
-}
+        >>> Rates((0.5,), (0, 0, 0), (1.0, 4.0, 0.0), True).bound(0, 0.125, 2.0)
+        (0.125, 0.5)
+        """
+        ratios = [self.ratios[group] for group in self.members(scope) if self.ratios[group]]
+        low, high = lr_min / min(1.0, *ratios, 1.0), lr_max / max(1.0, *ratios, 1.0)
+        while low * min(ratios, default=1.0) < lr_min:  # a quotient that was rounded the wrong way
+            low = math.nextafter(low, math.inf)
+        while high * max(ratios, default=1.0) > lr_max:
+            high = math.nextafter(high, 0.0)
+        return low, high
 
 
-def _divide(lr: float, base: float) -> float:
-    if lr == base:
-        return 1.0
-    if base == 0:
-        raise ArgumentError(f"lr={lr!r} of a group has no proportion to a base rate of 0: start from a positive lr")
-    return lr / base
+def open_rates(lr_scope: str, lr: float, rates: Sequence[float]) -> Rates:
+    """Rates of groups as constructed.
+
+    lr_scope    "global" or "group"
+    lr          the optimizer's own, the base rate of all under "global"
+    rates       of each group
+    """
+    if lr_scope == "global":
+        return _share(Rates((lr,), (0,) * len(rates), (1.0,) * len(rates), True), lr, rates)
+    return Rates(tuple(rates), tuple(range(len(rates))), (1.0,) * len(rates), False)
 
 
-def take_written(rates: Rates, groups: Sequence[Mapping[str, Any]]) -> Rates:
-    """Rates after the user has written to the "lr" of groups: a new rho_g under "global", a new base under "group"."""
-    bases, ratios = list(rates.bases), list(rates.ratios)
-    for number, (group, shown) in enumerate(zip(groups, rates.of_groups(), strict=True)):
-        if group["lr"] == shown:
-            continue
-        if rates.shared:
-            ratios[number] = _divide(float(group["lr"]), bases[0])
-        else:
-            bases[number] = float(group["lr"])
-    return rates._replace(bases=tuple(bases), ratios=tuple(ratios))
+def take_written(rates: Rates, written: Sequence[float]) -> Rates:
+    """Rates after the user has written to the "lr" of groups: what stands there is what they step with.
+
+    Under "group" it is the new base. Under "global" a rate written to the first group is the new base, and the ratios
+    follow, so that a single group's rate is always the base rate. A first group of 0 stands still beside others.
+
+    >>> take_written(Rates((0.5,), (0, 0), (1.0, 0.5), True), [0.25, 0.25])
+    Rates(bases=(0.25,), scopes=(0, 0), ratios=(1.0, 1.0), shared=True)
+    """
+    shown = rates.of_groups()
+    if list(written) == shown:
+        return rates
+    if not rates.shared:
+        return rates._replace(bases=tuple(written))
+    base = rates.bases[0]
+    if written[0] != shown[0] and (written[0] or not any(written)):
+        base = written[0]
+    return _share(rates, base, written)
+
+
+def add_group(rates: Rates, rate: float) -> Rates:
+    """Rates with one more group."""
+    if rates.shared:
+        more = rates._replace(scopes=(*rates.scopes, 0), ratios=(*rates.ratios, 1.0))
+        return _share(more, rates.bases[0], [*rates.of_groups(), rate])
+    return rates._replace(
+        bases=(*rates.bases, rate), scopes=(*rates.scopes, len(rates.scopes)), ratios=(*rates.ratios, 1.0)
+    )
+
+
+def _share(rates: Rates, base: float, written: Sequence[float]) -> Rates:
+    """One base rate, and ratios that give each group its own; a base of 0 gives way to the first rate that is not."""
+    base = base or next((rate for rate in written if rate), 0.0)
+    if not base:
+        return rates._replace(bases=(0.0,))
+    ratios = tuple(
+        ratio if rate == ratio * base else rate / base for ratio, rate in zip(rates.ratios, written, strict=True)
+    )
+    for number, (ratio, rate) in enumerate(zip(ratios, written, strict=True)):
+        if abs(ratio) > LARGEST_RATIO:
+            raise ArgumentError(
+                f"lr={rate!r} of group {number} is too far from the base rate {base!r}: bring them closer"
+            )
+    return rates._replace(bases=(base,), ratios=ratios)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hypergrad.errors import ArgumentError
 from hypergrad.hypergradient import name_products, schedule_rates
-from hypergrad.optimizer import Optimizer, Plan, Sums, check_range
+from hypergrad.optimizer import Optimizer, Plan, Sums
 from hypergrad.rates import Rates
 from hypergrad.states import ArrayFit, Progress
 from hypergrad.tensors import Tensor
@@ -49,6 +49,13 @@ class SGDHD(Optimizer):
 
     group_options = ("lr", "weight_decay")
     options = ("momentum", "dampening", "nesterov", "hypergrad_lr", "rule", "lr_scope", "nonfinite")
+    settable: tuple[str, ...] = ("nonfinite", "hypergrad_lr")
+
+    momentum: float
+    dampening: float
+    nesterov: bool
+    hypergrad_lr: float
+    rule: str
 
     def __init__(
         self,
@@ -66,27 +73,19 @@ class SGDHD(Optimizer):
         use_gpu: bool = True,
         device: "DeviceChoice" = None,
     ) -> None:
-        check_range("lr", lr, 0, math.inf, open_high=True)
-        check_range("momentum", momentum, 0, 1, open_high=True)
-        check_range("dampening", dampening, 0, 1)
-        check_range("hypergrad_lr", hypergrad_lr, 0, math.inf, open_high=True)
-        if nesterov and (momentum == 0 or dampening != 0):
+        self._take(
+            momentum=momentum, dampening=dampening, nesterov=nesterov, hypergrad_lr=hypergrad_lr, rule=rule
+        )  # fmt: skip
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ArgumentError(
                 f"nesterov=True with momentum={momentum!r}, dampening={dampening!r}: give a momentum and no dampening"
             )
-        self.momentum, self.dampening, self.nesterov = momentum, dampening, nesterov
-        self.hypergrad_lr, self.rule = hypergrad_lr, rule
-        self._products = name_products(rule)
-        self._method = "nesterov" if nesterov else "heavy_ball" if momentum else "sgd"
+        self._products = name_products(self.rule)
+        self._method = "nesterov" if self.nesterov else "heavy_ball" if self.momentum else "sgd"
         super().__init__(
             params, {"lr": lr, "weight_decay": weight_decay},
             lr_scope=lr_scope, lr_min=-math.inf, lr_max=math.inf, nonfinite=nonfinite, use_gpu=use_gpu, device=device,
         )  # fmt: skip
-
-    def _check_group(self, number: int, group: Mapping[str, Any]) -> None:
-        super()._check_group(number, group)
-        decay = group["weight_decay"]
-        check_range(f"{self._name_group(number)}weight_decay", decay, 0, math.inf, open_high=True)
 
     def _open_tensor(self, tensor: Tensor) -> None:
         tensor.arrays["direction"] = np.zeros(tensor.theta.size, tensor.theta.dtype)
@@ -97,7 +96,7 @@ class SGDHD(Optimizer):
         return self._products if tensor.moved else ()
 
     def _make_operands(self, tensor: Tensor, grad: Vector) -> Operands:
-        decay = self.param_groups[tensor.group]["weight_decay"]
+        decay = self._options[tensor.group]["weight_decay"]
         return Operands(tensor.theta, grad, 1.0, l2=decay, direction=tensor.arrays["direction"])
 
     def _schedule(self, rates: Rates, sums: Sums) -> Plan:
@@ -107,7 +106,7 @@ class SGDHD(Optimizer):
     def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Move:
         kept = Kept(tensor.step, tensor.arrays["direction"], tensor.arrays.get("velocity"))
         lr = plan.group_rates[tensor.group]
-        decay = self.param_groups[tensor.group]["weight_decay"]
+        decay = self._options[tensor.group]["weight_decay"]
         return Move(self._method, tensor.theta, grad, kept, lr, self.momentum, self.dampening, decay)
 
     def _keep(self, tensor: Tensor, update: Move, sums: Mapping[str, Vector], plan: Plan) -> None:

@@ -66,7 +66,7 @@ class Fit(NamedTuple):
     histories: Mapping[str, HistoryFit]
     groups: int
     group_options: Mapping[str, int]  # for each, how many numbers it is a list of; 0: it is a number
-    check_groups: Callable[[Sequence[Mapping[str, Any]]], None]  # raises ArgumentError for what is out of range
+    check_groups: Callable[[Sequence[Mapping[str, Any]]], object]  # raises ArgumentError for what is out of range
     tensors: Sequence[TensorFit]
     finite: bool  # whether arrays hold finite numbers only
 

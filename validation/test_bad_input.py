@@ -23,7 +23,7 @@ def make(kind, params=None, **options):
         ({"lr": float("nan")}, "lr=nan"),
         ({"lr": "fast"}, "lr='fast'"),
         ({"weight_decay": -0.5}, r"weight_decay=-0\.5"),
-        ({"nonfinite": "ignore"}, "nonfinite='ignore': give 'raise', 'skip' or 'propagate'"),
+        ({"nonfinite": "ignore"}, "nonfinite='ignore': give one of 'raise', 'skip', 'propagate'"),
     ],
 )
 def test_option_out_of_range_is_named(kind, options, words):

@@ -70,10 +70,10 @@ def test_none_sits_the_step_out_entirely(kind):
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_step_without_any_gradient_changes_nothing(kind):
-    params = [np.array([1.0, 2.0])]
+    params = [Param([1.0, 2.0])]
     opt = kind(params, device="numpy")
     assert opt.step(closure=lambda: 7.0) == 7.0
-    assert params[0].tolist() == [1.0, 2.0]
+    assert params[0].data.tolist() == [1.0, 2.0]
     assert opt.state_dict()["steps"] == 0
     assert opt.last_record is None
 
@@ -279,7 +279,7 @@ def test_group_steps_with_its_share_of_one_base_rate(kind):
     options = {"warmup_steps": 0} if kind is AutoHypergradientAdamW else {"beta_hyper": 1e-3}
     params = [np.ones(2), np.ones(3), np.ones(1)]
     groups = [{"params": [params[0]]}, {"params": [params[1]], "lr": 0.25}, {"params": [params[2]], "lr": 0.0}]
-    opt = kind(groups, lr=0.5, device="numpy", **options)
+    opt = kind(groups, lr=0.5, lr_max=2.0, device="numpy", **options)
     for _ in range(4):
         opt.step(gradients=[np.ones(2), np.ones(3), np.ones(1)])
         base = opt.current_lr

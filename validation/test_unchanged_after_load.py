@@ -76,6 +76,8 @@ def spoil(path, value):
     if path[-1] != "grad_sq_ema":  # None before the first surprise
         strangers.append(None)
     for other in strangers:
+        if type(other) is tuple and type(value) is list and not value:
+            continue  # as good as an empty list
         if type(other) is not type(value) or freeze(other) != freeze(value):
             yield f"{other!r}", other
     if isinstance(value, (bool, int, float)):
@@ -241,7 +243,7 @@ def descend(state):
         (count_less, "step|histories"),
         (unstep, r"\['tensors'\]\[4\]\['numbers'\]"),
         (mix_beta1, r"\['groups'\]: adapt_momentum=True adapts one beta1"),
-        (vanish_eps, r"\['groups'\]: eps=1e-60 is 0 in float32"),
+        (vanish_eps, r"\['groups'\].*eps=1e-60 is 0 in float32"),
         (leave_bounds, r"\['schedule'\]\['lr0'\] is 800.0, not a finite number from 1e-06 to 1"),
         (descend, r"\['groups'\]: param_groups\[0\]: lr=-1.0"),
     ],

@@ -1,0 +1,169 @@
+"""What every argument may be. Each is checked, and becomes a plain Python value, on the way in.
+
+A float of NumPy that is kept as it is would turn float64 arithmetic into its own precision, and would not go into JSON.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from hypergrad.errors import ArgumentError
+from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS
+
+Check = Callable[[str, Any], Any]
+"""From the name that an error message uses and a value to the plain value. Raises ArgumentError."""
+
+LONGEST = 80
+"""Characters of a value in a message."""
+
+
+def show(value: Any) -> str:
+    """A value for an error message: its repr, unless that is long or fails, as it does for an int of 5000 digits."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number from low to high, as a float.
+
+    >>> Number(0, 1)("share", np.float32(0.5))
+    0.5
+    """
+
+    low: float = 0
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __call__(self, name: str, value: Any) -> float:
+        """The number, if it is one: a bool, text and arrays of one dimension or more are not."""
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+        number = math.nan
+        if isinstance(value, Real) and not isinstance(value, bool):
+            try:
+                number = float(value)
+            except OverflowError:
+                number = math.inf
+        inside = (
+            math.isfinite(number)
+            and (self.low < number if self.open_low else self.low <= number)
+            and (number < self.high if self.open_high else number <= self.high)
+        )
+        if not inside:
+            raise ArgumentError(f"{name}={show(value)}: give a number in {self.show_range()}")
+        return number
+
+    def show_range(self) -> str:
+        """The interval, with a round bracket where its end is left out."""
+        left = "(" if self.open_low or math.isinf(self.low) else "["
+        right = ")" if self.open_high or math.isinf(self.high) else "]"
+        return f"{left}{self.low}, {self.high}{right}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several words."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, name: str, value: Any) -> str:
+        """The word."""
+        if not isinstance(value, str) or value not in self.words:
+            raise ArgumentError(f"{name}={show(value)}: give one of {', '.join(map(repr, self.words))}")
+        return str(value)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """True or False, of Python or NumPy. 1 and "no" are neither."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"{name}={show(value)}: give True or False")
+    return bool(value)
+
+
+def check_count(name: str, value: Any) -> int:
+    """A whole number >= 0."""
+    number = Number()(name, value)
+    if not number.is_integer():
+        raise ArgumentError(f"{name}={show(value)}: give a whole number")
+    return int(number)
+
+
+def check_betas(name: str, value: Any) -> tuple[float, float]:
+    """Two numbers in [0, 1), in their order."""
+    ordered = isinstance(value, Iterable) and not isinstance(value, (str, Mapping, Set))
+    if not ordered or (isinstance(value, np.ndarray) and value.ndim == 0):
+        raise ArgumentError(f"{name}={show(value)}: give two numbers, as in (0.9, 0.999)")
+    betas = tuple(value)
+    if len(betas) != 2:
+        raise ArgumentError(f"{name}={show(value)}: give two numbers, as in (0.9, 0.999)")
+    share = Number(0, 1, open_high=True)
+    return share(f"{name}[0]", betas[0]), share(f"{name}[1]", betas[1])
+
+
+SHARE = Number(0, 1)
+BELOW_ONE = Number(0, 1, open_high=True)
+POSITIVE = Number(0, open_low=True)
+ANY_NUMBER = Number(-math.inf)
+
+OPTIONS: dict[str, Check] = {
+    "lr": Number(),
+    "lr_min": Number(),
+    "lr_max": Number(),
+    "betas": check_betas,
+    "eps": POSITIVE,
+    "weight_decay": Number(),
+    "momentum": BELOW_ONE,
+    "dampening": SHARE,
+    "hypergrad_lr": Number(),
+    "beta_hyper": Number(),
+    "hyper_lr": Number(),
+    "hyper_lr_beta": Number(),
+    "beta_min": BELOW_ONE,
+    "beta_max": BELOW_ONE,
+    "surprise_gamma": SHARE,
+    "surprise_alpha": SHARE,
+    "trauma_threshold": POSITIVE,
+    "grad_scale": ANY_NUMBER,
+    "warmup_steps": check_count,
+    "nonfinite": Choice(("raise", "skip", "propagate")),
+    "lr_scope": Choice(("global", "group")),
+    "scalar_convention": Choice(("exact", "shader")),
+    "rule": Choice(("additive", "multiplicative")),
+    "normalization": Choice(tuple(NORMALIZERS)),
+    "momentum_rule": Choice(tuple(MOMENTUM_RULES)),
+    "nesterov": check_flag,
+    "amsgrad": check_flag,
+    "maximize": check_flag,
+    "clear_grad": check_flag,
+    "log_scale": check_flag,
+    "decay_in_hypergradient": check_flag,
+    "adapt_momentum": check_flag,
+    "track_surprise": check_flag,
+    "use_gpu": check_flag,
+}
+"""The check of every option, by its name, which means the same in every class."""
+
+
+def check_options(**given: Any) -> dict[str, Any]:
+    """Check options and give them as plain Python values.
+
+    >>> check_options(lr=np.float64(0.5), betas=[0.5, np.float64(0.75)], amsgrad=np.True_)
+    {'lr': 0.5, 'betas': (0.5, 0.75), 'amsgrad': True}
+    """
+    return {name: OPTIONS[name](name, value) for name, value in given.items()}
+
+
+def check_rate_bounds(lr: float, lr_min: float, lr_max: float) -> None:
+    """Raise ArgumentError unless lr_min <= lr <= lr_max."""
+    if lr_min > lr_max:
+        raise ArgumentError(f"lr_min={lr_min!r} is above lr_max={lr_max!r}: exchange them")
+    Number(lr_min, lr_max)("lr", lr)

@@ -1,0 +1,79 @@
+"""What may be written to an optimizer: a setting that would have no effect is refused, and the right place named."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hypergrad.checks import OPTIONS, show
+from hypergrad.errors import SettingError
+
+
+class ReadOnly(Mapping[str, Any]):
+    """A dict to look at.
+
+    >>> dict(ReadOnly({"lr": 0.5}))
+    {'lr': 0.5}
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise SettingError(
+            f"defaults[{name!r}] = {show(value)} would change no group: write to param_groups, as in "
+            f"opt.param_groups[0][{name!r}]"
+        )
+
+
+class Guarded:
+    """Attributes that may be written are those of `settable`, which are checked; a subclass may declare more."""
+
+    settable: tuple[str, ...] = ()
+    group_options: tuple[str, ...] = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            if name in self.settable:
+                value = OPTIONS[name](name, value)
+            elif not self._is_declared(name):
+                raise SettingError(self._explain(name, value))
+        object.__setattr__(self, name, value)
+
+    def _is_declared(self, name: str) -> bool:
+        """Whether a subclass outside this package has the attribute."""
+        return any(
+            name in vars(kind) or name in vars(kind).get("__annotations__", {})
+            for kind in type(self).__mro__
+            if not kind.__module__.startswith("hypergrad.")
+        )
+
+    def _explain(self, name: str, value: Any) -> str:
+        kind = type(self).__name__
+        if name in (*self.group_options, "current_lr"):
+            option = "lr" if name == "current_lr" else name
+            return f"{name} = {show(value)} would change no group: write opt.param_groups[0][{option!r}] = ..."
+        if name in OPTIONS and hasattr(self, name):
+            return f"{name} = {show(value)} comes too late: make a new optimizer, {kind}(..., {name}=...)"
+        if name == "param_groups":
+            return "param_groups = ... would be ignored: write to its groups, or call add_param_group"
+        if hasattr(self, name):
+            return f"{name} = {show(value)}: {kind}.{name} is read-only; settable are {', '.join(self.settable)}"
+        options = [*self.settable, *self.group_options]
+        near = difflib.get_close_matches(name, options, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return (
+            f"{kind} has no attribute {name!r}: {hint}settable are {', '.join(self.settable)}; groups have "
+            f"{', '.join(self.group_options)}; a subclass may declare its own, as in `{name}: object`"
+        )
