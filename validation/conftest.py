@@ -58,6 +58,15 @@ def device(request):
     return DEVICES[request.param]
 
 
+@pytest.fixture(
+    params=["numpy", *range(len(DEVICES))],
+    ids=["numpy", *(f"{d.platform.name.strip()}-{i}" for i, d in enumerate(DEVICES))],
+)
+def where(request):
+    """What an optimizer takes as device: "numpy", and each OpenCL device there is, in turn."""
+    return request.param if request.param == "numpy" else DEVICES[request.param]
+
+
 @pytest.fixture(scope="module")
 def run_once():
     """Runs the cells of claims, each once for all claims of a module."""
