@@ -23,7 +23,7 @@ from hypergrad_reference import (
     osgm,
     osgm_best,
 )
-from hypergrad_reference.action import lookahead, monotone_lookahead, null_step
+from hypergrad_reference.action import lookahead, monotone_learned_step, monotone_lookahead, null_step
 from hypergrad_reference.learner import adagrad as adagrad_learner
 
 
@@ -50,10 +50,12 @@ _L = {"smoothness": _ESTIMATE}
 _L_MU = {"smoothness": _ESTIMATE, "strong_convexity": _CONVEXITY}
 _L_UNLESS_RATE = {"smoothness": _UNLESS_RATE}
 _HALF = {"hyper_lr": "1 / (2 smoothness)"}
+_WHOLE = {"hyper_lr": "1 / smoothness"}
 _TEN = {"hyper_lr": "10 / smoothness"}
 
 _HDM = "Chu et al. 2025 (HDM)"
 _COLT = "Gao et al. 2025 (COLT)"
+_SINKHORN = "Gao, Qu, Ye and Udell 2026 (Sinkhorn-Knopp)"
 _PART2 = "Gao et al. 2025 (OSGM, Part II)"
 _BEST_OPTIONS = ("smoothness", "hyper_lr", "hyper_lr_beta", "beta")
 _HB_OPTIONS = ("hyper_lr", "hyper_lr_beta", "beta", "omega", "tau")
@@ -81,6 +83,12 @@ METHODS: dict[str, Method] = {
         "HDM with the lookahead where that lowers f, and a null step elsewhere; two gradients per iteration",
         f"{_HDM}, Algorithm 1", ("smoothness", "hyper_lr"),
         Rule(hdm.init, hdm.step, partial(hdm.Constants, action=monotone_lookahead), _L), _HALF,
+    ),
+    "hdm_learned_step": Method(
+        "HDM that learns first and then moves, with the stepsize just learned, where that lowers f; two gradients per "
+        "iteration",
+        f"{_SINKHORN}, Algorithm 2", ("smoothness", "hyper_lr"),
+        _hdm(relative_lr=1.0, action=monotone_learned_step), _WHOLE,
     ),
     "hdm_adagrad": Method(
         "HDM with null steps whose stepsize learns by AdaGrad",

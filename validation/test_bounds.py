@@ -118,7 +118,7 @@ def test_lookahead_converges_at_the_rates_that_its_regret_promises(problem, shap
 
 @for_strongly_convex
 def test_lookahead_rates_fail_where_x_does_not_move(problem):
-    def stay(objective, trial, smoothness):
+    def stay(objective, trial, learned, smoothness):
         return action.Point(trial.x, trial.value, trial.gradient)
 
     t, comparator = trace_from_zero(problem, DIAGONAL, stay)

@@ -19,9 +19,9 @@ from hypergrad_validation.default_method import Trial, main, rank, scale
 from hypergrad_validation.problems import mean_logistic, quadratic, random_rotation
 
 ESTIMATING = [
-    "hdm", "hdm_null", "hdm_lookahead", "hdm_monotone_lookahead", "hdm_adagrad", "hdm_hb_lookahead", "hdm_agd",
-    "hdm_agd_strongly_convex", "hdm_best", "hdm_best_mended", "osgm_best", "osgm_best_mended", "gd", "gd_hb",
-    "agd_cvx", "agd_scvx",
+    "hdm", "hdm_null", "hdm_lookahead", "hdm_monotone_lookahead", "hdm_learned_step", "hdm_adagrad",
+    "hdm_hb_lookahead", "hdm_agd", "hdm_agd_strongly_convex", "hdm_best", "hdm_best_mended", "osgm_best",
+    "osgm_best_mended", "gd", "gd_hb", "agd_cvx", "agd_scvx",
 ]  # fmt: skip
 
 

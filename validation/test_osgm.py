@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hypergrad_reference import action, feedback, learner, osgm, osgm_best
+import hypergrad
+from hypergrad_reference import action, feedback, hdm, learner, osgm, osgm_best
 from hypergrad_reference.feedback import GRADIENT_NORM, HYPERGRADIENT, RATIO, regularised, try_stepsize
 from hypergrad_reference.osgm import Constants, DoubleLoop
 from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR, pattern
@@ -51,6 +52,11 @@ def random_stepsize(shape, seed, scale=0.4):
 def trial_of(problem, shape, P, x=None, bound=-1.0):
     x = problem.x0 if x is None else x
     return try_stepsize(problem, shape, P, x, *problem.value_and_gradient(x), bound)
+
+
+def unused(gradient):
+    """The learned stepsize, for an action that must not ask for it."""
+    raise AssertionError("P_{k+1} g was asked for")
 
 
 # Derivatives
@@ -271,12 +277,15 @@ def test_rate_zero_is_gradient_descent_bit_for_bit():
 
 
 @pytest.mark.parametrize(
-    "act", [action.null_step, action.line_search, action.monotone_lookahead], ids=lambda a: a.__name__
+    "act",
+    [action.null_step, action.line_search, action.monotone_lookahead, action.monotone_learned_step],
+    ids=lambda a: a.__name__,
 )
 @pytest.mark.parametrize("P", [0.5, 100.0, -1.0], ids=["good step", "far step", "uphill"])
-def test_monotone_actions_never_raise_f_and_return_what_is_true_at_the_point(act, P):
+@pytest.mark.parametrize("learned", [0.75, 100.0, -1.0], ids=lambda learned: f"learned {learned}")
+def test_monotone_actions_never_raise_f_and_return_what_is_true_at_the_point(act, P, learned):
     trial = trial_of(QUADRATIC, SCALAR, np.array(P))
-    point = act(QUADRATIC, trial, QUADRATIC.smoothness)
+    point = act(QUADRATIC, trial, lambda gradient: learned * gradient, QUADRATIC.smoothness)
     assert point.value <= trial.value
     value, gradient = QUADRATIC.value_and_gradient(point.x)
     assert point.value == value
@@ -285,7 +294,7 @@ def test_monotone_actions_never_raise_f_and_return_what_is_true_at_the_point(act
 
 def test_null_step_stays_where_nothing_is_gained():
     trial = trial_of(QUADRATIC, SCALAR, np.array(0.0))
-    assert action.null_step(QUADRATIC, trial, 1.0).x is trial.x
+    assert action.null_step(QUADRATIC, trial, unused, 1.0).x is trial.x
 
 
 def test_lookahead_is_a_gradient_step_from_the_trial_point():
@@ -293,13 +302,102 @@ def test_lookahead_is_a_gradient_step_from_the_trial_point():
     problem = problems.scalar_quadratic(2.0, 4.0)
     here = problem.value_and_gradient(problem.x0)
     trial = try_stepsize(problem, SCALAR, np.array(0.125), problem.x0, *here)
-    assert action.lookahead(problem, trial, 2.0) == (0.0, 0.0, 0.0)
+    assert action.lookahead(problem, trial, unused, 2.0) == (0.0, 0.0, 0.0)
+
+
+# The learned step: P learns before x moves
+
+
+def learn(problem, shape, P, hyper_lr):
+    """The trial of a P, and the P learned from it by gradient descent on the hypergradient."""
+    trial = trial_of(problem, shape, P)
+    return trial, P - hyper_lr * HYPERGRADIENT.slope(problem, trial, shape)
+
+
+BEYOND = {
+    "scalar": lambda g, ahead: (ahead @ g) * g / (g @ g),
+    "diagonal": lambda g, ahead: ahead * g * g / (g @ g),
+    "full": lambda g, ahead: ahead,
+}
+"""How far the learned step goes beyond x+, times L."""
+
+
+@pytest.mark.parametrize("problem", [QUADRATIC, LOGISTIC], ids=lambda p: p.name)
+@pytest.mark.parametrize("shape", BEYOND)
+@pytest.mark.parametrize("seed", range(4))
+def test_learned_step_goes_beyond_the_trial_point_as_its_shape_has_it(problem, shape, seed):
+    """With a full P it is the lookahead; with another it is not, unless g+ happens to be along g."""
+    L = problem.smoothness
+    trial, P = learn(problem, SHAPES[shape], random_stepsize(SHAPES[shape], seed), 1 / L)
+    point = action.learned_step(problem, trial, partial(SHAPES[shape].apply, P), L)
+    expected = trial.point - BEYOND[shape](trial.gradient, trial.point_gradient) / L
+    # Some roundings of the sums over n entries of P g and of x, which are all of the size of x here.
+    np.testing.assert_allclose(point.x, expected, rtol=0, atol=4 * N * np.finfo(float).eps * np.abs(trial.x).max())
+    ahead = action.lookahead(problem, trial, unused, L)
+    assert (np.abs(point.x - ahead.x).max() < 1e-13) == (shape == "full")
+
+
+@for_shapes
+def test_learned_step_is_a_step_with_the_next_stepsize_bit_for_bit(shape):
+    """In osgm and in hdm, after the projection."""
+    P, project = random_stepsize(shape, 1), learner.box(-0.1, 0.1)
+    parts = {"hyper_lr": 0.5, "stepsize": P, "shape": shape, "learner": learner.ogd, "project": project}
+    for method in (osgm, hdm):
+        constants = method.Constants(**parts, action=action.learned_step)
+        before, after = run(method, LOGISTIC, constants, 1)
+        np.testing.assert_array_equal(after.P, project(learn(LOGISTIC, shape, P, 0.5)[1]))
+        np.testing.assert_array_equal(after.x, before.x - shape.apply(after.P, before.gradient))
+        value, gradient = LOGISTIC.value_and_gradient(after.x)
+        assert after.value == value
+        np.testing.assert_array_equal(after.gradient, gradient)
+
+
+def test_learned_step_keeps_the_better_of_two_points_and_the_trial_is_neither():
+    """The trial point is lower than both, and is not taken."""
+    trial = trial_of(QUADRATIC, SCALAR, np.array(1.0))
+    good, bad = ((lambda gradient, P=P: P * gradient) for P in (0.01, -0.01))
+    point = action.monotone_learned_step(QUADRATIC, trial, good, 1.0)
+    assert trial.point_value < point.value < trial.value
+    np.testing.assert_array_equal(point.x, trial.x - 0.01 * trial.gradient)
+    assert action.monotone_learned_step(QUADRATIC, trial, bad, 1.0).x is trial.x
+
+
+def test_learned_step_follows_the_closed_form_a_step_ahead_of_the_other_order():
+    """On x^2 from P = 0 with eta = 1/4: x_{K+1} = x_1 2^{-K (K+1) / 2} exactly, with K (K-1) / 2 if x moves first."""
+    problem = problems.scalar_quadratic(2.0, 4.0)
+    for act, ahead in ((action.monotone_learned_step, 1), (action.null_step, -1)):
+        states = run(hdm, problem, hdm.Constants(hyper_lr=0.25, action=act), 8)
+        assert [state.x[0] for state in states] == [4.0 * 0.5 ** (K * (K + ahead) // 2) for K in range(9)]
+
+
+@for_shapes
+@pytest.mark.parametrize("feedback_", [HYPERGRADIENT, RATIO], ids=["hypergradient", "ratio"])
+def test_learned_step_serves_every_learner_and_feedback(shape, feedback_):
+    for learn_by in (learner.ogd, learner.adagrad, learner.adagrad_inside, learner.decaying_ogd):
+        constants = Constants(
+            0.25, bound=0.0, feedback=feedback_, shape=shape, learner=learn_by, action=action.monotone_learned_step
+        )
+        states = run(osgm, QUADRATIC, constants, 200)
+        assert (np.diff([state.value for state in states]) <= 0).all()
+        assert states[-1].value < 1e-2 * states[0].value
+
+
+def test_learned_step_costs_two_gradients_an_iteration_and_learns_at_one_over_l():
+    counts = []
+    for given in ({"smoothness": 2.0}, {"smoothness": 2.0, "hyper_lr": 0.5}, {"hyper_lr": 0.5}):
+        result = hypergrad.minimize(
+            QUADRATIC.value, QUADRATIC.x0, jac=QUADRATIC.gradient, method="hdm_learned_step", options=given
+        )
+        assert result.success
+        assert (result.nfev, result.njev) == (1 + 2 * result.nit, 1 + 2 * result.nit)
+        counts.append((result.nit, result.x.tobytes()))
+    assert len(set(counts)) == 1
 
 
 def test_line_search_rescues_a_far_step_that_a_null_step_refuses():
     trial = trial_of(QUADRATIC, SCALAR, np.array(100.0))
-    assert action.null_step(QUADRATIC, trial, 1.0).x is trial.x
-    assert action.line_search(QUADRATIC, trial, 1.0).value < trial.value
+    assert action.null_step(QUADRATIC, trial, unused, 1.0).x is trial.x
+    assert action.line_search(QUADRATIC, trial, unused, 1.0).value < trial.value
 
 
 def test_norm_null_step_compares_norms_and_not_values():
@@ -310,14 +408,14 @@ def test_norm_null_step_compares_norms_and_not_values():
     )
     assert trial.point_value < trial.value
     assert np.linalg.norm(trial.point_gradient) > np.linalg.norm(trial.gradient)
-    assert action.null_step(problem, trial, 100.0).x is trial.point
-    assert action.null_step_norm(problem, trial, 100.0).x is trial.x
+    assert action.null_step(problem, trial, unused, 100.0).x is trial.point
+    assert action.null_step_norm(problem, trial, unused, 100.0).x is trial.x
 
 
 def test_nan_at_the_trial_point_is_refused():
     trial = trial_of(QUADRATIC, SCALAR, np.array(0.5))._replace(point_value=np.nan, point_gradient=np.full(N, np.nan))
-    assert action.null_step(QUADRATIC, trial, 1.0).x is trial.x
-    assert action.null_step_norm(QUADRATIC, trial, 1.0).x is trial.x
+    assert action.null_step(QUADRATIC, trial, unused, 1.0).x is trial.x
+    assert action.null_step_norm(QUADRATIC, trial, unused, 1.0).x is trial.x
 
 
 def test_multiplicative_weights_stay_positive_and_in_their_budget():

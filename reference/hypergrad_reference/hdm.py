@@ -3,7 +3,7 @@
     trial     x+ = x_k - P_k g_k
     progress  h(P) = (f(x_k - P g_k) - f(x_k)) / ||g_k||^2,    dh = -g+ g_k^T / ||g_k||^2
     learner   P_{k+1} = project(P_k - eta dh)
-    action    x_{k+1} = x+, or `null_step`, `lookahead`, `monotone_lookahead`
+    action    x_{k+1} = x+, or `null_step`, the lookaheads and the learned steps
 
 The gradient at an accepted trial point is the next one, so an iteration costs one gradient. A regret bound holds for
 the sum of h, not for each of them: without a null step f may rise by orders of magnitude on the way.
@@ -11,9 +11,11 @@ With a scalar P, no division by ||g||^2 and no projection the rule is SGD-HD of 
 
 Source: Chu et al. 2025 (HDM), Algorithm 1, equation (8) for the null step; AdaGrad as learner is theirs too. Their
 default of eta is not known; 1 / (2 L) is that of the superlinear bound derived in hypergrad_validation.convergence.
+With `monotone_learned_step` and eta = 1 / L this is Algorithm 2 of Gao, Qu, Ye and Udell 2026.
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +32,8 @@ class Constants(NamedTuple):
     """What the user sets; give smoothness or hyper_lr."""
 
     smoothness: float = math.nan  # L, for the default of hyper_lr and for the lookaheads
-    hyper_lr: float | None = None  # eta; None is 1 / (2 L)
+    hyper_lr: float | None = None  # eta; None is relative_lr / L
+    relative_lr: float = 0.5  # eta L
     stepsize: Stepsize | None = None  # P_1; None is 0
     shape: Shape = DIAGONAL
     learner: Learner = ogd
@@ -75,6 +78,7 @@ def step(objective: Objective, state: State, constants: Constants) -> State:
     """
     c, s = constants, state
     trial = try_stepsize(objective, c.shape, s.P, s.x, s.value, s.gradient)
-    eta = 1 / (2 * c.smoothness) if c.hyper_lr is None else c.hyper_lr
+    eta = c.relative_lr / c.smoothness if c.hyper_lr is None else c.hyper_lr
     P, memory = c.learner(s.P, hypergradient_slope(objective, trial, c.shape), s.memory, s.iteration, eta)
-    return State(*c.action(objective, trial, c.smoothness), c.project(P), memory, s.iteration + 1)
+    P = c.project(P)
+    return State(*c.action(objective, trial, partial(c.shape.apply, P), c.smoothness), P, memory, s.iteration + 1)

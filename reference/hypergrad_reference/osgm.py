@@ -3,7 +3,7 @@
     trial     x+ = x_k - P_k g_k
     feedback  l(P_k) at x_k and its slope            hypergrad_reference.feedback
     learner   P_{k+1} = project(learner(P_k, slope)) hypergrad_reference.learner
-    action    x_{k+1} from x_k and x+                hypergrad_reference.action
+    action    x_{k+1} from x_k, x+ and P_{k+1}       hypergrad_reference.action
 
 P learns from the step it has just tried, and also from a refused one: from P = 0 a method that did not would never
 move. OSGM-R, -G and -H are three feedbacks (ratio, gradient norm, hypergradient) in the setting of the experiments.
@@ -89,7 +89,9 @@ def step(objective: Objective, state: State, constants: Constants) -> State:
     bound = c.rebound(s.bound, s.value)
     trial = try_stepsize(objective, c.shape, s.P, s.x, s.value, s.gradient, bound)
     P, memory = c.learner(s.P, c.feedback.slope(objective, trial, c.shape), s.memory, s.iteration, c.hyper_lr)
-    return State(*c.action(objective, trial, c.smoothness), c.project(P), memory, bound, s.iteration + 1)
+    P = c.project(P)
+    x = c.action(objective, trial, partial(c.shape.apply, P), c.smoothness)
+    return State(*x, P, memory, bound, s.iteration + 1)
 
 
 class DoubleLoop(NamedTuple):
