@@ -4,8 +4,9 @@ A run is recorded once as a `Trace`; a bound takes the trace and what it compare
 right for K = 1, 2, ... steps, of which left <= right is claimed. P^ is a comparator, any fixed stepsize of the shape
 and, if there is a projection, of its set; eta the learner's rate; G_k the norm of the slope at step k.
 
-Sources: "Lemma", "Theorem" are those of Gao et al. 2025 (COLT); "derived" has a short proof in the text. The constants
-of Chu et al. 2025 (HDM) and of Gao et al. 2025 (Parts I and II) are not known.
+Sources: "Lemma", "Theorem" are those of Gao et al. 2025 (COLT), "Lemma 4.3" that of Gao, Qu, Ye and Udell 2026 ("Tight
+Nonasymptotic Local Convergence of Sinkhorn-Knopp"); "derived" has a short proof in the text. The constants of Chu et
+al. 2025 (HDM) and of Gao et al. 2025 (Parts I and II) are not known.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class Trace(NamedTuple):
     shape: Shape
     feedback: Feedback
     trials: list[Trial]  # K of them, of x_k and P_k
+    stepsizes: list[Stepsize]  # K + 1 of them, P_1, ..., P_{K+1}
     measures: Vector  # (K,)  the feedback of each
     slopes: Vector  # (K,)  G_k, the norm of its slope
     squares: Vector  # (K, size of P)  the entries of the slopes, squared
@@ -64,6 +66,7 @@ def trace(problem: Any, constants: osgm.Constants, steps: int, least: float = 1e
         shape=constants.shape,
         feedback=constants.feedback,
         trials=trials,
+        stepsizes=[state.P for state in states],
         measures=np.array([constants.feedback.measure(trial) for trial in trials]),
         slopes=np.sqrt(squares.sum(axis=1)),
         squares=squares,
@@ -186,6 +189,55 @@ def heavy_ball_regret(
     constant = smoothness / 2 * squared_distance(first.P, comparator)
     constant += smoothness / constants.tau * float(first.beta - beta) ** 2
     return Sides(np.cumsum(drops), np.cumsum(rivals) + constant)
+
+
+# A single step
+#
+# For the hypergradient with eta = 1/L, f convex and L-smooth; K counts the steps, none of which leans on those before.
+# P^ may be another one for each step.
+
+
+def learning_descent(t: Trace) -> Sides:
+    """What a step of the learner gains at x_k (in the proof of Lemma 4.3): h_k(P_{k+1}) <= h_k(P_k) - G_k^2 / (2 L).
+
+    h_k is L-smooth in P. The paper prints 1/(2 L^2), a slip: on f = L/2 ||x||^2 and a scalar P the two sides are equal.
+    """
+    return Sides(measure_comparator(t, t.stepsizes[1:]), t.measures - t.slopes**2 / (2 * t.problem.smoothness))
+
+
+def step_progress(t: Trace, comparators: Stepsize | list[Stepsize]) -> Sides:
+    """Learned step or lookahead, monotone or not (derived; the middle of the proof of Lemma 4.3).
+
+        (f(x_{k+1}) - f(x_k)) / ||g_k||^2 <= h_k(P^) + L/2 (||P_k - P^||^2 - ||P_{k+1} - P^||^2)
+
+    The left side is at most h_k(P_k) - G_k^2 / (2 L): for the learned step by `learning_descent`, for the lookahead by
+    the descent lemma. h_k(P_k) <= h_k(P^) + <slope, P_k - P^> as h_k is convex, and ||P_{k+1} - P^||^2 is
+    ||P_k - P^||^2 - 2/L <slope, P_k - P^> + G_k^2 / L^2.
+    """
+    drops = np.diff(t.values) / t.gradients[:-1] ** 2
+    return Sides(drops, measure_comparator(t, comparators) + t.problem.smoothness / 2 * _approach(t, comparators))
+
+
+def step_certificate(t: Trace, comparators: Stepsize | list[Stepsize], pl_constant: float) -> Sides:
+    """Monotone learned step (Lemma 4.3) or monotone lookahead (derived), ||grad f||^2 >= 2 mu (f - f*).
+
+        Omega(x_{k+1}, P_{k+1}) <= Omega(x_k, P_k) + 2 mu h_k(P^),   Omega(x, P) = log(f(x) - f*) + mu L ||P - P^||^2
+
+    By `step_progress`, and since log(1 + u) <= u for u = (f(x_{k+1}) - f(x_k)) / (f(x_k) - f*), which is at most 2 mu
+    times the progress where that is not positive. The sides are those of exp(log gap_{k+1} - log gap_k) <= exp(...),
+    so that a gap may be 0.
+
+    pl_constant    mu
+    """
+    gap = t.values - t.problem.optimal_value
+    return Sides(gap[1:] / gap[:-1], np.exp(2 * pl_constant * step_progress(t, comparators).right))
+
+
+def _approach(t: Trace, comparators: Stepsize | list[Stepsize]) -> Vector:
+    """||P_k - P^||^2 - ||P_{k+1} - P^||^2, shape (K,)."""
+    each = comparators if isinstance(comparators, list) else [comparators] * len(t.trials)
+    pairs = zip(pairwise(t.stepsizes), each, strict=True)
+    return np.array([squared_distance(P, Q) - squared_distance(P_next, Q) for (P, P_next), Q in pairs])
 
 
 # From feedback to convergence

@@ -17,6 +17,7 @@ from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR, Shape, Stepsize
 from hypergrad_reference.types import Vector
 from hypergrad_validation import convergence, problems
 from hypergrad_validation.convergence import Sides
+from hypergrad_validation.newton import find_least_value
 from hypergrad_validation.runs import run
 
 FEEDBACKS = {"ratio": RATIO, "hypergradient": HYPERGRADIENT, "gradient norm": GRADIENT_NORM}
@@ -33,6 +34,28 @@ def random_logistic(seed: int = 0, n: int = 8, m: int = 40) -> problems.Logistic
         method="trust-exact", options={"gtol": 1e-13},
     )  # fmt: skip
     return dataclasses.replace(problem, optimum=best.x, optimal_value=float(best.fun))
+
+
+def random_least_squares(seed: int = 0, n: int = 8) -> problems.LeastSquares:
+    """Least squares with n random rows not far from those of I, f* = 0."""
+    rng = np.random.default_rng(seed)
+    matrix = np.eye(n) + rng.standard_normal((n, n)) / (2 * np.sqrt(n))
+    return problems.least_squares(
+        matrix, rng.standard_normal(n), rng.standard_normal(n), name="least squares", source="random"
+    )  # fmt: skip
+
+
+def random_svm(seed: int = 0, n: int = 8, m: int = 40) -> problems.SmoothedSVM:
+    """Regularised SVM with the squared hinge on m random rows in n variables, f* known to rounding."""
+    rng = np.random.default_rng(seed)
+    features, labels = rng.standard_normal((m, n - 1)), np.sign(rng.standard_normal(m))
+    problem = problems.smoothed_svm(features, labels, reg=2.0, x0=rng.standard_normal(n), name="SVM")
+    return dataclasses.replace(problem, optimal_value=find_least_value(problem))
+
+
+def flat_quadratic(ratio: float = 1e6) -> problems.Quadratic:
+    """One with mu = 1 and L = ratio that starts on the axis of mu: no trial meets the curvature L."""
+    return problems.quadratic([ratio, 1.0], x0=[0.0, 1.0], name="flat quadratic")
 
 
 def random_quadratic() -> problems.Quadratic:
