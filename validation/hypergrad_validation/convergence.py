@@ -211,8 +211,11 @@ def step_progress(t: Trace, comparators: Stepsize | list[Stepsize]) -> Sides:
         (f(x_{k+1}) - f(x_k)) / ||g_k||^2 <= h_k(P^) + L/2 (||P_k - P^||^2 - ||P_{k+1} - P^||^2)
 
     The left side is at most h_k(P_k) - G_k^2 / (2 L): for the learned step by `learning_descent`, for the lookahead by
-    the descent lemma. h_k(P_k) <= h_k(P^) + <slope, P_k - P^> as h_k is convex, and ||P_{k+1} - P^||^2 is
-    ||P_k - P^||^2 - 2/L <slope, P_k - P^> + G_k^2 / L^2.
+    the descent lemma. Where a step is refused the left side is 0, and would have been no less. As h_k is convex,
+    h_k(P_k) <= h_k(P^) + <slope, P_k - P^>, and the square of P_{k+1} - P^ = P_k - P^ - slope / L does the rest.
+
+    The learned step keeps it under a projection on a convex set that holds P^, for P_{k+1} is then the least point of
+    <slope, P> + L/2 ||P - P_k||^2 in the set.
     """
     drops = np.diff(t.values) / t.gradients[:-1] ** 2
     return Sides(drops, measure_comparator(t, comparators) + t.problem.smoothness / 2 * _approach(t, comparators))
