@@ -288,7 +288,18 @@ def test_name_is_taken_as_it_is_in_every_type(tmp_path, monkeypatch):
     assert list_names(tmp_path) == names
 
 
-@pytest.mark.parametrize("path", [None, 3, "", "a\0b", io.BytesIO(), ["run.npz"], b""], ids=repr)
+NO_NAMES = {
+    "None": None,
+    "3": 3,
+    "empty": "",
+    "null": "a\0b",
+    "buffer": io.BytesIO(),
+    "list": ["run.npz"],
+    "no bytes": b"",
+}
+
+
+@pytest.mark.parametrize("path", NO_NAMES.values(), ids=NO_NAMES)
 def test_what_is_no_name_is_refused(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for act in (make().save, make().load):
