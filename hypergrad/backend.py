@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hypergrad.device_arrays import is_device_array
-from hypergrad.errors import ArgumentError, BuildError, DeviceNotFoundError, DeviceWarning
+from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
 from hypergrad_reference.adamw_loops import Operands, Update, inner_products, update
 from hypergrad_reference.sgd_hd import Move, move
 from hypergrad_reference.types import Vector
@@ -139,11 +139,17 @@ class OpenCLBackend:
             )
 
     def check_parameters(self, parameters: Mapping[str, Vector]) -> None:
-        """A device has float64 or not, and reaches the arrays of its own context."""
+        """What a device lacks: float64, room for an array, or the way to an array of another context."""
+        facts = self.device.cl_device
         for name, array in parameters.items():
-            if array.dtype == np.float64 and not self.device.cl_device.double_fp_config:
+            if array.dtype == np.float64 and not facts.double_fp_config:
                 raise DeviceNotFoundError(
                     f"{name} is float64 and {self.device.name} has no float64: use float32 parameters or device='numpy'"
+                )
+            if array.nbytes > facts.max_mem_alloc_size:
+                raise DeviceError(
+                    f"{name} has {array.nbytes} bytes and {self.device.name} takes at most {facts.max_mem_alloc_size} "
+                    "in one array; divide it, or use device='numpy'"
                 )
         _check_device_arrays(self, parameters)
 
@@ -212,36 +218,44 @@ class DeviceWish:
 def open_backend(use_gpu: bool, device: "DeviceChoice", parameters: Mapping[str, Vector]) -> Backend:
     """The backend that the arguments ask for.
 
-    use_gpu       without a device: OpenCL where there is one, else NumPy with one warning; False is NumPy
-    device        "numpy" | "opencl" | "opencl:PART[:INDEX]" | pyopencl.Device | pyopencl.Context: exactly that
-    parameters    by name; where one is a pyopencl array, OpenCL without a device means that of the array
+    use_gpu       without a device: True is "auto", False is "numpy"
+    device        "auto": OpenCL where there is a device that works and takes the parameters, else NumPy with one
+                  warning that says why; "numpy" | "opencl" | "opencl:PART[:INDEX]" | pyopencl.Device |
+                  pyopencl.Context: exactly that
+    parameters    by name; where one is a pyopencl array, "auto" means the context of that array
 
     Raises DeviceNotFoundError if the device asked for is not there or cannot take the dtypes of the parameters,
+    DeviceError if it cannot take their sizes or cannot be used in this process, BuildError if it does not compile,
     ArgumentError if it does not reach one of them.
     """
+    if device is None:
+        device = "auto" if use_gpu else "numpy"
     on_device = [array for array in parameters.values() if is_device_array(array)]
-    if device is None and use_gpu and on_device:
+    if isinstance(device, str) and device == "auto" and on_device:
         device = on_device[0].context  # type: ignore[attr-defined]
-    return _open_backend(use_gpu, device, parameters)
+    return _open_backend(device, parameters)
 
 
-def _open_backend(use_gpu: bool, device: "DeviceChoice", parameters: Mapping[str, Vector]) -> Backend:
-    if (isinstance(device, str) and device == "numpy") or (device is None and not use_gpu):
+def _open_backend(device: "str | pyopencl.Device | pyopencl.Context", parameters: Mapping[str, Vector]) -> Backend:
+    if isinstance(device, str) and device == "numpy":
         numpy_backend = NumPyBackend()
         numpy_backend.check_parameters(parameters)
         return numpy_backend
+    if not isinstance(device, str) or device != "auto":
+        return _open_device(device, parameters)
     try:
-        try:
-            backend = OpenCLBackend("opencl" if device is None else device)
-        except ImportError as error:
-            raise DeviceNotFoundError(
-                f"device={device!r}: pyopencl cannot be imported ({error}); pip install 'pyopencl[pocl]', "
-                "or use device='numpy'"
-            ) from error
-        backend.check_parameters(parameters)
-    except (DeviceNotFoundError, BuildError) as error:
-        if device is not None:
-            raise
-        warnings.warn(f"NumPy does the work. {error}; use_gpu=False asks for NumPy", DeviceWarning, stacklevel=5)
+        return _open_device("opencl", parameters)
+    except (DeviceNotFoundError, BuildError, DeviceError) as error:
+        warnings.warn(f"NumPy does the work: {error}; device='numpy' asks for it", DeviceWarning, stacklevel=5)
         return NumPyBackend()
+
+
+def _open_device(device: "str | pyopencl.Device | pyopencl.Context", parameters: Mapping[str, Vector]) -> OpenCLBackend:
+    try:
+        backend = OpenCLBackend(device)
+    except ImportError as error:
+        raise DeviceNotFoundError(
+            f"device={device!r}: pyopencl cannot be imported ({error}); pip install pyopencl, or use device='numpy'"
+        ) from error
+    backend.check_parameters(parameters)
     return backend

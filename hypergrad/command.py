@@ -1,36 +1,27 @@
 """The command line: hypergrad doctor | bench | explain FILE | conform, each with --json."""
 
 import argparse
-import importlib.util
 import json
 import math
 import os
-import platform
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
 from hypergrad import checkpoint
+from hypergrad.doctor import examine
 from hypergrad.errors import ArgumentError, BuildError, CheckpointError, DeviceNotFoundError
 from hypergrad.files import check_target, replace_file
 
 if TYPE_CHECKING:
     from hypergrad_validation.bench import Row
 
-SELF_TEST = 257
-"""Elements of the largest arrays of a self-test: every tail, few seconds."""
 LONG_RUN = 10_000
 LONGEST_RUN = 10**9
 BENCH_BYTES = 96
 """Memory for each element that is measured: what optimizers, kernels, probes and rivals keep of it."""
-NO_COMPILER = 3
-"""Exit code of a self-test on a device that does not compile: of no use, but not wrong either."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,98 +90,9 @@ def _print(rows: list[dict[str, Any]], as_json: bool, headers: str = "keys") -> 
 
 def doctor(wanted: argparse.Namespace) -> int:
     """Tell what runs here, test every kernel on each device in a process of its own, and say what to do next."""
-    report: dict[str, Any] = {"versions": _list_versions(), "devices": [], "remedies": []}
-    wrong = False
-    if importlib.util.find_spec("pyopencl") is None:
-        report["remedies"].append("pyopencl is not installed: pip install 'pyopencl[pocl]'")
-    else:
-        from hypergrad_kernels.device import list_devices
-
-        devices = list_devices()
-        if not devices:
-            report["remedies"].append(
-                "no OpenCL device: pip install 'pyopencl[pocl]', or apt install pocl-opencl-icd" + _check_cache()
-            )
-        for index, device in enumerate(devices):
-            verdict, differs = _test_device(index)
-            wrong = wrong or differs
-            report["devices"].append(
-                {
-                    "device": f"{device.platform.name.strip()}: {device.name.strip()}",
-                    "runtime": device.platform.version.strip(),
-                    "float64": bool(device.double_fp_config),
-                    "self-test": verdict,
-                }
-            )
-            if differs:
-                report["remedies"].append(f"device {index} computes other bits than NumPy: choose another by device=")
-            elif verdict != "ok":
-                report["remedies"].append(
-                    f"device {index} is of no use ({verdict.splitlines()[0]}): apt install pocl-opencl-icd, or pip "
-                    "install intel-opencl-rt intel-cmplr-lib-rt, bring runtimes that know newer processors"
-                )
-    if wanted.json:
-        print(json.dumps(report, indent=1))
-    else:
-        print(tabulate(list(report["versions"].items()), tablefmt="plain"))
-        if report["devices"]:
-            shown = [{**d, "self-test": d["self-test"].splitlines()[0]} for d in report["devices"]]
-            print("\n" + tabulate(shown, headers="keys"))
-        print("\n" + ("\n".join(report["remedies"]) or "nothing is missing"))
-    return 0 if any(d["self-test"] == "ok" for d in report["devices"]) and not wrong else 1
-
-
-def _list_versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in ("hypergrad-opencl", "numpy", "scipy", "pyopencl", "pocl-binary-distribution", "intel-opencl-rt"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
-
-
-def _check_cache() -> str:
-    folder = Path(os.environ.get("POCL_CACHE_DIR", Path.home() / ".cache/pocl/kcache"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        return f". PoCL hides its device where its cache cannot be written: set POCL_CACHE_DIR ({error})"
-    return ""
-
-
-def _test_device(index: int) -> tuple[str, bool]:
-    """Run the self-test in a child, which a compiler may take with it: the verdict, and whether anything differs."""
-    script = f"import sys; from hypergrad.command import self_test; sys.exit(self_test({index}))"
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    child = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], env={**os.environ, "PYTHONPATH": path},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if child.returncode == 0:
-        return "ok", False
-    if child.returncode < 0:
-        return f"the compiler ended its process by signal {-child.returncode}", False
-    told = child.stdout.strip() or child.stderr.strip().splitlines()[-1]
-    return told, child.returncode != NO_COMPILER
-
-
-def self_test(index: int) -> int:
-    """Run every small kernel case on one device and print what is wrong: 0 if nothing is, NO_COMPILER, 1 for bits."""
-    from hypergrad_kernels.device import list_devices, open_device
-    from hypergrad_validation.conformance import conform as run
-
-    try:
-        device = open_device(list_devices()[index])
-        wrong = [outcome for outcome in run(device, SELF_TEST) if outcome.differences]
-    except BuildError as error:
-        lines = [line for line in str(error).splitlines() if "error:" in line]
-        print(f"does not compile: {lines[0].strip() if lines else error}")
-        return NO_COMPILER
-    for outcome in wrong:
-        print(f"{outcome.kernel}, {outcome.case}: {outcome.differences[0]}")
-    return 1 if wrong else 0
+    report = examine()
+    print(json.dumps(report.as_document(), indent=1) if wanted.json else report.show())
+    return 0 if report.healthy else 1
 
 
 # conform

@@ -1,21 +1,24 @@
 """Choosing an OpenCL device, and what the kernels need to know of it."""
 
 import os
+import re
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, TypeVar
 
 import numpy as np
 import pyopencl as cl
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
-from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
+from hypergrad_kernels import runtime
+from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundError
 
-REMEDY = (
-    "install one (pip install 'pyopencl[pocl]' brings PoCL for the CPU on Linux x86-64; for a processor that it does "
-    "not know, apt install pocl-opencl-icd, or pip install intel-opencl-rt intel-cmplr-lib-rt), or use device='numpy'"
-)
+_lock = threading.RLock()
+"""Held while platforms are asked for, a device is opened or a program compiled: of two threads, one waits."""
 
 TRIAL = 1 << 16
 """Elements of a trial of shared memory: a runtime may copy small arrays and not large ones, or the other way round."""
@@ -32,7 +35,7 @@ class Device:
     def __init__(self, context: cl.Context) -> None:
         self.context = context
         self.cl_device = context.devices[0]
-        self.name = f"{self.cl_device.platform.name.strip()}: {self.cl_device.name.strip()}"
+        self.name = find_name(self.cl_device)
         self.queue = cl.CommandQueue(context, self.cl_device)
         self.process = os.getpid()
         self._programs: dict[tuple[str, tuple[str, ...]], cl.Program] = {}
@@ -45,16 +48,34 @@ class Device:
         name    of the file, for the message of a BuildError, which holds the compiler's log
         """
         key = (text, options)
-        if key not in self._programs:
-            if self.cl_device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
-                options = (*options, "-cl-fp32-correctly-rounded-divide-sqrt")
+        with _lock:
+            if key not in self._programs:
+                self._programs[key] = self._compile(name, text, options)
+            return self._programs[key]
+
+    def _compile(self, name: str, text: str, options: tuple[str, ...]) -> cl.Program:
+        if self.cl_device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
+            options = (*options, "-cl-fp32-correctly-rounded-divide-sqrt")
+        with warnings.catch_warnings():
+            # Intel's runtime always writes something to the build log.
+            warnings.filterwarnings("ignore", "Non-empty compiler output", cl.CompilerWarning)
             try:
-                self._programs[key] = cl.Program(self.context, text).build(list(options))
+                program: cl.Program = _cached(lambda: cl.Program(self.context, text).build(list(options)))
+                return program
             except cl.Error as error:
                 raise BuildError(
                     f"{name}.cl does not compile on {self.name} with {' '.join(options)}:\n{error}"
                 ) from error
-        return self._programs[key]
+
+    def find_kernel(self, program: cl.Program, name: str, kinds: Sequence[type[np.generic] | None]) -> cl.Kernel:
+        """A kernel of a program that build gave; kinds are the types of its numbers, None for an array."""
+
+        def find() -> cl.Kernel:
+            kernel = cl.Kernel(program, name)
+            kernel.set_scalar_arg_dtypes(kinds)
+            return kernel
+
+        return _cached(find)
 
     @property
     def programs(self) -> int:
@@ -71,10 +92,7 @@ class Device:
     def check_process(self) -> None:
         """Raise DeviceError in a forked child, where OpenCL would hang for ever."""
         if os.getpid() != self.process:
-            raise DeviceError(
-                f"{self.name} was opened in process {self.process} and cannot be used in its fork {os.getpid()}: start "
-                "workers by spawn or forkserver, or open the optimizer in the child"
-            )
+            raise DeviceError(f"{self.name} was opened in process {self.process}: {runtime.FORKED}")
 
     def _shares_memory(self) -> bool:
         array = np.arange(TRIAL + 1, dtype=np.int32)[1:]  # off the alignment that a fresh array has
@@ -94,7 +112,7 @@ class Device:
         place        where it finds the array by it
         """
         text = f"__kernel void trial({parameter}) {{ {place}[get_global_id(0)] += 1; }}"
-        trial = cl.Kernel(self.build("trial", text, ()), "trial")
+        trial = self.find_kernel(self.build("trial", text, ()), "trial", [None])
         flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
         buffer = cl.Buffer(self.context, flags, hostbuf=given)
         for _ in range(2):
@@ -105,6 +123,41 @@ class Device:
             if not np.array_equal(array, expected):
                 return False
         return True
+
+
+T = TypeVar("T")
+
+
+def _cached(run: Callable[[], T]) -> T:
+    """What run returns, which looks into pyopencl's caches; without these if they cannot be read or written."""
+    try:
+        return run()
+    except cl.Error:
+        raise
+    except Exception:
+        if cl._PYOPENCL_NO_CACHE:
+            raise
+        cl._PYOPENCL_NO_CACHE = True
+        return run()
+
+
+def explain_cache() -> str | None:
+    """Why pyopencl cannot write its caches, which keep what was compiled for the next process; None if it can."""
+    for name in ("pyopencl", "pytools"):
+        folder = user_cache_path(name, name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()
+        except OSError as error:
+            return str(error)
+    return None
+
+
+@cache
+def _settle_cache() -> None:
+    """Turn pyopencl's caches off where they cannot be written: it would fail, and say so when it is collected."""
+    if explain_cache() is not None:
+        cl._PYOPENCL_NO_CACHE = True
 
 
 @cache
@@ -118,11 +171,15 @@ def _open_context(context: cl.Context) -> Device:
 
 
 def list_devices() -> list[cl.Device]:
-    """Every device of every platform; none if there is no platform."""
-    try:
-        platforms = cl.get_platforms()
-    except cl.Error:
-        return []
+    """Every device of every platform; none if there is no platform.
+
+    Raises DeviceError in a process that was forked after OpenCL was used.
+    """
+    with _lock, runtime.asking():
+        try:
+            platforms = cl.get_platforms()
+        except cl.Error:
+            return []
     devices: list[cl.Device] = []
     for platform in platforms:
         try:
@@ -132,65 +189,77 @@ def list_devices() -> list[cl.Device]:
     return devices
 
 
+def rank(device: cl.Device) -> int:
+    """What comes first when the choice is free: a GPU, then the runtime that every machine has, then any other."""
+    if device.type & cl.device_type.GPU:
+        return 0
+    return 1 if device.platform.name.startswith("Intel") else 2
+
+
+def find_name(device: cl.Device) -> str:
+    """PLATFORM: DEVICE."""
+    return f"{device.platform.name.strip()}: {device.name.strip()}"
+
+
 def _open_first(devices: Sequence[cl.Device]) -> Device:
     """The first device that compiles; an installed runtime need not know the processor it runs on."""
-    failures: list[BuildError] = []
+    failures = []
     for device in devices:
         try:
-            opened = _open_device(device)
+            return _open_device(device)
         except BuildError as error:
-            failures.append(error)
-            continue
-        for failure in failures:
-            warnings.warn(f"{opened.name} does the work. {failure}", DeviceWarning, stacklevel=2)
-        return opened
-    reasons = "\n".join(map(str, failures))
-    raise BuildError(f"no OpenCL device compiles a kernel; {REMEDY}\n{reasons}")
+            failures.append(f"{find_name(device)} ({find_complaint(error)})")
+    raise BuildError(f"no OpenCL device compiles a kernel: {'; '.join(failures)}")
+
+
+def find_complaint(error: BuildError) -> str:
+    """The line of a compiler's log that says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()] or [str(error)]
+    return next((line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)), lines[0])
 
 
 def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
     """The device that the description names, opened once in a process.
 
-    wanted    "opencl": what PYOPENCL_CTX names, else the first GPU that compiles, else the first device that does, with
-              a warning for each that was passed over;
-              "opencl:PART" or "opencl:PART:INDEX": the first, or the one at INDEX, of the devices whose platform's or
-              own name contains PART, in any case;
+    wanted    "opencl": what PYOPENCL_CTX names, else the first that compiles: a GPU, then Intel's runtime, which pip
+              installs with this package, then any other, in the loader's order;
+              "opencl:PART": the first that compiles of the devices whose platform's or own name contains PART, in any
+              case; "opencl:PART:INDEX": the one at INDEX of them;
               a pyopencl.Device or pyopencl.Context: that one
 
-    Raises DeviceNotFoundError with the remedy; BuildError if the device cannot compile; ValueError for a description
-    that cannot be read.
+    Raises DeviceNotFoundError with the remedy; BuildError if the device cannot compile; DeviceError in a process that
+    was forked after OpenCL was used; ValueError for a description that cannot be read.
     """
-    if isinstance(wanted, cl.Context):
-        return _open_context(wanted)
-    if isinstance(wanted, cl.Device):
-        return _open_device(wanted)
+    runtime.check_fork()
+    with _lock:
+        _settle_cache()
+        if isinstance(wanted, cl.Context):
+            return _open_context(wanted)
+        if isinstance(wanted, cl.Device):
+            return _open_device(wanted)
+        return _open_named(wanted)
+
+
+def _open_named(wanted: str) -> Device:
     kind, *rest = wanted.split(":")
-    if kind != "opencl" or len(rest) > 2 or (len(rest) == 2 and not rest[1].isdigit()):
+    if kind != "opencl" or len(rest) > 2 or (len(rest) == 2 and not rest[1].isdecimal()):
         raise ValueError(f"device={wanted!r}: give 'numpy', 'opencl', 'opencl:PART' or 'opencl:PART:INDEX'")
     devices = list_devices()
     if not devices:
-        raise DeviceNotFoundError(
-            f"device={wanted!r}: no OpenCL device was found; {REMEDY}. "
-            "(PoCL hides its device where its cache folder, POCL_CACHE_DIR, cannot be written.)"
-        )
+        raise DeviceNotFoundError(f"no OpenCL device was found: {runtime.explain_absence()}")
     if not rest:
         if os.environ.get("PYOPENCL_CTX"):
-            try:
-                return _open_device(cl.create_some_context(interactive=False).devices[0])
-            except (cl.Error, RuntimeError, ValueError, IndexError) as error:
-                value = os.environ["PYOPENCL_CTX"]
-                raise DeviceNotFoundError(
-                    f"PYOPENCL_CTX={value!r} names no device: {error}; unset or mend it"
-                ) from error
-        return _open_first(sorted(devices, key=lambda d: not d.type & cl.device_type.GPU))
-    part, index = rest[0].lower(), int(rest[1]) if len(rest) == 2 else 0
+            return _open_device(find_preferred())
+        return _open_first(sorted(devices, key=rank))
+    part = rest[0].lower()
     matches = [d for d in devices if part in d.platform.name.lower() or part in d.name.lower()]
-    if index >= len(matches):
-        names = "; ".join(f"{d.platform.name.strip()}: {d.name.strip()}" for d in devices)
+    index = int(rest[1]) if len(rest) == 2 else None
+    if (index or 0) >= len(matches):
+        names = "; ".join(map(find_name, devices))
         raise DeviceNotFoundError(
-            f"device={wanted!r}: {len(matches)} devices match, index {index} is not there; found: {names}"
+            f"device={wanted!r}: {len(matches)} devices match, index {index or 0} is not there; found: {names}"
         )
-    return _open_device(matches[index])
+    return _open_first(matches) if index is None else _open_device(matches[index])
 
 
 def name_device(device: cl.Device | cl.Context) -> str:
@@ -199,3 +268,12 @@ def name_device(device: cl.Device | cl.Context) -> str:
     part = cl_device.name.split(":")[0].lower()
     matches = [d for d in list_devices() if part in d.platform.name.lower() or part in d.name.lower()]
     return f"opencl:{part}:{matches.index(cl_device)}"
+
+
+def find_preferred() -> cl.Device:
+    """The device that PYOPENCL_CTX names, as pyopencl reads it."""
+    try:
+        return cl.choose_devices(interactive=False)[0]
+    except (cl.Error, RuntimeError, ValueError, IndexError) as error:
+        value = os.environ["PYOPENCL_CTX"]
+        raise DeviceNotFoundError(f"PYOPENCL_CTX={value!r} names no device: {error}; unset or change it") from error

@@ -197,14 +197,13 @@ class Launcher:
                 options = (*options, f"-DGROUP={shape.local_size}")
             macros = [f"-D{macro}" for macro in (*form.macros, *(("MANY",) if more else ()))]
             program = self.arrays.device.build(form.file, self.read(form.file) + more, (*options, *macros))
-            compiled = cl.Kernel(program, kernel)
             device = self.arrays.device
+            compiled = device.find_kernel(program, kernel, [*kinds, *[form.dtype.type] * len(form.reals)])
             most = compiled.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, device.cl_device)
             if shape.local_size > most:
                 raise BuildError(
                     f"{form.file}.cl: {device.name} takes {most} items of {kernel} in a group, {shape} has more"
                 )
-            compiled.set_scalar_arg_dtypes([*kinds, *[form.dtype.type] * len(form.reals)])
             self._kernels[key] = Prepared(compiled, shape)
         return self._kernels[key]
 

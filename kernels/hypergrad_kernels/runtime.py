@@ -1,0 +1,241 @@
+"""The OpenCL runtimes of this machine, and how pyopencl's loader comes to see the one that pip installed.
+
+A program asks a loader for platforms. The loader reads .icd files, once in a process; each names the library of a
+runtime. The loader of pyopencl's wheel reads the folder of the system, or what OCL_ICD_VENDORS or OPENCL_VENDOR_PATH
+names, and with a folder also its own, where pip puts PoCL. It does not find Intel's runtime from pip, whose .icd file
+names a path of the machine that it was built on. So this package asks first with OCL_ICD_VENDORS set, for that moment,
+to a folder that holds the system's .icd files and one more.
+
+A user who sets one of the two variables has chosen: nothing is added. Nothing is added either to a number in
+PYOPENCL_CTX, which counts the platforms that pyopencl lists by itself.
+
+Nothing here imports pyopencl.
+"""
+
+import ctypes
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import NamedTuple
+
+from hypergrad_kernels.errors import DeviceError
+
+SYSTEM = "/etc/OpenCL/vendors"
+VENDORS = "OCL_ICD_VENDORS"
+VARIABLES = (VENDORS, "OPENCL_VENDOR_PATH")
+"""They say where the loader looks; the first that is set counts."""
+PACKAGE = "intel-opencl-rt"
+LIBRARY = Path("lib/libintelocl.so") if sys.platform != "win32" else Path("Library/bin/intelocl64.dll")
+"""The package that brings a runtime, and what it brings, below sys.prefix."""
+INSTALL = "pip install intel-opencl-rt intel-cmplr-lib-rt"
+FOLDER = "hypergrad-opencl-"
+"""Begins the name of the folder that is there for a moment."""
+FORKED = (
+    "this process was forked after OpenCL was used, which would hang here: start workers by spawn or forkserver, "
+    "multiprocessing.get_context('spawn'), or use device='numpy'"
+)
+
+_imported = os.getpid()  # the process that imported this module,
+_asked: int | None = None  # and the one that first asked for platforms: in a fork, its parent
+
+
+class Runtime(NamedTuple):
+    """The library of a runtime, and who names it: an .icd file, a variable or a package."""
+
+    library: str  # a path, or a name that the linker resolves
+    source: str
+
+
+def find_choice() -> tuple[str, str] | None:
+    """The variable by which the user says where runtimes are, and its value."""
+    for name in VARIABLES:
+        value = os.environ.get(name)
+        if value and not Path(value).name.startswith(FOLDER):  # a process started in that moment inherits ours
+            return name, value
+    return None
+
+
+def find_runtimes() -> list[Runtime]:
+    """The runtimes that a first question for platforms would find now."""
+    return [*_find_named(), *find_added(), *_find_beside()]
+
+
+def find_added() -> list[Runtime]:
+    """The runtime from pip, if the loader is to be told of it."""
+    library = find_library()
+    if library is None or find_choice() is not None:
+        return []
+    others = [*_find_named(), *_find_beside()]
+    # Two of the kind in one process might clash: that of the system serves.
+    known = any(Path(other.library).name.startswith(LIBRARY.name) for other in others)
+    counted = others and os.environ.get("PYOPENCL_CTX", "")[:1].isdigit()
+    return [] if known or counted else [Runtime(str(library), f"{PACKAGE} from pip")]
+
+
+def find_library() -> Path | None:
+    """Where pip or conda has put the library of Intel's runtime."""
+    places = [Path(sys.prefix, LIBRARY)]
+    with suppress(PackageNotFoundError):
+        files = distribution(PACKAGE).files or ()
+        places[:0] = [Path(str(file.locate())) for file in files if file.name == LIBRARY.name]
+    return next((Path(os.path.normpath(place)) for place in places if place.is_file()), None)
+
+
+def _find_named() -> list[Runtime]:
+    """What the user's variable names, else the system's."""
+    name, value = find_choice() or ("", SYSTEM)
+    path = Path(value)
+    if path.is_dir():
+        return [runtime for icd in sorted(path.glob("*.icd")) for runtime in _read_icd(icd)]
+    if value.endswith(".icd"):
+        return _read_icd(path if path.is_file() else Path(SYSTEM, path))
+    return [Runtime(value, name)] if name and (path.is_file() or "/" not in value) else []
+
+
+def _find_beside() -> list[Runtime]:
+    """The runtimes in the folder of pyopencl's loader, which reads it unless it was told of one file."""
+    choice, spec = find_choice(), find_spec("pyopencl")
+    if spec is None or spec.origin is None or (choice is not None and not Path(choice[1]).is_dir()):
+        return []
+    return [runtime for icd in sorted(Path(spec.origin).parent.glob(".libs/*.icd")) for runtime in _read_icd(icd)]
+
+
+def _read_icd(icd: Path) -> list[Runtime]:
+    try:
+        library = icd.read_bytes().decode(errors="replace").strip() if icd.is_file() else ""
+    except OSError:
+        return []
+    beside = icd.parent / library
+    try:
+        return [Runtime(str(beside) if beside.is_file() else library, str(icd))] if library else []
+    except ValueError:  # a null character is no part of a path
+        return [Runtime(library, str(icd))]
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Ask for platforms in this, one thread at a time: the loader is told of the runtime from pip the first time.
+
+    os.environ is afterwards what it was. Raises DeviceError in a forked child whose parent has asked.
+    """
+    global _asked
+    check_fork()
+    first, _asked = _asked is None, os.getpid()
+    added = find_added() if first else []
+    if not added:
+        yield
+        return
+    with ExitStack() as stack:
+        name, value = VENDORS, added[0].library
+        if sys.platform == "win32":
+            name = "OCL_ICD_FILENAMES"  # what this loader reads beside the system's; untested
+        elif _find_named() or _find_beside():
+            with suppress(OSError):  # without a folder the library is named alone, which hides the others
+                value = stack.enter_context(_write_folder(value))
+        before, os.environ[name] = os.environ.get(name), value
+        try:
+            yield
+        finally:
+            del os.environ[name]
+            if before is not None:
+                os.environ[name] = before
+
+
+@contextmanager
+def _write_folder(library: str) -> Iterator[str]:
+    """A folder of .icd files: those of the system, and one for the library."""
+    with TemporaryDirectory(prefix=FOLDER) as name:
+        for icd in Path(SYSTEM).glob("*.icd"):
+            Path(name, icd.name).symlink_to(icd)
+        Path(name, f"{FOLDER}added.icd").write_text(library, "utf-8")
+        yield name
+
+
+def check_fork() -> None:
+    """Raise DeviceError in a forked child whose parent has used OpenCL, by this package or otherwise."""
+    process = os.getpid()
+    if (_asked is not None and _asked != process) or (
+        _asked is None and _imported != process and any(is_loaded(runtime.library) for runtime in find_runtimes())
+    ):
+        raise DeviceError(FORKED)
+
+
+def is_loaded(library: str) -> bool:
+    """Whether the library is part of this process."""
+    with suppress(OSError, ValueError):
+        ctypes.CDLL(library, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+        return True
+    return False
+
+
+def explain_load(library: str) -> str | None:
+    """Why the library cannot be loaded; None if it can."""
+    try:
+        ctypes.CDLL(library)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def explain_trouble(runtime: Runtime) -> str | None:
+    """Why a runtime's library cannot be loaded, and what to do about it; None if it can."""
+    trouble = explain_load(runtime.library)
+    if trouble is None:
+        return None
+    choice = find_choice()
+    if choice is not None:
+        remedy = f"unset {choice[0]}"
+    elif PACKAGE in runtime.source:
+        remedy = f"{INSTALL} --force-reinstall"
+    else:
+        remedy = f"remove {runtime.source}, or install what it names"
+    return f"{runtime.source} names {runtime.library}, which cannot be loaded ({trouble}): {remedy}"
+
+
+def explain_absence() -> str:
+    """Why no platform has a device, and what to do about it on this machine."""
+    choice, runtimes = find_choice(), find_runtimes()
+    if choice is not None and not runtimes:
+        return f"{choice[0]}={choice[1]!r} points to nothing: unset it"
+    late = [runtime for runtime in runtimes if hasattr(os, "RTLD_NOLOAD") and not is_loaded(runtime.library)]
+    for runtime in late:
+        trouble = explain_trouble(runtime)
+        if trouble is not None:
+            return trouble
+    if late:
+        return (
+            "pyopencl was asked for its platforms before hypergrad in this process: make the first optimizer before "
+            f"that, or start Python with {VENDORS}={late[0].library}"
+        )
+    if any("pocl" in runtime.library for runtime in runtimes) and (trouble := explain_pocl_cache()):
+        return f"PoCL hides its device where its cache cannot be written ({trouble}): set POCL_CACHE_DIR to a folder"
+    return f"no OpenCL runtime is installed: {find_remedy()}"
+
+
+def explain_pocl_cache() -> str | None:
+    """Why PoCL cannot write its cache; None if it can."""
+    home = os.environ.get("HOME")
+    caches = os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "/tmp")
+    folder = Path(os.environ.get("POCL_CACHE_DIR") or f"{caches}/pocl/kcache")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def find_remedy() -> str:
+    """How a runtime comes to this machine, as far as PyPI has one for it."""
+    system, machine = platform.system(), platform.machine()
+    if (system, machine) == ("Windows", "AMD64") or (
+        (system, machine) == ("Linux", "x86_64") and platform.libc_ver()[0] == "glibc"
+    ):
+        return INSTALL
+    return f"PyPI has none for {system} on {machine}; NumPy computes the same bits"
