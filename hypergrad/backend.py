@@ -8,6 +8,7 @@ import numpy as np
 
 from hypergrad.device_arrays import is_device_array
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
+from hypergrad_kernels.runtime import check_fork
 from hypergrad_reference.adamw_loops import Operands, Update, inner_products, update
 from hypergrad_reference.sgd_hd import Move, move
 from hypergrad_reference.types import Vector
@@ -117,6 +118,7 @@ class OpenCLBackend:
     """The kernels, on one device."""
 
     def __init__(self, device: "str | pyopencl.Device | pyopencl.Context") -> None:
+        check_fork()
         from hypergrad_kernels import adamw, sgd_hd, sums
         from hypergrad_kernels.arrays import Arrays
         from hypergrad_kernels.device import open_device

@@ -2,6 +2,9 @@
 
 import os
 import re
+import subprocess
+import sys
+import textwrap
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: small products in several workers would fight
 
@@ -47,6 +50,17 @@ if SIMULATED:
 DEVICES, TROUBLES = _find_devices()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--need-device", action="store_true", help="fail, not skip, where there is no OpenCL device")
+
+
+def pytest_collection_modifyitems(items):
+    """Without a device README's optimizers say that NumPy does the work, which is no error there."""
+    for item in items:
+        if not DEVICES and item.path.name == "README.md":
+            item.add_marker(pytest.mark.filterwarnings("ignore::hypergrad.errors.DeviceWarning"))
+
+
 @pytest.fixture(
     params=range(len(DEVICES)) or [None],
     ids=[f"{d.platform.name.strip()}-{i}" for i, d in enumerate(DEVICES)] or ["no-opencl"],
@@ -54,7 +68,7 @@ DEVICES, TROUBLES = _find_devices()
 def device(request):
     """Each OpenCL device there is, in turn."""
     if request.param is None:
-        pytest.skip("no OpenCL device")
+        (pytest.fail if request.config.getoption("--need-device") else pytest.skip)("no OpenCL device")
     return DEVICES[request.param]
 
 
@@ -65,6 +79,31 @@ def device(request):
 def where(request):
     """What an optimizer takes as device: "numpy", and each OpenCL device there is, in turn."""
     return request.param if request.param == "numpy" else DEVICES[request.param]
+
+
+@pytest.fixture
+def some_device(request):
+    """For what any OpenCL device will do: the first, which need not be the one that is chosen."""
+    if not DEVICES:
+        (pytest.fail if request.config.getoption("--need-device") else pytest.skip)("no OpenCL device")
+    return DEVICES[0]
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Runs a script in a process of its own, in which warnings are errors; None takes a variable away."""
+
+    def run(script, *options, timeout=120, **environment):
+        file = tmp_path / "script.py"
+        file.write_text(textwrap.dedent(script))
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment}
+        return subprocess.run(
+            [sys.executable, *(options or ("-W", "error")), str(file)],
+            env={name: str(value) for name, value in variables.items() if value is not None},
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    return run
 
 
 @pytest.fixture(scope="module")

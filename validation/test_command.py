@@ -1,9 +1,6 @@
 """The command line tells the truth about devices, bits and rates, as text and as JSON."""
 
 import json
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,55 +13,6 @@ def run(capsys, *arguments):
     """Exit code and output."""
     code = command.main(arguments)
     return code, capsys.readouterr()
-
-
-def test_doctor_finds_the_devices_and_tests_them(capsys, device):
-    code, shown = run(capsys, "doctor", "--json")
-    report = json.loads(shown.out)
-    names = {entry["device"]: entry["self-test"] for entry in report["devices"]}
-    assert names[f"{device.platform.name.strip()}: {device.name.strip()}"] == "ok"
-    assert report["versions"]["numpy"] == np.__version__
-    assert code == 0
-
-
-def test_doctor_without_a_platform_says_what_to_install(capsys, monkeypatch):
-    monkeypatch.setattr("hypergrad_kernels.device.list_devices", list)
-    code, shown = run(capsys, "doctor")
-    assert code == 1
-    assert "no OpenCL device: pip install 'pyopencl[pocl]'" in shown.out
-
-
-def test_doctor_without_a_device_names_a_cache_that_cannot_be_written(capsys, monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    monkeypatch.setattr("hypergrad_kernels.device.list_devices", list)
-    monkeypatch.setenv("POCL_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    assert "set POCL_CACHE_DIR" in run(capsys, "doctor")[1].out
-    monkeypatch.setenv("POCL_CACHE_DIR", str(tmp_path / "cache"))
-    assert "set POCL_CACHE_DIR" not in run(capsys, "doctor")[1].out
-
-
-def test_doctor_survives_a_compiler_that_ends_its_process(monkeypatch):
-    abort = [sys.executable, "-c", "import os; os.abort()"]
-    start = subprocess.run
-    monkeypatch.setattr(command.subprocess, "run", lambda _, **settings: start(abort, **settings))
-    assert command._test_device(0) == (f"the compiler ended its process by signal {signal.SIGABRT:d}", False)
-
-
-def test_doctor_fails_if_one_device_of_two_computes_other_bits(capsys, device, monkeypatch):
-    verdicts = iter([("ok", False), ("adamw, planted: theta: 1 of 2 elements differ", True)])
-    monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device, device])
-    monkeypatch.setattr(command, "_test_device", lambda _: next(verdicts))
-    code, shown = run(capsys, "doctor")
-    assert code == 1
-    assert "device 1 computes other bits than NumPy" in shown.out
-
-
-def test_self_test_tells_a_difference(capsys, device, monkeypatch):
-    monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device])
-    outcome = conformance.Outcome("adamw", "planted", ["theta: 1 of 2 elements differ"])
-    monkeypatch.setattr(conformance, "conform", lambda *_: [outcome])
-    assert command.self_test(0) == 1
-    assert capsys.readouterr().out == "adamw, planted: theta: 1 of 2 elements differ\n"
 
 
 def test_conform_compares_every_kernel_and_a_long_run(capsys, device, monkeypatch):

@@ -87,6 +87,12 @@ def find_library() -> Path | None:
     return next((Path(os.path.normpath(place)) for place in places if place.is_file()), None)
 
 
+def _is_installed() -> bool:
+    with suppress(PackageNotFoundError):
+        return bool(distribution(PACKAGE))
+    return False
+
+
 def _find_named() -> list[Runtime]:
     """What the user's variable names, else the system's."""
     name, value = find_choice() or ("", SYSTEM)
@@ -195,7 +201,8 @@ def explain_trouble(runtime: Runtime) -> str | None:
         remedy = f"{INSTALL} --force-reinstall"
     else:
         remedy = f"remove {runtime.source}, or install what it names"
-    return f"{runtime.source} names {runtime.library}, which cannot be loaded ({trouble}): {remedy}"
+    text = f"{runtime.source} names {runtime.library}, which cannot be loaded ({trouble})"
+    return f"{''.join(c if c.isprintable() else '?' for c in text[:400])}: {remedy}"
 
 
 def explain_absence() -> str:
@@ -209,9 +216,10 @@ def explain_absence() -> str:
         if trouble is not None:
             return trouble
     if late:
+        library = next((runtime.library for runtime in late if PACKAGE in runtime.source), late[0].library)
         return (
             "pyopencl was asked for its platforms before hypergrad in this process: make the first optimizer before "
-            f"that, or start Python with {VENDORS}={late[0].library}"
+            f"that, or start Python with {VENDORS}={library}"
         )
     if any("pocl" in runtime.library for runtime in runtimes) and (trouble := explain_pocl_cache()):
         return f"PoCL hides its device where its cache cannot be written ({trouble}): set POCL_CACHE_DIR to a folder"
@@ -234,6 +242,8 @@ def explain_pocl_cache() -> str | None:
 def find_remedy() -> str:
     """How a runtime comes to this machine, as far as PyPI has one for it."""
     system, machine = platform.system(), platform.machine()
+    if find_library() is None and _is_installed():
+        return f"{PACKAGE} is installed without its library, which pip install --target leaves out: use an environment"
     if (system, machine) == ("Windows", "AMD64") or (
         (system, machine) == ("Linux", "x86_64") and platform.libc_ver()[0] == "glibc"
     ):
