@@ -1,6 +1,7 @@
 """Whatever the machine is like, kernels run where some runtime works, and elsewhere NumPy does with the reason."""
 
 import os
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypergrad import AdamW, AutoHypergradientAdamW
 from hypergrad.errors import BuildError, DeviceWarning
 from hypergrad_kernels import runtime
 
+ROOT = Path(__file__).resolve().parent.parent
 NOTHING = "/nonexistent"
 VARIABLES = (*runtime.VARIABLES, "PYOPENCL_CTX")
 needs_intel = pytest.mark.skipif(runtime.find_library() is None, reason=f"needs {runtime.PACKAGE} from pip")
@@ -189,6 +191,23 @@ def test_remedy_is_one_for_this_machine(system, machine, libc, installs, monkeyp
     monkeypatch.setattr(runtime, "find_library", lambda: Path("/lib"))
     assert (runtime.INSTALL in runtime.find_remedy()) == installs
     assert (f"PyPI has none for {system} on {machine}" in runtime.find_remedy()) == (not installs)
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "wanted"),
+    [
+        ("linux", "x86_64", True), ("win32", "AMD64", True), ("linux", "aarch64", False), ("darwin", "arm64", False),
+        ("darwin", "x86_64", False), ("win32", "ARM64", False), ("linux", "riscv64", False), ("linux", "i686", False),
+    ],
+)  # fmt: skip
+def test_runtime_is_wanted_where_there_are_wheels_of_it(system, machine, wanted):
+    requirements = pytest.importorskip("packaging.requirements")
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    found = {requirement.name: requirement for requirement in map(requirements.Requirement, lines)}
+    for name in ("intel-opencl-rt", "intel-cmplr-lib-rt"):
+        assert found[name].marker.evaluate({"sys_platform": system, "platform_machine": machine}) == wanted
+    assert found["pyopencl"].marker is None
+    assert not found["pyopencl"].extras
 
 
 # Whole processes, for which any device will do.

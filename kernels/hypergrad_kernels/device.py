@@ -246,7 +246,8 @@ def _open_named(wanted: str) -> Device:
         raise ValueError(f"device={wanted!r}: give 'numpy', 'opencl', 'opencl:PART' or 'opencl:PART:INDEX'")
     devices = list_devices()
     if not devices:
-        raise DeviceNotFoundError(f"no OpenCL device was found: {runtime.explain_absence()}")
+        asked = f"device={wanted!r}: " if rest else ""
+        raise DeviceNotFoundError(f"{asked}no OpenCL device was found: {runtime.explain_absence()}")
     if not rest:
         if os.environ.get("PYOPENCL_CTX"):
             return _open_device(find_preferred())

@@ -107,7 +107,8 @@ def _find_named() -> list[Runtime]:
 def _find_beside() -> list[Runtime]:
     """The runtimes in the folder of pyopencl's loader, which reads it unless it was told of one file."""
     choice, spec = find_choice(), find_spec("pyopencl")
-    if spec is None or spec.origin is None or (choice is not None and not Path(choice[1]).is_dir()):
+    alone = choice is not None and choice[0] == VENDORS and not Path(choice[1]).is_dir()
+    if spec is None or spec.origin is None or alone:
         return []
     return [runtime for icd in sorted(Path(spec.origin).parent.glob(".libs/*.icd")) for runtime in _read_icd(icd)]
 
