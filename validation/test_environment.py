@@ -157,12 +157,13 @@ def test_library_is_found_where_pip_recorded_it(tmp_path, monkeypatch):
     assert runtime.find_library() == moved / "lib/libintelocl.so"
 
 
-def test_library_that_pip_left_out_is_no_library(tmp_path, monkeypatch):
+def test_library_that_pip_left_out_is_no_library(tmp_path, monkeypatch, clean):
     """pip install --target installs the package without what lies above site-packages."""
     monkeypatch.syspath_prepend(write_distribution(tmp_path, "../libintelocl.so"))
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     assert runtime.find_library() is None
-    assert "pip install --target leaves out" in runtime.find_remedy()
+    monkeypatch.setattr(runtime, "find_runtimes", list)
+    assert "pip install --target leaves out" in runtime.explain_absence()
 
 
 def test_library_of_a_prefix_needs_no_record(tmp_path, monkeypatch):
@@ -297,6 +298,11 @@ REFUSALS = {
     "icd-of-no-library": ("OCL_ICD_VENDORS", "{folder}/text.icd", "{folder}/text.icd names {folder}/text.so, which"),
     "icd-of-garbage": ("OCL_ICD_VENDORS", "{folder}/garbage.icd", "{folder}/garbage.icd names"),
     "unknown-name": ("OCL_ICD_VENDORS", "libnothing.so", "OCL_ICD_VENDORS names libnothing.so, which cannot be loaded"),
+    "another-library": (
+        "OCL_ICD_VENDORS",
+        "libm.so.6",
+        "OCL_ICD_VENDORS names libm.so.6, which cannot be loaded (it is no",
+    ),
     "icd-that-is-not-there": ("OCL_ICD_VENDORS", "nothing.icd", "OCL_ICD_VENDORS='nothing.icd' points to nothing"),
     "wrong-context": ("PYOPENCL_CTX", "no such device", "PYOPENCL_CTX='no such device' names no device"),
     "wrong-number": ("PYOPENCL_CTX", "99", "PYOPENCL_CTX='99' names no device"),
@@ -315,7 +321,12 @@ def test_numpy_serves_with_the_reason_and_opencl_is_refused(name, value, reason,
     assert all(line.startswith("auto numpy True NumPy does the work: ") and reason in line for line in lines[:2])
     assert all(line.startswith("opencl DeviceNotFoundError True") and reason in line for line in lines[2:])
     assert not any(line.count("device=") > 1 for line in lines)
-    assert "opencl: " in run_script(CHOOSE).stdout  # the remedy: without the variable
+
+
+def test_remedy_of_all_these_gives_a_device(some_device, run_script):
+    lines = run_script(CHOOSE).stdout.splitlines()  # the variable unset
+    assert len(lines) == 4
+    assert all(" opencl: " in line and " True" in line for line in lines)
 
 
 LATE = """

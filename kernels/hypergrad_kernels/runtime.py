@@ -182,12 +182,12 @@ def is_loaded(library: str) -> bool:
 
 
 def explain_load(library: str) -> str | None:
-    """Why the library cannot be loaded; None if it can."""
+    """Why the library cannot be loaded as a runtime; None if it can."""
     try:
-        ctypes.CDLL(library)
+        loaded = ctypes.CDLL(library)
     except (OSError, ValueError) as error:
         return str(error)
-    return None
+    return None if hasattr(loaded, "clGetExtensionFunctionAddress") else "it is no OpenCL runtime"
 
 
 def explain_trouble(runtime: Runtime) -> str | None:
@@ -211,20 +211,23 @@ def explain_absence() -> str:
     choice, runtimes = find_choice(), find_runtimes()
     if choice is not None and not runtimes:
         return f"{choice[0]}={choice[1]!r} points to nothing: unset it"
-    late = [runtime for runtime in runtimes if hasattr(os, "RTLD_NOLOAD") and not is_loaded(runtime.library)]
-    for runtime in late:
+    late = [runtime for runtime in find_added() if hasattr(os, "RTLD_NOLOAD") and not is_loaded(runtime.library)]
+    for runtime in runtimes:
         trouble = explain_trouble(runtime)
         if trouble is not None:
             return trouble
     if late:
-        library = next((runtime.library for runtime in late if PACKAGE in runtime.source), late[0].library)
         return (
             "pyopencl was asked for its platforms before hypergrad in this process: make the first optimizer before "
-            f"that, or start Python with {VENDORS}={library}"
+            f"that, or start Python with {VENDORS}={late[0].library}"
         )
     if any("pocl" in runtime.library for runtime in runtimes) and (trouble := explain_pocl_cache()):
         return f"PoCL hides its device where its cache cannot be written ({trouble}): set POCL_CACHE_DIR to a folder"
-    return f"no OpenCL runtime is installed: {find_remedy()}"
+    if find_library() is None and _is_installed():
+        return f"{PACKAGE} lacks its library, which pip install --target leaves out: install in a virtual environment"
+    names = ", ".join(runtime.library for runtime in runtimes)
+    remedy = f"unset {choice[0]}" if choice else find_remedy()
+    return f"{names} gives none: {remedy}" if names else f"no OpenCL runtime is installed: {remedy}"
 
 
 def explain_pocl_cache() -> str | None:
@@ -243,8 +246,6 @@ def explain_pocl_cache() -> str | None:
 def find_remedy() -> str:
     """How a runtime comes to this machine, as far as PyPI has one for it."""
     system, machine = platform.system(), platform.machine()
-    if find_library() is None and _is_installed():
-        return f"{PACKAGE} is installed without its library, which pip install --target leaves out: use an environment"
     if (system, machine) == ("Windows", "AMD64") or (
         (system, machine) == ("Linux", "x86_64") and platform.libc_ver()[0] == "glibc"
     ):
