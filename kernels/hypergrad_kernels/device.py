@@ -227,10 +227,9 @@ def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
               case; "opencl:PART:INDEX": the one at INDEX of them;
               a pyopencl.Device or pyopencl.Context: that one
 
-    Raises DeviceNotFoundError with the remedy; BuildError if the device cannot compile; DeviceError in a process that
-    was forked after OpenCL was used; ValueError for a description that cannot be read.
+    Raises DeviceNotFoundError with the remedy; BuildError if the device cannot compile; ValueError for a description
+    that cannot be read. Not in a process that was forked after OpenCL was used: see runtime.check_fork.
     """
-    runtime.check_fork()
     with _lock:
         _settle_cache()
         if isinstance(wanted, cl.Context):
