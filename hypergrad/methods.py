@@ -13,8 +13,8 @@ from typing import Any
 
 from scipy.optimize import OptimizeResult
 
+from hypergrad._minimize import minimize
 from hypergrad.method_table import NAMES, find_method, list_options
-from hypergrad.minimize import minimize
 from hypergrad.options import tabulate
 
 __all__ = ["NAMES", *NAMES]

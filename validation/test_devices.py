@@ -6,6 +6,7 @@ import textwrap
 import numpy as np
 import pytest
 
+import hypergrad
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, NonFiniteError
 
@@ -51,9 +52,17 @@ def test_without_opencl_numpy_serves_with_one_warning(name, script, environment,
     assert all(line.startswith("DeviceNotFoundError") and reason in line for line in refusals)
 
 
-def test_import_touches_no_device(run_script):
-    done = run_script("import sys, hypergrad; print('pyopencl' in sys.modules)", OCL_ICD_VENDORS="/nonexistent")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+def test_import_touches_no_device_and_no_large_library(run_script):
+    large = ("pyopencl", "scipy", "sklearn", "matplotlib", "torch")
+    script = f"import sys, hypergrad; print([name for name in {large} if name in sys.modules])"
+    done = run_script(script, OCL_ICD_VENDORS="/nonexistent")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+def test_what_is_imported_late_is_listed_and_a_wrong_name_is_not():
+    assert {"minimize", "methods", "AdamW"} <= set(dir(hypergrad))
+    with pytest.raises(AttributeError, match="no attribute 'minimise'"):
+        hypergrad.__getattr__("minimise")
 
 
 def test_device_and_context_serve_as_they_are(device):

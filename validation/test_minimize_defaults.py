@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hypergrad
+from hypergrad._minimize import DEFAULT
 from hypergrad.methods import NAMES
-from hypergrad.minimize import DEFAULT
 from hypergrad.objective import Function
 from hypergrad.smoothness import estimate_smoothness
 from hypergrad_validation.classic_functions import CLASSICS
