@@ -37,10 +37,11 @@ def block_sums(x: Vector, y: Vector) -> Vector:
     if (x.shape, x.dtype) != (y.shape, y.dtype):
         raise ValueError(f"x is {x.dtype}{x.shape}, y is {y.dtype}{y.shape}: give two arrays of one shape and dtype")
     blocks = -(-x.size // BLOCK)
-    terms = np.zeros(blocks * BLOCK, x.dtype)
+    rows = BLOCK // LANES if blocks != 1 else -(-x.size // LANES)  # what pads a single block adds zeros alone
+    terms = np.zeros(blocks * rows * LANES, x.dtype)
     np.multiply(x.reshape(-1), y.reshape(-1), out=terms[: x.size])
     # accumulate adds in index order by definition, where sum is free to add in pairs; + 0.0 turns a sum of -0 into +0
-    lanes = np.add.accumulate(terms.reshape(blocks, BLOCK // LANES, LANES), axis=1)[:, -1] + x.dtype.type(0)
+    lanes = np.add.accumulate(terms.reshape(blocks, rows, LANES), axis=1)[:, -1] + x.dtype.type(0)
     while lanes.shape[1] > 1:
         half = lanes.shape[1] // 2
         lanes = lanes[:, :half] + lanes[:, half:]
