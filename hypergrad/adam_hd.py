@@ -2,21 +2,39 @@
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hypergrad.adamw_family import AdamWFamily
-from hypergrad.hypergradient import name_products, schedule_rates
-from hypergrad.optimizer import Plan, Sums
-from hypergrad.rates import Rates
-from hypergrad.tensors import Tensor
-from hypergrad_reference.adamw_loops import Operands, Update
-from hypergrad_reference.types import Vector
+from hypergrad._core.checks import check_options
+from hypergrad._core.optimizer import Optimizer
+from hypergrad._core.policy import Policy
+from hypergrad_reference.adam_hd import Rule
 
 if TYPE_CHECKING:
-    from hypergrad.backend import DeviceChoice
+    from hypergrad._core.backend import DeviceChoice
 
 
-class AdamHD(AdamWFamily):
+class Settings(NamedTuple):
+    """The options of AdamHD that do not belong to its groups."""
+
+    hypergrad_lr: float
+    rule: str
+    lr_scope: str
+    nonfinite: str
+
+    def check(self) -> "Settings":
+        """The same as plain Python values."""
+        return Settings(**check_options(**self._asdict()))
+
+    def form_policy(self) -> Policy:
+        """What the step is told."""
+        return Policy(self.lr_scope, -math.inf, math.inf, self.nonfinite)
+
+    def form_rule(self) -> Rule:
+        """The rule with these constants."""
+        return Rule(self.hypergrad_lr, self.rule)
+
+
+class AdamHD(Optimizer):
     """Adam-HD (Baydin et al. 2018), with one rate for all tensors and epsilon as in the paper.
 
         alpha = alpha + hypergrad_lr <g_t, d_{t-1}>,   theta = theta - alpha d_t,   d = m_hat / (sqrt(v_hat) + eps)
@@ -42,7 +60,7 @@ class AdamHD(AdamWFamily):
     (array([0.5, 1. ]), -2.0)
     """
 
-    options = ("hypergrad_lr", "rule", "lr_scope", "nonfinite")
+    options = Settings._fields
     settable: tuple[str, ...] = ("nonfinite", "hypergrad_lr")
 
     hypergrad_lr: float
@@ -63,29 +81,9 @@ class AdamHD(AdamWFamily):
         use_gpu: bool = True,
         device: "DeviceChoice" = None,
     ) -> None:
-        self._take(hypergrad_lr=hypergrad_lr, rule=rule)
-        self._products = name_products(self.rule)
-        super().__init__(
-            params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=False, maximize=False,
-            grad_scale=1.0, clear_grad=False, scalar_convention="exact", nonfinite=nonfinite, use_gpu=use_gpu,
-            device=device, lr_scope=lr_scope, lr_min=-math.inf, lr_max=math.inf,
-        )  # fmt: skip
-
-    def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
-        return self._products if tensor.moved else ()
-
-    def _make_operands(self, tensor: Tensor, grad: Vector) -> Operands:
-        return super()._make_operands(tensor, grad)._replace(l2=self._options[tensor.group]["weight_decay"])
-
-    def _schedule(self, rates: Rates, sums: Sums) -> Plan:
-        movers = [self._find_movers(rates, scope, sums) for scope in range(len(rates.bases))]
-        return schedule_rates(self.rule, self._steps + 1, rates, movers, sums, self.hypergrad_lr)
-
-    def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Update:
-        return super()._make_update(tensor, grad, plan)._replace(l2=self._options[tensor.group]["weight_decay"])
-
-    def _get_decay(self, group: int) -> float:
-        return 0.0  # the decay is in the gradient
+        settings = Settings(hypergrad_lr, rule, lr_scope, nonfinite)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, settings, defaults, use_gpu, device)
 
     def __repr__(self) -> str:
         return f"AdamHD(lr={self.current_lr:.6g}, hypergrad_lr={self.hypergrad_lr}, rule={self.rule!r})"

@@ -4,25 +4,40 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hypergrad.adamw_family import AdamWFamily
-from hypergrad.optimizer import Plan, Sums, make_plan
-from hypergrad.rates import Rates
-from hypergrad.tensors import Tensor
+from hypergrad._core.base import form_base
+from hypergrad._core.checks import check_options
+from hypergrad._core.optimizer import Optimizer
+from hypergrad._core.policy import Policy
+from hypergrad_reference.adamw import Rule
 
 if TYPE_CHECKING:
-    from hypergrad.backend import DeviceChoice
+    from hypergrad._core.backend import DeviceChoice
 
 
-class Record(NamedTuple):
-    """A step of AdamW."""
+class Settings(NamedTuple):
+    """The options of AdamW that do not belong to its groups."""
 
-    step: int
-    lr: float
-    hypergradient: float = math.nan  # none was formed
-    reason: str = "fixed rate"
+    amsgrad: bool
+    maximize: bool
+    grad_scale: float
+    clear_grad: bool
+    scalar_convention: str
+    nonfinite: str
+
+    def check(self) -> "Settings":
+        """The same as plain Python values."""
+        return Settings(**check_options(**self._asdict()))
+
+    def form_policy(self) -> Policy:
+        """What the step is told."""
+        return Policy("group", 0.0, math.inf, self.nonfinite, self.clear_grad)
+
+    def form_rule(self) -> Rule:
+        """The rule with these constants."""
+        return Rule(form_base(self.scalar_convention, self.amsgrad, self.maximize, self.grad_scale))
 
 
-class AdamW(AdamWFamily):
+class AdamW(Optimizer):
     """AdamW (Loshchilov and Hutter 2019).
 
         m     = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
@@ -55,7 +70,13 @@ class AdamW(AdamWFamily):
     array([ 0.625, -2.125])
     """
 
-    options = ("amsgrad", "maximize", "grad_scale", "clear_grad", "scalar_convention", "nonfinite")
+    options = Settings._fields
+    settable: tuple[str, ...] = ("nonfinite", "grad_scale")
+
+    amsgrad: bool
+    maximize: bool
+    grad_scale: float
+    scalar_convention: str
 
     def __init__(
         self,
@@ -75,16 +96,9 @@ class AdamW(AdamWFamily):
         device: "DeviceChoice" = None,
     ) -> None:
         super().__init__(
-            params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize,
-            grad_scale=grad_scale, clear_grad=clear_grad, scalar_convention=scalar_convention, nonfinite=nonfinite,
-            use_gpu=use_gpu, device=device,
+            params, Settings(amsgrad, maximize, grad_scale, clear_grad, scalar_convention, nonfinite),
+            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, use_gpu, device,
         )  # fmt: skip
-
-    def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
-        return ()
-
-    def _schedule(self, rates: Rates, sums: Sums) -> Plan:
-        return make_plan(rates, [Record(self._steps + 1, base) for base in rates.bases])
 
     def __repr__(self) -> str:
         lr, (beta1, beta2) = self.param_groups[0]["lr"], self.param_groups[0]["betas"]

@@ -1,23 +1,54 @@
 """HypergradientAdamW: AdamW that learns its rate from one inner product a step."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hypergrad.adamw_family import AdamWFamily
-from hypergrad.checks import check_rate_bounds
+from hypergrad._core.base import form_base
+from hypergrad._core.checks import check_options, check_order
+from hypergrad._core.optimizer import Optimizer
+from hypergrad._core.policy import Policy
 from hypergrad.errors import ArgumentError
-from hypergrad.optimizer import Plan, Sums, make_plan
-from hypergrad.rates import Rates
-from hypergrad.tensors import Tensor
-from hypergrad_reference import adamw_hd
-from hypergrad_reference.adamw_hd import DecayedTerm, Record
-from hypergrad_reference.sums import weighted_total
+from hypergrad_reference.adamw_hd import Rule
 
 if TYPE_CHECKING:
-    from hypergrad.backend import DeviceChoice
+    from hypergrad._core.backend import DeviceChoice
 
 
-class HypergradientAdamW(AdamWFamily):
+class Settings(NamedTuple):
+    """The options of HypergradientAdamW that do not belong to its groups."""
+
+    beta_hyper: float
+    lr_min: float
+    lr_max: float
+    log_scale: bool
+    amsgrad: bool
+    lr_scope: str
+    decay_in_hypergradient: bool
+    maximize: bool
+    grad_scale: float
+    clear_grad: bool
+    scalar_convention: str
+    nonfinite: str
+
+    def check(self) -> "Settings":
+        """The same as plain Python values."""
+        s = Settings(**check_options(**self._asdict()))
+        check_order("lr_min", s.lr_min, "lr_max", s.lr_max)
+        if s.log_scale and not s.lr_min > 0:
+            raise ArgumentError(f"lr_min={s.lr_min!r} with log_scale=True: give a positive one")
+        return s
+
+    def form_policy(self) -> Policy:
+        """What the step is told."""
+        return Policy(self.lr_scope, self.lr_min, self.lr_max, self.nonfinite, self.clear_grad)
+
+    def form_rule(self) -> Rule:
+        """The rule with these constants."""
+        base = form_base(self.scalar_convention, self.amsgrad, self.maximize, self.grad_scale)
+        return Rule(self.beta_hyper, self.log_scale, self.decay_in_hypergradient, base)
+
+
+class HypergradientAdamW(Optimizer):
     """AdamW whose rate descends its own gradient (Baydin et al. 2018, applied to AdamW).
 
         h  = sum <g_t, d_{t-1}>,   d = m_hat / (sqrt(v_hat) + eps)
@@ -44,15 +75,16 @@ class HypergradientAdamW(AdamWFamily):
     HypergradientAdamW(lr=0.576389, beta_hyper=0.0625, lr_range=[1e-06, 1.0])
     """
 
-    options = (
-        "beta_hyper", "lr_min", "lr_max", "log_scale", "amsgrad", "lr_scope", "decay_in_hypergradient", "maximize",
-        "grad_scale", "clear_grad", "scalar_convention", "nonfinite",
-    )  # fmt: skip
-    settable: tuple[str, ...] = (*AdamWFamily.settable, "beta_hyper")
+    options = Settings._fields
+    settable: tuple[str, ...] = ("nonfinite", "grad_scale", "beta_hyper")
 
     beta_hyper: float
     log_scale: bool
+    amsgrad: bool
     decay_in_hypergradient: bool
+    maximize: bool
+    grad_scale: float
+    scalar_convention: str
 
     def __init__(
         self,
@@ -77,64 +109,12 @@ class HypergradientAdamW(AdamWFamily):
         nonfinite: str = "raise",
         device: "DeviceChoice" = None,
     ) -> None:
-        self._take(
-            beta_hyper=beta_hyper, log_scale=log_scale, decay_in_hypergradient=decay_in_hypergradient,
-            lr_min=lr_min, lr_max=lr_max,
+        settings = Settings(
+            beta_hyper, lr_min, lr_max, log_scale, amsgrad, lr_scope, decay_in_hypergradient, maximize, grad_scale,
+            clear_grad, scalar_convention, nonfinite,
         )  # fmt: skip
-        if self.log_scale and not self.lr_min > 0:
-            raise ArgumentError(f"lr_min={self.lr_min!r} with log_scale=True: give a positive one")
-        check_rate_bounds(lr, self.lr_min, self.lr_max)
-        super().__init__(
-            params, lr=lr, lr_min=self.lr_min, lr_max=self.lr_max, lr_scope=lr_scope, betas=betas, eps=eps,
-            weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, grad_scale=grad_scale,
-            clear_grad=clear_grad, scalar_convention=scalar_convention, nonfinite=nonfinite, use_gpu=use_gpu,
-            device=device,
-        )  # fmt: skip
-
-    def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
-        if not tensor.moved:
-            return ()
-        return ("grad_direction", "grad_theta") if self.decay_in_hypergradient else ("grad_direction",)
-
-    def _schedule(self, rates: Rates, sums: Sums) -> Plan:
-        step = self._steps + 1
-        adapt = adamw_hd.schedule_log if self.log_scale else adamw_hd.schedule_linear
-        records: list[Record] = []
-        for scope, lr in enumerate(rates.bases):
-            terms = [
-                (rates.ratios[tensor.group], tensor, sums[tensor.position])
-                for tensor in self._find_movers(rates, scope, sums)
-            ]
-            if not terms:
-                records.append(adamw_hd.keep_rate(step, lr))
-                continue
-            if self.decay_in_hypergradient:
-                h = adamw_hd.total_decayed(
-                    DecayedTerm(
-                        ratio,
-                        tensor.numbers["lr"],
-                        tensor.numbers["weight_decay"],
-                        s["grad_direction"],
-                        s["grad_theta"],
-                    )
-                    for ratio, tensor, s in terms
-                )
-            else:
-                h = weighted_total((ratio, s["grad_direction"]) for ratio, _, s in terms)
-            records.append(adapt(step, lr, h, self.beta_hyper, *self._bound_rate(rates, scope)))
-        plan = make_plan(rates, records)
-        if self.decay_in_hypergradient:
-            self._check_decay(plan)
-        return plan
-
-    def _check_decay(self, plan: Plan) -> None:
-        """Raise ArgumentError for a rate after which nothing is left of theta to take the derivative of."""
-        for number, (rate, options) in enumerate(zip(plan.group_rates, self._options, strict=True)):
-            if rate * options["weight_decay"] == 1:
-                raise ArgumentError(
-                    f"{self._name_group(number)}weight_decay={options['weight_decay']!r} times lr={rate!r} is 1, where "
-                    "decay_in_hypergradient=True has no derivative: write another weight_decay to the group"
-                )
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, settings, defaults, use_gpu, device)
 
     def __repr__(self) -> str:
         return (

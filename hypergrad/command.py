@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from hypergrad import checkpoint
+from hypergrad._core import checkpoint
+from hypergrad._core.files import check_target, replace_file
 from hypergrad.doctor import examine
 from hypergrad.errors import ArgumentError, BuildError, CheckpointError, DeviceNotFoundError
-from hypergrad.files import check_target, replace_file
 
 if TYPE_CHECKING:
     from hypergrad_validation.bench import Row

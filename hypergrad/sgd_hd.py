@@ -1,23 +1,47 @@
 """SGDHD: gradient descent, plain or with momentum, that learns its rate."""
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
+from hypergrad._core.checks import check_options
+from hypergrad._core.optimizer import Optimizer
+from hypergrad._core.policy import Policy
 from hypergrad.errors import ArgumentError
-from hypergrad.hypergradient import name_products, schedule_rates
-from hypergrad.optimizer import Optimizer, Plan, Sums
-from hypergrad.rates import Rates
-from hypergrad.states import ArrayFit, Progress
-from hypergrad.tensors import Tensor
-from hypergrad_reference.adamw_loops import Operands
-from hypergrad_reference.sgd_hd import Kept, Move
-from hypergrad_reference.types import Vector
+from hypergrad_reference.sgd_hd import Rule
 
 if TYPE_CHECKING:
-    from hypergrad.backend import DeviceChoice
+    from hypergrad._core.backend import DeviceChoice
+
+
+class Settings(NamedTuple):
+    """The options of SGDHD that do not belong to its groups."""
+
+    momentum: float
+    dampening: float
+    nesterov: bool
+    hypergrad_lr: float
+    rule: str
+    lr_scope: str
+    nonfinite: str
+
+    def check(self) -> "Settings":
+        """The same as plain Python values."""
+        s = Settings(**check_options(**self._asdict()))
+        if s.nesterov and (s.momentum == 0 or s.dampening != 0):
+            raise ArgumentError(
+                f"nesterov=True with momentum={s.momentum!r}, dampening={s.dampening!r}: give a momentum and no "
+                "dampening"
+            )
+        return s
+
+    def form_policy(self) -> Policy:
+        """What the step is told."""
+        return Policy(self.lr_scope, -math.inf, math.inf, self.nonfinite)
+
+    def form_rule(self) -> Rule:
+        """The rule with these constants."""
+        return Rule(self.hypergrad_lr, self.rule, self.momentum, self.dampening, self.nesterov)
 
 
 class SGDHD(Optimizer):
@@ -39,6 +63,7 @@ class SGDHD(Optimizer):
 
     Raises what AdamW raises. A parameter without a gradient sits the step out (the authors' code takes it for zeros).
 
+    >>> import numpy as np
     >>> x = np.array([5.0, -1.0])
     >>> opt = SGDHD([x], lr=0.5, hypergrad_lr=0.25, use_gpu=False)
     >>> opt.step(gradients=[np.array([2.0, 0.0])])
@@ -47,8 +72,7 @@ class SGDHD(Optimizer):
     (array([ 3., -4.]), 1.0, -2.0)
     """
 
-    group_options = ("lr", "weight_decay")
-    options = ("momentum", "dampening", "nesterov", "hypergrad_lr", "rule", "lr_scope", "nonfinite")
+    options = Settings._fields
     settable: tuple[str, ...] = ("nonfinite", "hypergrad_lr")
 
     momentum: float
@@ -73,47 +97,8 @@ class SGDHD(Optimizer):
         use_gpu: bool = True,
         device: "DeviceChoice" = None,
     ) -> None:
-        self._take(
-            momentum=momentum, dampening=dampening, nesterov=nesterov, hypergrad_lr=hypergrad_lr, rule=rule
-        )  # fmt: skip
-        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            raise ArgumentError(
-                f"nesterov=True with momentum={momentum!r}, dampening={dampening!r}: give a momentum and no dampening"
-            )
-        self._products = name_products(self.rule)
-        self._method = "nesterov" if self.nesterov else "heavy_ball" if self.momentum else "sgd"
-        super().__init__(
-            params, {"lr": lr, "weight_decay": weight_decay},
-            lr_scope=lr_scope, lr_min=-math.inf, lr_max=math.inf, nonfinite=nonfinite, use_gpu=use_gpu, device=device,
-        )  # fmt: skip
-
-    def _open_tensor(self, tensor: Tensor) -> None:
-        tensor.arrays["direction"] = np.zeros(tensor.theta.size, tensor.theta.dtype)
-        if self._method != "sgd":
-            tensor.arrays["velocity"] = np.zeros(tensor.theta.size, tensor.theta.dtype)
-
-    def _name_products(self, tensor: Tensor) -> tuple[str, ...]:
-        return self._products if tensor.moved else ()
-
-    def _make_operands(self, tensor: Tensor, grad: Vector) -> Operands:
-        decay = self._options[tensor.group]["weight_decay"]
-        return Operands(tensor.theta, grad, 1.0, l2=decay, direction=tensor.arrays["direction"])
-
-    def _schedule(self, rates: Rates, sums: Sums) -> Plan:
-        movers = [self._find_movers(rates, scope, sums) for scope in range(len(rates.bases))]
-        return schedule_rates(self.rule, self._steps + 1, rates, movers, sums, self.hypergrad_lr)
-
-    def _make_update(self, tensor: Tensor, grad: Vector, plan: Plan) -> Move:
-        kept = Kept(tensor.step, tensor.arrays["direction"], tensor.arrays.get("velocity"))
-        lr = plan.group_rates[tensor.group]
-        decay = self._options[tensor.group]["weight_decay"]
-        return Move(self._method, tensor.theta, grad, kept, lr, self.momentum, self.dampening, decay)
-
-    def _keep(self, tensor: Tensor, update: Move, sums: Mapping[str, Vector], plan: Plan) -> None:
-        """The direction and the velocity are kept where they were written."""
-
-    def _list_arrays(self, tensor: Tensor, progress: Progress) -> dict[str, ArrayFit]:
-        return dict.fromkeys(tensor.arrays, ArrayFit(tensor.theta.size))
+        settings = Settings(momentum, dampening, nesterov, hypergrad_lr, rule, lr_scope, nonfinite)
+        super().__init__(params, settings, {"lr": lr, "weight_decay": weight_decay}, use_gpu, device)
 
     def __repr__(self) -> str:
         return (

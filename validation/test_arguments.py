@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad.checks import OPTIONS
+from hypergrad._core.checks import OPTIONS
 from hypergrad.errors import ArgumentError
 from snapshots import FULL, OPTIMIZERS, freeze, take_snapshot
 

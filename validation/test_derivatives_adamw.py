@@ -12,7 +12,8 @@ import pytest
 
 from hypergrad import AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad_reference.adamw import Moments, direction_beta1_derivative, exact_scalars
-from hypergrad_reference.adamw_hd import decayed_hypergradient, schedule_log
+from hypergrad_reference.adamw_hd import schedule_log
+from hypergrad_reference.rule import decay_hypergradient
 
 H = 1e-200
 # u = 2^-53. Each number is a sum of about n = 40 products that are themselves a chain of some 20 roundings, hence
@@ -212,7 +213,7 @@ def test_decayed_hypergradient_is_exact_in_rationals():
     x0, d, lr, wd = Fraction(3), Fraction(2), Fraction(1, 8), Fraction(1, 4)
     x1 = x0 * (1 - lr * wd) - lr * d
     g = x1**3
-    assert decayed_hypergradient(g * d, g * x1, lr, wd) == g * (wd * x0 + d)
+    assert decay_hypergradient(g * d, g * x1, lr, wd) == g * (wd * x0 + d)
 
 
 def test_hb_of_the_seed_is_neither_the_derivative_nor_its_negative():

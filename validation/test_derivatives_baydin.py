@@ -68,26 +68,24 @@ TEXTBOOK = {
     "nesterov": lambda g, v, first: (g + MU * (MU * v + g), MU * v + g),
 }
 REFERENCE = {
-    "sgd": (sgd_hd.init, sgd_hd.step_sgd),
-    "heavy_ball": (sgd_hd.init_momentum, partial(sgd_hd.step_heavy_ball, momentum=MU, dampening=TAU)),
-    "nesterov": (sgd_hd.init_momentum, partial(sgd_hd.step_nesterov, momentum=MU)),
+    "sgd": sgd_hd.Constants(),
+    "heavy_ball": sgd_hd.Constants(MU, TAU),
+    "nesterov": sgd_hd.Constants(MU, nesterov=True),
 }
 
 
 def walk(method, schedule, coupled=ZERO, decoupled=ZERO, missing=MISSING["every gradient"]):
     """Run the reference, and yield each step's record with the next loss as a function of the rate applied before."""
     problem, textbook = Minibatches(coupled), TEXTBOOK[method]
-    init, step = REFERENCE[method]
-    thetas, state = problem.start, init(problem.start, F(1, 8))
+    constants = REFERENCE[method]._replace(weight_decay=coupled, decoupled_weight_decay=decoupled)
+    thetas, state = problem.start, sgd_hd.init(problem.start, F(1, 8), constants)
     velocities, counts = [0 * x for x in thetas], [0, 0]
     loss, applied = None, None
     for t in range(1, STEPS + 1):
         absent = missing.get(t, ())
         grads = problem.gradients(t, thetas, absent)
         before = thetas
-        thetas, state, record = step(
-            thetas, grads, state, schedule, weight_decay=coupled, decoupled_weight_decay=decoupled
-        )
+        thetas, state, record = sgd_hd.step(thetas, grads, state, schedule, constants)
         yield record, loss, applied
         directions = [0 * x for x in before]
         for i, (x, g) in enumerate(zip(before, grads, strict=True)):
@@ -154,9 +152,7 @@ def test_slope_of_every_level_is_the_derivative_for_its_rate(level):
     kept = sgd_hd.init(problem.start, F(1, 8)).kept
     tower = hyper_order.Tower((F(1, 8), F(1, 64), F(1, 4096), F(1, 2**24)), (ZERO, ZERO, ZERO))
     # step 1 moves no rate
-    thetas, kept = sgd_hd.apply(
-        problem.start, problem.gradients(1, problem.start, ()), kept, tower.rates[0], sgd_hd.update_sgd
-    )
+    thetas, kept = sgd_hd.apply(problem.start, problem.gradients(1, problem.start, ()), kept, tower.rates[0])
     seen = 0
     for t in range(2, STEPS):
         before, below = thetas, tower

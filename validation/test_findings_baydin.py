@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hypergrad_reference import adam_hd, sgd_hd
-from hypergrad_reference.hypergradient import Sums, schedule_additive, schedule_multiplicative
+from hypergrad_reference.hypergradient import schedule_additive, schedule_multiplicative
+from hypergrad_reference.rule import Sums
 from hypergrad_validation import data
 
 
@@ -64,7 +65,7 @@ def test_two_minibatches_make_hd_worse_than_its_baseline_at_any_hyper_lr(hyper_l
         thetas = [np.array([0.0])]
         state = sgd_hd.init(thetas, 0.25)
         for _ in range(2):
-            thetas, state, _ = sgd_hd.step_sgd(
+            thetas, state, _ = sgd_hd.step(
                 thetas, [thetas[0] - 1], state, partial(schedule_additive, hyper_lr=hyper_lr)
             )
         return (thetas[0].item() ** 2 + 1) / 2  # the mean of the two losses
@@ -107,7 +108,7 @@ def test_multiplicative_rule_overflows_before_a_rate_far_too_large_comes_down():
     thetas, state = [np.array([1.0])], sgd_hd.init([np.zeros(1)], 50.0)
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(300):
-            thetas, state, _ = sgd_hd.step_sgd(
+            thetas, state, _ = sgd_hd.step(
                 thetas, [6 * thetas[0]], state, partial(schedule_multiplicative, hyper_lr=0.02)
             )
     assert not np.isfinite(thetas[0]).any()

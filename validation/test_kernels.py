@@ -11,7 +11,8 @@ from hypergrad_kernels.launcher import Launcher
 from hypergrad_kernels.shapes import DEFAULT_GPU, Shape
 from hypergrad_kernels.sums import call_sums, compute_sums
 from hypergrad_reference import hdm_loops
-from hypergrad_reference.adamw_loops import Operands, inner_products
+from hypergrad_reference.loops import Arrays as Kept
+from hypergrad_reference.loops import Operands, inner_products
 from hypergrad_reference.sums import BLOCK
 from hypergrad_validation.cases import ADAPTS
 from hypergrad_validation.compare import find_differences
@@ -76,8 +77,8 @@ def test_reference_leaves_its_inputs_alone(make, case):
 
 def test_sums_of_several_tensors_come_in_order(launcher):
     cases = [p.values[1] for p in pick("sums-exact-n4097", "sums-exact-n17", "sums-kept-n4097", "sums-shader-n1")]
-    work = [(case.name, case.products, case.make()) for case in cases]
-    for (_, products, o), got in zip(work, compute_sums(launcher, work), strict=True):
+    work = [(case.name, number, case.products, case.make()) for number, case in enumerate(cases)]
+    for (_, _, products, o), got in zip(work, compute_sums(launcher, work), strict=True):
         assert find_differences(got, inner_products(products, o)) == []
 
 
@@ -88,7 +89,7 @@ def test_sums_of_tensors_with_different_histories_are_their_own(launcher):
     operands[1] = operands[1]._replace(scalars=scalars._replace(i1=2 * scalars.i1))
     operands[2] = operands[2]._replace(grad_scale=2 * operands[2].grad_scale)
     operands[3] = operands[3]._replace(l2=0.5)
-    work = [(number, case.products, o) for number, o in enumerate(operands)]
+    work = [(number, number, case.products, o) for number, o in enumerate(operands)]
     for o, got in zip(operands, compute_sums(launcher, work), strict=True):
         assert find_differences(got, inner_products(case.products, o)) == []
 
@@ -195,7 +196,7 @@ def test_read_only_gradient_is_seen_as_it_is_now(n, launcher):
     for value in (1.0, 2.0, 3.0):
         memory[:] = value
         launcher.arrays.begin()
-        launcher.launch("tensor", call_sums(("grad_grad",), Operands(theta, grad, 1.0), out))
+        launcher.launch("tensor", call_sums(("grad_grad",), Operands(theta, grad, 1.0, Kept()), out))
         launcher.arrays.collect()
         assert out.sum() == n * value**2
 

@@ -9,7 +9,8 @@ import pytest
 
 from hypergrad_reference import adam_hd, sgd_hd
 from hypergrad_reference.adam_hd import Constants
-from hypergrad_reference.hypergradient import Sums, schedule_additive, schedule_multiplicative
+from hypergrad_reference.hypergradient import schedule_additive, schedule_multiplicative
+from hypergrad_reference.rule import Sums
 from hypergrad_reference.transition import schedule_transition
 from hypergrad_validation import baydin_laws as laws
 from hypergrad_validation.baydin_laws import EPS, FROM_ZERO, LR, METHODS, RULES, SGD, STEPS, Problem, rates, run
@@ -192,6 +193,11 @@ THETA, GRAD = [np.ones(3)], [np.ones(3)]
 additive = partial(schedule_additive, hyper_lr=0.5)
 
 
+def step_sgd(grads, constants=sgd_hd.PLAIN):
+    """A step from the state of plain gradient descent."""
+    return sgd_hd.step(THETA, grads, sgd_hd.init(THETA, 0.5), additive, constants)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -201,16 +207,14 @@ additive = partial(schedule_additive, hyper_lr=0.5)
         (lambda: schedule_transition(1, 0.5, None, additive, 0.1, lambda t: -0.5), r"delta\(1\) is -0.5"),
         (lambda: sgd_hd.init(THETA, math.nan), "lr is nan"),
         (lambda: adam_hd.init(THETA, math.inf), "lr is inf"),
-        (lambda: sgd_hd.step_nesterov(THETA, GRAD, sgd_hd.init_momentum(THETA, 0.5), additive, 1.0), "momentum is 1.0"),
+        (lambda: step_sgd(GRAD, sgd_hd.Constants(1.0, nesterov=True)), "momentum is 1.0"),
+        (lambda: step_sgd(GRAD, sgd_hd.Constants(0.5, 1.5)), "dampening is 1.5"),
+        (lambda: step_sgd(GRAD, sgd_hd.Constants(0.5, nesterov=True)), "start from an init with the momentum"),
+        (lambda: step_sgd(GRAD, sgd_hd.Constants(0.5)), "start from an init with the momentum"),
+        (lambda: step_sgd(GRAD * 2), "2 entries for 1 tensors"),
+        (lambda: step_sgd([]), "0 entries for 1 tensors"),
         (
-            lambda: sgd_hd.step_heavy_ball(THETA, GRAD, sgd_hd.init_momentum(THETA, 0.5), additive, 0.5, 1.5),
-            "dampening is 1.5",
-        ),
-        (lambda: sgd_hd.step_nesterov(THETA, GRAD, sgd_hd.init(THETA, 0.5), additive, 0.5), "init_momentum"),
-        (lambda: sgd_hd.step_sgd(THETA, GRAD * 2, sgd_hd.init(THETA, 0.5), additive), "2 entries for 1 tensors"),
-        (lambda: sgd_hd.step_sgd(THETA, [], sgd_hd.init(THETA, 0.5), additive), "0 entries for 1 tensors"),
-        (
-            lambda: sgd_hd.step_sgd(THETA, [np.ones(3, np.float32)], sgd_hd.init(THETA, 0.5), additive),
+            lambda: step_sgd([np.ones(3, np.float32)]),
             r"grads\[0\] is float32\(3,\), thetas\[0\] is float64\(3,\)",
         ),
         (lambda: adam_hd.step(THETA, GRAD, adam_hd.init(THETA, 0.5), additive, Constants(beta2=1.0)), "beta2 is 1.0"),

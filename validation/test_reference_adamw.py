@@ -9,7 +9,8 @@ import pytest
 from hypergrad import HypergradientAdamW
 from hypergrad_reference import adamw, adamw_auto, adamw_hd, surprise
 from hypergrad_reference.adamw import Moments
-from hypergrad_reference.adamw_auto import Constants, State, Sums
+from hypergrad_reference.adamw_auto import Constants, Learned
+from hypergrad_reference.rule import Sums, Term, total_over_groups
 from hypergrad_validation.cases import DTYPES, Data
 
 # Two steps on one number, worked out on paper: beta1 = 1/2, beta2 = 3/4, eps = 1, weight_decay = 1/4, lr = 1/2.
@@ -149,6 +150,10 @@ def test_log_schedule_multiplies_within_its_bounds(h, lr, reason):
     assert record.reason == reason
 
 
+def form_sums(grad_direction, last_grad_grad):
+    return Sums(grad_direction, last_grad_grad=last_grad_grad)
+
+
 # hyper_lr = 1/32 and G = 1 before: a clipped h of 1 leaves G at 1 and moves lr by 1/32, less 1e-12 of it for the eps.
 AUTO = Constants(hyper_lr=0.03125, hyper_lr_beta=0.125, lr_min=0.25, lr_max=0.75, beta_min=0.5, beta_max=0.8125)
 
@@ -156,16 +161,16 @@ AUTO = Constants(hyper_lr=0.03125, hyper_lr_beta=0.125, lr_min=0.25, lr_max=0.75
 @pytest.mark.parametrize(
     ("state", "sums", "lr", "reason"),
     [
-        (State(0.5, 0.75), Sums(4.0, 2.0), 0.53125, "adapted"),
-        (State(0.5, 0.75), Sums(-4.0, 2.0), 0.46875, "adapted"),
-        (State(0.25, 0.75), Sums(4.0, 2.0), 0.275, "limited"),
-        (State(0.3, 0.75), Sums(-4.0, 2.0), 0.27, "limited"),
-        (State(0.5, 0.75), Sums(1.0, 2.0), 0.5 + 0.015625 / math.sqrt(0.9925), "adapted"),  # G = 0.99 + 0.01/4
-        (State(0.75, 0.75), Sums(4.0, 2.0), 0.75, "lr_max"),
-        (State(0.25, 0.75), Sums(-4.0, 2.0), 0.25, "lr_min"),
-        (State(0.5, 0.75), Sums(4.0, 1e-12), 0.5, "small normalizer"),
-        (State(0.5, 0.75), Sums(math.inf, 2.0), 0.5, "non-finite sum"),
-        (State(0.5, 0.75), None, 0.5, "no direction"),
+        (Learned(0.5, 0.75), form_sums(4.0, 2.0), 0.53125, "adapted"),
+        (Learned(0.5, 0.75), form_sums(-4.0, 2.0), 0.46875, "adapted"),
+        (Learned(0.25, 0.75), form_sums(4.0, 2.0), 0.275, "limited"),
+        (Learned(0.3, 0.75), form_sums(-4.0, 2.0), 0.27, "limited"),
+        (Learned(0.5, 0.75), form_sums(1.0, 2.0), 0.5 + 0.015625 / math.sqrt(0.9925), "adapted"),  # G = 0.99 + 0.01/4
+        (Learned(0.75, 0.75), form_sums(4.0, 2.0), 0.75, "lr_max"),
+        (Learned(0.25, 0.75), form_sums(-4.0, 2.0), 0.25, "lr_min"),
+        (Learned(0.5, 0.75), form_sums(4.0, 1e-12), 0.5, "small normalizer"),
+        (Learned(0.5, 0.75), form_sums(math.inf, 2.0), 0.5, "non-finite sum"),
+        (Learned(0.5, 0.75), None, 0.5, "no direction"),
     ],
 )
 def test_auto_schedule_moves_as_by_hand(state, sums, lr, reason):
@@ -176,7 +181,7 @@ def test_auto_schedule_moves_as_by_hand(state, sums, lr, reason):
 
 
 def test_auto_schedule_waits_for_the_warmup():
-    state, sums = State(0.5, 0.75), Sums(4.0, 2.0)
+    state, sums = Learned(0.5, 0.75), form_sums(4.0, 2.0)
     reasons = [adamw_auto.schedule(step, state, sums, AUTO)[1].reason for step in (1, 10, 11)]
     assert reasons == ["warmup", "warmup", "adapted"]
 
@@ -192,8 +197,8 @@ def test_auto_schedule_waits_for_the_warmup():
     ],
 )
 def test_auto_schedule_moves_beta1_against_its_numerator(numerator, hb, beta1):
-    sums = Sums(0.0, 2.0, grad_exp_avg=numerator)
-    after, record = adamw_auto.schedule(11, State(0.5, 0.75), sums, AUTO, follow=adamw_auto.follow_moment)
+    sums = Sums(0.0, last_grad_grad=2.0, grad_exp_avg=numerator)
+    after, record = adamw_auto.schedule(11, Learned(0.5, 0.75), sums, AUTO, follow=adamw_auto.follow_moment)
     assert (record.beta1_hypergradient, record.beta1_numerator, record.lr) == (hb, numerator, 0.5)
     assert after.beta1 == record.beta1 == pytest.approx(beta1, rel=2e-12, abs=0)  # the eps of the root
 
@@ -217,9 +222,13 @@ def test_surprise_takes_in_no_sum_that_is_not_finite(sums):
 
 def test_hypergradient_of_groups_weighs_each_by_its_rate_and_decay():
     """2 (3 + 3/8) / (1 - 1/4) + 1/2 (1 + 2) / (1 - 1/2) = 9 + 3, the first in two tensors."""
+
+    def show(grad_direction, grad_theta):
+        return {"grad_direction": np.array([grad_direction]), "grad_theta": np.array([grad_theta])}
+
     terms = [
-        adamw_hd.DecayedTerm(2.0, 0.5, 0.5, np.array([1.0]), np.array([0.5])),
-        adamw_hd.DecayedTerm(0.5, 0.5, 1.0, np.array([1.0]), np.array([2.0])),
-        adamw_hd.DecayedTerm(2.0, 0.5, 0.5, np.array([2.0]), np.array([0.25])),
+        Term(2.0, 0.5, 0.5, [show(1.0, 0.5)]),
+        Term(0.5, 0.5, 1.0, [show(1.0, 2.0)]),
+        Term(2.0, 0.5, 0.5, [show(2.0, 0.25)]),
     ]
-    assert adamw_hd.total_decayed(terms) == 12.0
+    assert total_over_groups(terms).decayed_grad_direction == 12.0

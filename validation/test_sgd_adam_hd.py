@@ -16,23 +16,25 @@ STEPS = 200
 additive = partial(schedule_additive, hyper_lr=1e-6)
 multiplicative = partial(schedule_multiplicative, hyper_lr=1e-2)
 
+HEAVY_BALL = sgd_hd.Constants(0.9, 0.5)
+NESTEROV = sgd_hd.Constants(0.9, nesterov=True, weight_decay=1e-4)
 METHODS = {
     "sgd": (
         partial(SGDHD, lr=1e-2, hypergrad_lr=1e-6, weight_decay=1e-3),
-        lambda *a: sgd_hd.step_sgd(*a, additive, weight_decay=1e-3),
+        lambda *a: sgd_hd.step(*a, additive, sgd_hd.Constants(weight_decay=1e-3)),
         sgd_hd.init,
     ),
     "heavy_ball": (
         partial(SGDHD, lr=1e-2, momentum=0.9, dampening=0.5, hypergrad_lr=1e-6),
-        lambda *a: sgd_hd.step_heavy_ball(*a, additive, 0.9, 0.5),
-        sgd_hd.init_momentum,
+        lambda *a: sgd_hd.step(*a, additive, HEAVY_BALL),
+        partial(sgd_hd.init, constants=HEAVY_BALL),
     ),
     "nesterov": (
         partial(
             SGDHD, lr=1e-2, momentum=0.9, nesterov=True, hypergrad_lr=1e-2, rule="multiplicative", weight_decay=1e-4
         ),
-        lambda *a: sgd_hd.step_nesterov(*a, multiplicative, 0.9, weight_decay=1e-4),
-        sgd_hd.init_momentum,
+        lambda *a: sgd_hd.step(*a, multiplicative, NESTEROV),
+        partial(sgd_hd.init, constants=NESTEROV),
     ),
     "adam": (
         partial(AdamHD, lr=1e-2, hypergrad_lr=1e-6, weight_decay=1e-3),

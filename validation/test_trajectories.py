@@ -7,7 +7,7 @@ import pytest
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad_reference import adamw, adamw_auto, adamw_hd, surprise
-from hypergrad_reference.sums import BLOCK, block_sums, total
+from hypergrad_reference.sums import BLOCK
 from hypergrad_validation.cases import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
@@ -58,120 +58,79 @@ def test_resumed_run_goes_on_bit_for_bit(name, tmp_path):
     assert later == records[32:]
 
 
-# The rules, put together from functions of the reference alone.
+# The whole algorithms of the reference, as they stand in its files.
 
-BETA1, BETA2, EPS, DECAY = 0.9, 0.999, 1e-8, 0.01  # defaults of all optimizers here
-
-
-class Run:
-    """Tensors, moments, and the scalars of each tensor's latest step; None for one that sat the latest step out."""
-
-    def __init__(self):
-        self.thetas = start_run()
-        self.moments = [adamw.init(theta) for theta in self.thetas]
-        self.scalars = [None] * len(self.thetas)
-
-    def find_movers(self, grads):
-        return [i for i, grad in enumerate(grads) if grad is not None and self.scalars[i] is not None]
-
-    def sum_grad_direction(self, grads):
-        return total(
-            block_sums(grads[i], adamw.direction_exact(self.moments[i], self.scalars[i]))
-            for i in self.find_movers(grads)
-        )
-
-    def apply(self, grads, lr, beta1):
-        for i, grad in enumerate(grads):
-            self.scalars[i] = None
-            if grad is not None:
-                t = self.moments[i].step + 1
-                self.scalars[i] = adamw.exact_scalars(lr, beta1, BETA2, EPS, DECAY, beta1**t, BETA2**t)
-                self.thetas[i], self.moments[i] = adamw.apply_exact(
-                    self.thetas[i], grad, self.moments[i], self.scalars[i]
-                )
+OF_ADAMW = adamw.Constants()  # whose values are the defaults of all optimizers here
 
 
-def compare(run, records, name):
-    thetas, opt = run_numpy(name)
-    assert [theta.tobytes() for theta in thetas] == [theta.tobytes() for theta in run.thetas]
+def compare(name, thetas, moments, records):
+    got, opt = run_numpy(name)
+    assert [theta.tobytes() for theta in got] == [theta.tobytes() for theta in thetas]
     assert list(map(str, opt.records)) == list(map(str, records))
-    for i, moments in enumerate(run.moments):
-        kept = opt.state[id(thetas[i])]
-        assert kept["step"] == moments.step
-        assert kept["exp_avg"].tobytes() == moments.exp_avg.tobytes()
-        assert kept["exp_avg_sq"].tobytes() == moments.exp_avg_sq.tobytes()
+    for theta, own in zip(got, moments, strict=True):
+        kept = opt.state[id(theta)]
+        assert kept["step"] == own.step
+        assert kept["exp_avg"].tobytes() == own.exp_avg.tobytes()
+        assert kept["exp_avg_sq"].tobytes() == own.exp_avg_sq.tobytes()
+    return opt
 
 
 def test_adamw_is_the_reference():
-    run = Run()
+    thetas = start_run()
+    moments = [adamw.init(theta) for theta in thetas]
     for step in range(1000):
-        run.apply(find_gradient(run.thetas, step), 1e-2, BETA1)
-    _, opt = run_numpy("AdamW")
-    compare(run, opt.records, "AdamW")
+        thetas, moments = adamw.step(thetas, find_gradient(thetas, step), moments, 1e-2, OF_ADAMW)
+    records = [(adamw.Record(step + 1, 1e-2),) for step in range(1000)]
+    opt = compare("AdamW", thetas, moments, records)
     assert list(opt.lr_history) == [1e-2]
 
 
 @pytest.mark.parametrize(
-    ("name", "schedule", "beta_hyper"),
+    ("name", "schedule", "constants"),
     [
-        ("HypergradientAdamW", adamw_hd.schedule_linear, 1e-6),
-        ("HypergradientAdamW-log", adamw_hd.schedule_log, 1e-5),
+        ("HypergradientAdamW", adamw_hd.schedule_linear, adamw_hd.Constants(1e-6)),
+        ("HypergradientAdamW-log", adamw_hd.schedule_log, adamw_hd.Constants(1e-5)),
+        ("HypergradientAdamW-decay", adamw_hd.schedule_linear, adamw_hd.Constants(1e-6, decay_in_hypergradient=True)),
     ],
 )
-def test_hypergradient_adamw_is_the_reference(name, schedule, beta_hyper):
-    run, lr, records = Run(), 1e-3, []
-    for step in range(1000):
-        grads = find_gradient(run.thetas, step)
-        if run.find_movers(grads):
-            record = schedule(step + 1, lr, run.sum_grad_direction(grads), beta_hyper, 1e-6, 1.0)
-        else:
-            record = adamw_hd.keep_rate(step + 1, lr)
-        lr = record.lr
+def test_hypergradient_adamw_is_the_reference(name, schedule, constants):
+    thetas, records = start_run(), []
+    state = adamw_hd.init(thetas, 1e-3)
+    for step in range(BY_NAME[name].steps):
+        grads = find_gradient(thetas, step)
+        thetas, state, record = adamw_hd.step(thetas, grads, state, schedule, constants, OF_ADAMW)
         records.append(record)
-        run.apply(grads, lr, BETA1)
-    compare(run, records, name)
-    _, opt = run_numpy(name)
+    opt = compare(name, thetas, state.moments, records)
     assert list(opt.lr_history) == [1e-3] + [record.lr for record in records if record.reason != "no direction"]
     assert {record.reason for record in records} == {"no direction", "adapted"}
 
 
-def test_auto_hypergradient_adamw_is_the_reference():
-    run, records = Run(), []
-    state, constants = adamw_auto.State(1e-3, BETA1), adamw_auto.Constants()
-    observed, grad_emas = [surprise.State()], [None] * len(run.thetas)
-    last = grad_emas
-    for step in range(1000):
-        grads = find_gradient(run.thetas, step)
-        if step >= constants.warmup_steps:
-            present = [(g, e) for g, e in zip(grads, grad_emas, strict=True) if g is not None]
-            deviations = [g if e is None else g - e for g, e in present]
-            norms = total(block_sums(g, g) for g, _ in present), total(block_sums(d, d) for d in deviations)
-            observed.append(surprise.observe(observed[-1], *norms, gamma=0.9, alpha=0.1, trauma_threshold=0.5))
-            grad_emas = [
-                e if g is None else g if e is None else surprise.follow(e, g, 0.9)
-                for g, e in zip(grads, grad_emas, strict=True)
-            ]
-        movers = run.find_movers(grads)
-        sums = adamw_auto.Sums(
-            grad_direction=run.sum_grad_direction(grads),
-            last_grad_sq=total(block_sums(last[i], last[i]) for i in movers),
-            grad_exp_avg=total(block_sums(grads[i], run.moments[i].exp_avg) for i in movers),
-        )
-        state, record = adamw_auto.schedule(
-            step + 1, state, sums if movers else None, constants, follow=adamw_auto.follow_moment
-        )
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("AutoHypergradientAdamW", {"momentum_rule": "seed", "watch": surprise.Watch()}),
+        ("AutoHypergradientAdamW-rate-alone", {}),
+        ("AutoHypergradientAdamW-derivative", {"momentum_rule": "derivative", "normalization": "cosine"}),
+    ],
+)
+def test_auto_hypergradient_adamw_is_the_reference(name, options):
+    thetas, records, seen = start_run(), [], []
+    state, constants = adamw_auto.init(thetas, 1e-3, OF_ADAMW.beta1), adamw_auto.Constants()
+    for step in range(BY_NAME[name].steps):
+        grads = find_gradient(thetas, step)
+        thetas, state, record = adamw_auto.step(thetas, grads, state, constants, OF_ADAMW, **options)
         records.append(record)
-        run.apply(grads, state.lr, state.beta1)
-        last = grads
-    name = "AutoHypergradientAdamW"
-    compare(run, records, name)
-    _, opt = run_numpy(name)
+        seen.append(state.surprise)
+    opt = compare(name, thetas, [kept.moments for kept in state.kept], records)
     adapted = [record for record in records if record.reason != "warmup"]
     assert list(opt.lr_history) == [1e-3] + [record.lr for record in adapted]
-    assert list(opt.beta1_history) == [BETA1] + [record.beta1 for record in adapted]
-    assert list(opt.surprise_history) == [seen.surprise for seen in observed[1:]]
-    assert list(opt.s_bar_history) == [seen.accumulated for seen in observed[1:]]
-    assert opt.current_surprise_gain == observed[-1].gain
+    if "momentum_rule" in options:
+        assert list(opt.beta1_history) == [OF_ADAMW.beta1] + [record.beta1 for record in adapted]
+    if "watch" in options:
+        tracked = seen[constants.warmup_steps :]
+        assert list(opt.surprise_history) == [one.surprise for one in tracked]
+        assert list(opt.s_bar_history) == [one.accumulated for one in tracked]
+        assert opt.current_surprise_gain == state.surprise.gain
 
 
 # What must not matter, in all optimizers, since each forms sums of its own.

@@ -1,5 +1,5 @@
-// sgd_hd.cl: one step of SGD-HD on one tensor; reference: hypergrad_reference/sgd_hd.py, update_sgd, update_heavy_ball and
-// update_nesterov. The inner products of the step are those of sums.cl with KEPT.
+// sgd_hd.cl: one step of SGD-HD on one tensor; reference: hypergrad_reference/sgd_hd.py, move, with
+// Plain, HeavyBall and Nesterov. The inner products of the step are those of sums.cl with KEPT.
 //
 //   HEAVY_BALL    v = momentum v + undamped g,   d = v
 //   NESTEROV      v = momentum v + g,            d = g + momentum v

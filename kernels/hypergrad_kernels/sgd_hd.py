@@ -1,50 +1,47 @@
-"""Host code of sgd_hd.cl: the updates of hypergrad_reference.sgd_hd, in place."""
-
-from typing import Any
+"""Host code of sgd_hd.cl: the update of SGD-HD in hypergrad_reference.loops, in place."""
 
 from hypergrad_kernels.launcher import Call, Form
-from hypergrad_reference.sgd_hd import Move
+from hypergrad_reference.loops import Update
+from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
 from hypergrad_reference.types import Vector
 
-MACROS = {"sgd": (), "heavy_ball": ("HEAVY_BALL",), "nesterov": ("NESTEROV",)}
+MACROS: dict[type[tuple[float, ...]], tuple[str, ...]] = {
+    Plain: (), HeavyBall: ("HEAVY_BALL",), Nesterov: ("NESTEROV",),
+}  # fmt: skip
 
 
-def identify_move(m: Move) -> tuple[Any, ...]:
-    """What is the same for two moves if, and only if, they share a form."""
-    return m.rule, type(m.theta), type(m.grad), m.theta.dtype, m.kept.step == 0, *m[4:]
+def form_update(u: Update, clear_grad: bool = False) -> Form:
+    """The form of `call_update`, which tensors share that have one history, dtype and kind of array.
 
-
-def form_move(m: Move) -> Form:
-    """The form of `call_move`."""
-    macros: tuple[str, ...] = MACROS[m.rule]
-    names, reals = ["theta", "grad", "direction"], []
-    if m.rule != "sgd":
-        names.append("velocity")
-        reals.append(m.momentum)
-    if m.rule == "heavy_ball":
-        reals.append(1 - m.dampening if m.kept.step else 1.0)
-    if m.weight_decay:
+    Raises ValueError for what the kernel does not know: a scaled gradient, one to clear, or a mean of gradients.
+    """
+    if u.grad_scale != 1 or clear_grad or u.arrays.grad_ema is not None or u.arrays.last_grad is not None:
+        raise ValueError("grad_scale, clear_grad, grad_ema and last_grad are not part of sgd_hd.cl")
+    macros = MACROS[type(u.scalars)]
+    lr, *reals = u.scalars
+    names = ["theta", "grad", "direction"] + ["velocity"] * bool(reals)
+    if u.l2:
         macros = (*macros, "L2")
-        reals.append(m.weight_decay)
+        reals.append(u.l2)
     written = frozenset(names) - {"grad"}
     kept = written - {"theta"}
-    return Form("sgd_hd", "sgd_hd", m.theta.dtype, macros, tuple(names), written, kept, (*reals, m.lr))
+    return Form("sgd_hd", "sgd_hd", u.theta.dtype, macros, tuple(names), written, kept, (*reals, lr))
 
 
-def list_arrays(m: Move) -> tuple[Vector, ...]:
-    """The arrays of a move, in the kernel's order.
+def list_arrays(u: Update) -> tuple[Vector, ...]:
+    """The arrays of an update, in the kernel's order.
 
-    Raises ValueError if an array that the method keeps is missing.
+    Raises ValueError if an array that the form keeps is missing.
     """
-    if m.kept.direction is None or (m.kept.velocity is None and m.rule != "sgd"):
-        raise ValueError(f"{m.rule} writes to arrays of kept that are None: allocate them first")
-    arrays = (m.theta, m.grad, m.kept.direction)
-    return arrays if m.kept.velocity is None or m.rule == "sgd" else (*arrays, m.kept.velocity)
+    direction, velocity = u.arrays.direction, u.arrays.velocity
+    if direction is None or (velocity is None and not isinstance(u.scalars, Plain)):
+        raise ValueError(f"{type(u.scalars).__name__} writes to arrays that are None: allocate them first")
+    return (u.theta, u.grad, direction) if velocity is None else (u.theta, u.grad, direction, velocity)
 
 
-def call_move(m: Move) -> Call:
-    """The call of sgd_hd.cl that moves one tensor: m.theta and the arrays of m.kept are written.
+def call_update(u: Update, clear_grad: bool = False) -> Call:
+    """The call of sgd_hd.cl that moves one tensor: u.theta and the arrays of u.arrays are written.
 
-    Raises ValueError if an array that the method keeps is missing.
+    Raises ValueError if an array that the form keeps is missing, or for what the kernel does not know.
     """
-    return Call(form_move(m), (m.theta.size,), list_arrays(m))
+    return Call(form_update(u, clear_grad), (u.theta.size,), list_arrays(u))

@@ -1,5 +1,5 @@
 // sums.cl: inner products of one tensor, block by block, all that are asked for in one pass over the arrays;
-// reference: hypergrad_reference/sums.py for the order, hypergrad_reference/adamw_hd.py for the products.
+// reference: hypergrad_reference/sums.py for the order, hypergrad_reference/loops.py for the products.
 //
 //   GRAD_GRAD              ||g||^2                g = grad * grad_scale, with L2 + l2 * theta
 //   GRAD_DIRECTION         <g, d>                 d rebuilt from the moments (SHADER as in adamw.cl), or KEPT

@@ -1,55 +1,49 @@
-"""Host code of sums.cl: the inner products of hypergrad_reference.adamw_loops."""
+"""Host code of sums.cl: the inner products of hypergrad_reference.loops."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
 
 from hypergrad_kernels.launcher import Call, Form, Launcher
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars, beta1_derivative_scalars
-from hypergrad_reference.adamw_loops import INNER_PRODUCTS, Operands
+from hypergrad_reference.loops import INNER_PRODUCTS, Operands
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
-
-def identify_sums(names: tuple[str, ...], o: Operands) -> tuple[Any, ...]:
-    """What is the same for the sums of two tensors, alive at the same time, if, and only if, they share a form."""
-    return (
-        names, type(o.theta), type(o.grad), o.theta.dtype, o.grad_scale, id(o.scalars), o.moments is None,
-        o.moments is not None and o.moments.max_exp_avg_sq is not None, o.grad_ema is None, o.last_grad is None,
-        o.last_beta1_power, o.l2, o.direction is None,
-    )  # fmt: skip
+Work = tuple[Hashable, Hashable, tuple[str, ...], Operands]
+"""A tensor's name, which keeps its buffers; its history, alike exactly for tensors that share the products and all of
+the operands but their arrays; the products asked for; their operands."""
 
 
 def call_sums(names: tuple[str, ...], o: Operands, out: Vector, form: Form | None = None) -> Call:
     """The call of sums.cl that forms the products asked for over one tensor.
 
     out     (len(names), ceil(n / BLOCK)), written
-    form    of an earlier call with the same identity
+    form    of an earlier call for the same history, dtype and kind of arrays
 
     Raises ValueError if an operand is missing.
     """
     factors = {factor for name in names for factor in INNER_PRODUCTS[name]}
-    rebuilt = "direction" in factors and o.direction is None
+    rebuilt = "direction" in factors and o.arrays.direction is None
     divided = rebuilt or "beta1_derivative" in factors
     arrays: dict[str, Vector | None] = {"out": out, "grad": o.grad}
     if "direction" in factors and not rebuilt:
-        arrays["direction"] = o.direction
+        arrays["direction"] = o.arrays.direction
     if divided or "exp_avg" in factors:
-        arrays["exp_avg"] = None if o.moments is None else o.moments.exp_avg
+        arrays["exp_avg"] = o.arrays.exp_avg
     if divided:
-        if o.moments is None or o.scalars is None:
-            raise ValueError("moments or scalars is None: a tensor that was not stepped at t-1 has no direction")
-        if o.moments.max_exp_avg_sq is None:
-            arrays["exp_avg_sq"] = o.moments.exp_avg_sq
+        if o.scalars is None:
+            raise ValueError("scalars is None: a tensor that was not stepped at t-1 has no direction")
+        if o.arrays.max_exp_avg_sq is None:
+            arrays["exp_avg_sq"] = o.arrays.exp_avg_sq
         else:
-            arrays["max_exp_avg_sq"] = o.moments.max_exp_avg_sq
+            arrays["max_exp_avg_sq"] = o.arrays.max_exp_avg_sq
     if "theta" in factors or o.l2:
         arrays["theta"] = o.theta
     if "deviation" in factors:
-        arrays["grad_ema"] = o.grad_ema
+        arrays["grad_ema"] = o.arrays.grad_ema
     if "beta1_derivative" in factors:
-        arrays["last_grad"] = o.last_grad
+        arrays["last_grad"] = o.arrays.last_grad
     given = {name: array for name, array in arrays.items() if array is not None}
     if len(given) < len(arrays):
         missing = ", ".join(arrays.keys() - given.keys())
@@ -82,24 +76,20 @@ def _form_sums(names: tuple[str, ...], o: Operands, arrays: tuple[str, ...], div
     )
 
 
-def compute_sums(
-    launcher: Launcher, work: Sequence[tuple[Hashable, tuple[str, ...], Operands]]
-) -> list[dict[str, Vector]]:
+def compute_sums(launcher: Launcher, work: Sequence[Work]) -> list[dict[str, Vector]]:
     """Block sums of the inner products of several tensors, with one wait for all.
 
-    work    for each tensor a name that its buffers are kept under, the products asked for, and their operands
-
-    Returns one dict a tensor, as hypergrad_reference.adamw_loops.inner_products does. Raises BuildError.
+    Returns one dict per tensor, as hypergrad_reference.loops.inner_products does. Raises BuildError.
     """
-    outs = [np.empty((len(names), -(-o.theta.size // BLOCK)), o.theta.dtype) for _, names, o in work]
-    forms: dict[tuple[Any, ...], Form] = {}
+    outs = [np.empty((len(products), -(-o.theta.size // BLOCK)), o.theta.dtype) for _, _, products, o in work]
+    forms: dict[Hashable, Form] = {}
     calls = []
-    for (name, names, o), out in zip(work, outs, strict=True):
+    for (name, history, products, o), out in zip(work, outs, strict=True):
         if out.size:
-            identity = identify_sums(names, o)
-            call = call_sums(names, o, out, forms.get(identity))
-            forms[identity] = call.form
+            shared = (history, o.theta.dtype, type(o.theta), type(o.grad))
+            call = call_sums(products, o, out, forms.get(shared))
+            forms[shared] = call.form
             calls.append((name, call))
     launcher.run(launcher.plan(calls))
     launcher.arrays.collect()
-    return [dict(zip(names, out, strict=True)) for (_, names, _), out in zip(work, outs, strict=True)]
+    return [dict(zip(products, out, strict=True)) for (_, _, products, _), out in zip(work, outs, strict=True)]

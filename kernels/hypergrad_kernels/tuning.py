@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hypergrad_kernels.adamw import call_update
+from hypergrad_kernels import adamw, sgd_hd
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import Device, list_devices, open_device
 from hypergrad_kernels.errors import BuildError, DeviceError
@@ -24,14 +24,14 @@ from hypergrad_kernels.hdm import call_adapt, call_inner_products
 from hypergrad_kernels.launcher import Call, Launcher, read_text
 from hypergrad_kernels.probe import call_read_traffic, call_update_traffic
 from hypergrad_kernels.remembered import ACCESSES, GROUP_SIZES, remember_shapes
-from hypergrad_kernels.sgd_hd import call_move
 from hypergrad_kernels.shapes import DEFAULT, DEFAULT_GPU, Key, Shape, find_default
 from hypergrad_kernels.sums import call_sums
-from hypergrad_reference.adamw import Moments, exact_scalars
-from hypergrad_reference.adamw_loops import Operands, Update
+from hypergrad_reference.adamw import exact_scalars
 from hypergrad_reference.hdm_loops import INNER_PRODUCTS, Scalars
 from hypergrad_reference.hdm_loops import Arrays as HDMArrays
-from hypergrad_reference.sgd_hd import Kept, Move
+from hypergrad_reference.loops import Arrays as Kept
+from hypergrad_reference.loops import Operands, Update
+from hypergrad_reference.sgd_hd import Nesterov
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
@@ -83,15 +83,15 @@ def make_sample(key: Key, n: int) -> Sample:
     scalars = exact_scalars(1e-3, 0.9, 0.999, 1e-8, 1e-2, 0.9**7, 0.999**7)
     match file, kernel:
         case "adamw", "adamw":
-            u = Update(draw(), draw(), 1.0, Moments(6, draw(), draw(), None), scalars)
-            return Sample(call_update(u), (u.theta, u.moments.exp_avg, u.moments.exp_avg_sq))
+            u = Update(draw(), draw(), 1.0, Kept(m := draw(), v := draw()), scalars)
+            return Sample(adamw.call_update(u), (u.theta, m, v))
         case "sums", "inner_products":
             sums = out(2)
-            o = Operands(draw(), draw(), 1.0, Moments(6, draw(), draw(), None), scalars)
+            o = Operands(draw(), draw(), 1.0, Kept(draw(), draw()), scalars)
             return Sample(call_sums(("grad_direction", "grad_grad"), o, sums), (sums,))
         case "sgd_hd", "sgd_hd":
-            m = Move("nesterov", draw(), draw(), Kept(6, draw(), draw()), 1e-2, 0.9, 0.0, 0.0)
-            return Sample(call_move(m), (m.theta,))
+            u = Update(draw(), draw(), 1.0, Kept(direction=draw(), velocity=draw()), Nesterov(1e-2, 0.9))
+            return Sample(sgd_hd.call_update(u), (u.theta,))
         case "hdm", "adapt":
             a = HDMArrays(*(draw() for _ in HDMArrays._fields))
             return Sample(call_adapt("adagrad", a, draw(), True, Scalars(3.0, 0.7, 1e-3, -0.2, 0.9, 0.95)), a)

@@ -16,7 +16,15 @@ from typing import NamedTuple
 
 from hypergrad_reference import adamw
 from hypergrad_reference.adamw import ExactScalars, Moments
-from hypergrad_reference.hypergradient import Record, Schedule, check_gradients, inner_products, schedule_additive
+from hypergrad_reference.hypergradient import (
+    SCHEDULES,
+    Record,
+    Schedule,
+    check_gradients,
+    inner_products,
+    schedule_additive,
+)
+from hypergrad_reference.rule import Bounds, History, Options, Rate, Sums, Traits
 from hypergrad_reference.types import Vector
 from hypergrad_reference.weight_decay import add_decay
 
@@ -42,7 +50,7 @@ class State(NamedTuple):
 
     step: int  # t, the number of steps taken
     lr: float  # alpha_t, float64
-    kept: list[Kept]  # one a tensor
+    kept: list[Kept]  # one per tensor
 
 
 PAPER = Constants()
@@ -143,7 +151,7 @@ def step(
         v_t     = beta2 v_{t-1} + (1 - beta2) g_t^2,  v_hat = v_t / (1 - beta2^t)
         theta_t = theta_{t-1} - alpha_t d_t,          d_t = m_hat / (sqrt(v_hat) + eps)
 
-    thetas       theta_{t-1}, one array a tensor, any shapes; float32 or float64
+    thetas       theta_{t-1}, one array per tensor, any shapes; float32 or float64
     grads        the gradient at theta_{t-1}, shape and dtype of its tensor; None lets the tensor sit this step out
     state        from `init`, or from the step before
     schedule     how alpha moves: `schedule_additive` with its hyper_lr is the rule shown, a hyper_lr of 0 plain Adam
@@ -219,3 +227,36 @@ def step_pytorch(
             moved.append(theta)
         kept.append(Kept(moments, grad is not None))
     return moved, State(state.step + 1, lr, kept), records
+
+
+class Rule(NamedTuple):
+    """The rule of AdamHD; see `hypergrad_reference.rule`."""
+
+    hyper_lr: float
+    adapt: str = "additive"  # a key of SCHEDULES
+
+    @property
+    def traits(self) -> Traits:
+        """The moments are kept, and decay is part of the gradient."""
+        return Traits(adamw.Base().keeps, couples_decay=True)
+
+    def init(self, lr: float, beta1: float) -> Rate:
+        """The rate before the first step."""
+        return Rate(lr)
+
+    def edit(self, learned: Rate, lr: float, beta1: float) -> Rate:
+        """The rate that the user has written."""
+        return Rate(lr)
+
+    def products(self, step: int, history: History) -> tuple[str, ...]:
+        """What the schedule needs of a tensor that moved."""
+        return SCHEDULES[self.adapt].products if history.moved else ()
+
+    def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:
+        """The rate of step t, additive or multiplicative."""
+        record = SCHEDULES[self.adapt].schedule(step, learned.lr, sums, hyper_lr=self.hyper_lr)
+        return Rate(record.lr), record
+
+    def scalars(self, options: Options, history: History) -> adamw.Scalars:
+        """The scalars of Adam."""
+        return adamw.Base().scalars(options, history.step)

@@ -7,10 +7,13 @@ In float32 the shader's 1 - 0.999 is off by 1.3e-5 of itself, which is why `exac
 `shader` the one of the translation test. Both round every operation to the dtype of the arrays, in the order written.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from hypergrad_reference.rule import Bounds, History, Options, Rate, Sums, Traits
 from hypergrad_reference.types import Vector
 
 
@@ -96,6 +99,12 @@ def shader_scalars(
 ) -> ShaderScalars:
     """Form the push constants of a step, convention `shader`; arguments as in exact_scalars."""
     return ShaderScalars(lr, beta1, beta2, eps, weight_decay, beta1_power, beta2_power)
+
+
+FORM_SCALARS: dict[str, Callable[..., Scalars]] = {"exact": exact_scalars, "shader": shader_scalars}
+"""How the scalars of a step are formed, by the name of the convention."""
+CONVENTIONS: dict[str, type[ExactScalars] | type[ShaderScalars]] = {"exact": ExactScalars, "shader": ShaderScalars}
+"""Their types."""
 
 
 def _round(scalars: AnyScalars, like: Vector) -> AnyScalars:
@@ -259,3 +268,129 @@ def direction_shader(moments: Moments, scalars: ShaderScalars) -> Vector:
     v_hat = moments.exp_avg_sq / max(real(1e-12), real(1) - s.beta2_t)
     d: Vector = m_hat / (np.sqrt(np.maximum(v_hat, real(0))) + s.epsilon)
     return d
+
+
+class Constants(NamedTuple):
+    """What stays the same over a run of AdamW, or of a rule that learns its rate."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8  # > 0, in units of the gradient
+    weight_decay: float = 0.01  # decoupled, per unit of lr
+
+
+def step(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    moments: Sequence[Moments],
+    lr: float,
+    constants: Constants,
+) -> tuple[list[Vector], list[Moments]]:
+    """One step of AdamW.
+
+        m     = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
+        theta = theta (1 - lr weight_decay) - lr m_hat / (sqrt(v_hat) + eps)
+        m_hat = m / (1 - beta1^t),         v_hat = v / (1 - beta2^t)
+
+    thetas     one array per tensor, any shapes; float32 or float64
+    grads      shape and dtype of its tensor; None lets the tensor sit this step out, in its own count t too
+    moments    of `init` or `init_amsgrad`, or from the step before
+    lr         of this step
+
+    Returns the tensors and the moments; inputs are untouched.
+    Source: Loshchilov and Hutter 2019, Algorithm 2.
+
+    >>> thetas, moments = [np.array([8.0, -1.0])], [init(np.zeros(2))]
+    >>> thetas, moments = step(thetas, [np.array([1.0, 3.0])], moments, 0.5, Constants(0.5, 0.75, 1.0, 0.25))
+    >>> thetas, moments[0].step
+    ([array([ 6.75, -1.25])], 1)
+    """
+    c, moved = constants, []
+    for theta, grad, kept in zip(thetas, grads, moments, strict=True):
+        if grad is None:
+            moved.append((theta.copy(), kept))
+            continue
+        t = kept.step + 1
+        scalars = exact_scalars(lr, c.beta1, c.beta2, c.eps, c.weight_decay, c.beta1**t, c.beta2**t)
+        apply = apply_exact if kept.max_exp_avg_sq is None else apply_amsgrad
+        moved.append(apply(theta, grad, kept, scalars))
+    return [theta for theta, _ in moved], [kept for _, kept in moved]
+
+
+def direction(moments: Moments, constants: Constants) -> Vector:
+    """The direction of the step that led to these moments, which does not depend on its rate.
+
+        d = m_hat / (sqrt(v_hat) + eps)
+
+    >>> direction(Moments(1, np.array([0.5, 1.5]), np.array([0.25, 2.25])), Constants(0.5, 0.75, 1.0))
+    array([0.5 , 0.75])
+    """
+    c, t = constants, moments.step
+    return direction_exact(moments, exact_scalars(0.0, c.beta1, c.beta2, c.eps, 0.0, c.beta1**t, c.beta2**t))
+
+
+class Base(NamedTuple):
+    """How the tensors of AdamW, and of every rule built on it, are updated."""
+
+    convention: str = "exact"  # a key of FORM_SCALARS
+    amsgrad: bool = False
+    grad_scale: float = 1.0  # of every gradient; negative to climb
+
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """The moments."""
+        return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if self.amsgrad else ("exp_avg", "exp_avg_sq")
+
+    def scalars(self, options: Options, steps: int, beta1_power: float | None = None) -> Scalars:
+        """The scalars of the next step of a tensor that has taken `steps`.
+
+        beta1_power    for the bias correction: the product of the beta1 used; None is beta1^t
+
+        >>> Base().scalars(Options(0.5, 0.5, 0.75, 0.125, 0.25), 0)
+        ExactScalars(b1=0.5, c1=0.5, b2=0.75, c2=0.25, i1=2.0, i2=4.0, a=1.0, k=0.875, eps=0.125)
+        """
+        t = steps + 1
+        power = options.beta1**t if beta1_power is None else beta1_power
+        return FORM_SCALARS[self.convention](
+            options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, power, options.beta2**t
+        )
+
+
+class Record(NamedTuple):
+    """A step of AdamW."""
+
+    step: int
+    lr: float
+    hypergradient: float = math.nan  # none was formed
+    reason: str = "fixed rate"
+
+
+class Rule(NamedTuple):
+    """The rule of the optimizer AdamW, which learns nothing; see `hypergrad_reference.rule`."""
+
+    base: Base = Base()
+
+    @property
+    def traits(self) -> Traits:
+        """The moments are kept."""
+        return Traits(self.base.keeps, self.base.grad_scale)
+
+    def init(self, lr: float, beta1: float) -> Rate:
+        """The rate."""
+        return Rate(lr)
+
+    def edit(self, learned: Rate, lr: float, beta1: float) -> Rate:
+        """The rate that the user has written."""
+        return Rate(lr)
+
+    def products(self, step: int, history: History) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:
+        """The same rate."""
+        return learned, Record(step, learned.lr)
+
+    def scalars(self, options: Options, history: History) -> Scalars:
+        """The scalars of AdamW."""
+        return self.base.scalars(options, history.step)

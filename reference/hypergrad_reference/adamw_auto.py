@@ -16,8 +16,22 @@ Source: Grillcheese-AI/grilly, optim/hypergradient.py; the cosine and the deriva
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from hypergrad_reference import adamw, surprise
+from hypergrad_reference.adamw import (
+    Base,
+    Moments,
+    apply_exact,
+    direction_beta1_derivative,
+    direction_exact,
+    exact_scalars,
+)
+from hypergrad_reference.hypergradient import check_gradients
+from hypergrad_reference.rule import Bounds, History, Options, Sums, Traits
+from hypergrad_reference.sums import block_sums, total
+from hypergrad_reference.types import Vector
 
 DECAY = 0.99  # memory of the accumulators
 EPS = 1e-12  # of the root
@@ -37,7 +51,7 @@ class Constants(NamedTuple):
     warmup_steps: int = 10
 
 
-class State(NamedTuple):
+class Learned(NamedTuple):
     """What the schedule carries from one step to the next; scalars in float64."""
 
     lr: float
@@ -68,7 +82,7 @@ def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-def _stay(step: int, state: State, reason: str) -> tuple[State, Record]:
+def _stay(step: int, state: Learned, reason: str) -> tuple[Learned, Record]:
     nan = math.nan
     record = Record(
         step, state.lr, state.lr, state.beta1, state.beta1, nan, nan, nan, nan, nan,
@@ -77,30 +91,19 @@ def _stay(step: int, state: State, reason: str) -> tuple[State, Record]:
     return state, record
 
 
-class Sums(NamedTuple):
-    """The inner products of one step, over the tensors stepped at t-1 that have a gradient at t; nan if not formed."""
-
-    grad_direction: float  # <g_t, d_{t-1}>
-    last_grad_sq: float = math.nan  # ||g_{t-1}||^2
-    grad_sq: float = math.nan  # ||g_t||^2
-    direction_sq: float = math.nan  # ||d_{t-1}||^2
-    grad_exp_avg: float = math.nan  # <g_t, m_{t-1}>
-    lr_grad_beta1_derivative: float = math.nan  # lr <g_t, dd_{t-1}/dbeta1>, lr as used at t-1
-
-
 def normalize_by_gradient(sums: Sums) -> float:
     """||g_{t-1}||^2, the seed's normalizer; 0 where it is too small to learn from."""
-    return sums.last_grad_sq if not sums.last_grad_sq <= LEAST_GRAD_SQ else 0.0
+    return sums.last_grad_grad if not sums.last_grad_grad <= LEAST_GRAD_SQ else 0.0
 
 
 def normalize_by_direction(sums: Sums) -> float:
     """||d_{t-1}||^2."""
-    return sums.direction_sq
+    return sums.direction_direction
 
 
 def normalize_by_cosine(sums: Sums) -> float:
     """||g_t|| ||d_{t-1}||, which makes h the cosine of the angle between them, free of the scale of the loss."""
-    return math.sqrt(sums.grad_sq) * math.sqrt(sums.direction_sq)
+    return math.sqrt(sums.grad_grad) * math.sqrt(sums.direction_direction)
 
 
 def follow_moment(sums: Sums) -> float:
@@ -129,12 +132,12 @@ MOMENTUM_RULES: dict[str, tuple[Callable[[Sums], float], tuple[str, ...]]] = {
 
 def schedule(
     step: int,
-    state: State,
+    state: Learned,
     sums: Sums | None,
     constants: Constants,
     normalize: Callable[[Sums], float] = normalize_by_gradient,
     follow: Callable[[Sums], float] | None = None,
-) -> tuple[State, Record]:
+) -> tuple[Learned, Record]:
     """The next rate and beta1.
 
     step         number of the step that is being taken, from 1; step - 1 have been taken
@@ -145,8 +148,8 @@ def schedule(
     Returns the new state and the record. Rates are finite, within [lr_min, lr_max].
 
     >>> constants = Constants(hyper_lr=0.03125, hyper_lr_beta=0.125, warmup_steps=1)
-    >>> sums = Sums(grad_direction=4.0, last_grad_sq=2.0, grad_exp_avg=-1.0)
-    >>> state, record = schedule(2, State(0.5, 0.75), sums, constants, follow=follow_moment)
+    >>> sums = Sums(grad_direction=4.0, last_grad_grad=2.0, grad_exp_avg=-1.0)
+    >>> state, record = schedule(2, Learned(0.5, 0.75), sums, constants, follow=follow_moment)
     >>> state.lr, state.beta1, state.lr_accumulator, state.beta1_accumulator
     (0.5312499999999687, 0.812735701653499, 1.0, 0.9924999999999999)
     >>> record.hypergradient, record.beta1_hypergradient, record.reason
@@ -184,4 +187,177 @@ def schedule(
         step, state.lr, lr, state.beta1, beta1, h, hb, sums.grad_direction,
         math.nan if follow is None else numerator, normalizer, lr_accumulator, beta1_accumulator, reason,
     )  # fmt: skip
-    return State(lr, beta1, lr_accumulator, beta1_accumulator), record
+    return Learned(lr, beta1, lr_accumulator, beta1_accumulator), record
+
+
+class Kept(NamedTuple):
+    """What is kept of one tensor; arrays in its shape and dtype."""
+
+    moments: Moments
+    scalars: adamw.ExactScalars | None = None  # of step t-1; None if the tensor was not stepped then
+    last_grad: Vector | None = None  # g of its latest step
+    grad_ema: Vector | None = None  # e, what surprise expects of the gradient; None before the first observation
+    last_beta1_power: float = 1.0  # product of the beta1 of all its steps but the latest, and with the latest
+    beta1_power: float = 1.0
+
+
+class State(NamedTuple):
+    """What is carried from one step to the next."""
+
+    step: int  # t, the number of steps taken
+    learned: Learned
+    surprise: surprise.State
+    kept: list[Kept]  # one per tensor
+
+
+def init(thetas: Sequence[Vector], lr: float, beta1: float) -> State:
+    """The state before the first step; lr in [lr_min, lr_max], beta1 in [beta_min, beta_max] if it adapts."""
+    return State(0, Learned(lr, beta1), surprise.State(), [Kept(adamw.init(theta)) for theta in thetas])
+
+
+def step(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    state: State,
+    constants: Constants,
+    of_adamw: adamw.Constants,
+    normalization: str = "gradient",
+    momentum_rule: str | None = None,
+    watch: surprise.Watch | None = None,
+) -> tuple[list[Vector], State, Record]:
+    """One step of AutoHypergradientAdamW: the whole algorithm.
+
+        h     = clip(-<g_t, d_{t-1}> / normalizer, -1, 1),   G = 0.99 G + 0.01 h^2
+        lr    = lr - hyper_lr h / (sqrt(G) + 1e-12), by at most a tenth of lr, then within [lr_min, lr_max]
+        beta1 likewise, if it adapts
+        m     = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
+        theta = theta (1 - lr weight_decay) - lr m_hat / (sqrt(v_hat) + eps)
+        m_hat = m / (1 - beta1^t),  or m / (1 - product of the beta1 used) under the rule "derivative"
+
+    thetas           theta_{t-1}, one array per tensor, any shapes; float32 or float64
+    grads            the gradient at theta_{t-1}, shape and dtype of its tensor; None lets the tensor sit this step out
+    state            from `init`, or from the step before
+    of_adamw         beta2, eps and weight_decay; its beta1 is not used
+    normalization    a key of NORMALIZERS
+    momentum_rule    a key of MOMENTUM_RULES; None leaves beta1 alone
+    watch            follows the surprise of the gradients, if given
+
+    Returns the tensors, the state and the record of the step; inputs are untouched.
+    Raises ValueError if a gradient is missing (not None) or differs from its tensor in shape or dtype.
+
+    >>> import numpy as np
+    >>> constants, of_adamw = Constants(hyper_lr=0.03125, warmup_steps=1), adamw.Constants(0.5, 0.75, 1.0, 0.25)
+    >>> thetas = [np.array([8.0, -1.0])]
+    >>> state = init(thetas, 0.5, 0.5)
+    >>> thetas, state, record = step(thetas, [np.array([1.0, 3.0])], state, constants, of_adamw)
+    >>> thetas, record.reason
+    ([array([ 6.75, -1.25])], 'warmup')
+    >>> _, state, record = step(thetas, [np.array([2.0, 4.0])], state, constants, of_adamw)
+    >>> record.grad_direction, record.normalizer, record.hypergradient, state.kept[0].moments.exp_avg
+    (4.0, 10.0, -0.4, array([1.25, 2.75]))
+    """
+    check_gradients(thetas, grads)
+    t = state.step + 1
+    tensors = [(g, kept) for g, kept in zip(grads, state.kept, strict=True) if g is not None]
+    # loop 1, and the scalars between the loops
+    sums = _sum(
+        [(g, kept, kept.scalars) for g, kept in tensors if kept.scalars is not None], state.learned.lr, momentum_rule
+    )
+    normalize, _ = NORMALIZERS[normalization]
+    follow = None if momentum_rule is None else MOMENTUM_RULES[momentum_rule][0]
+    learned, record = schedule(t, state.learned, sums, constants, normalize, follow)
+    watching = watch is not None and state.step >= watch.warmup_steps
+    seen = state.surprise
+    if watch is not None and watching:
+        deviations = [g if kept.grad_ema is None else g - kept.grad_ema for g, kept in tensors]
+        grad_sq = total(block_sums(g, g) for g, _ in tensors)
+        seen = watch.observe(seen, grad_sq, total(block_sums(x, x) for x in deviations))
+    # loop 2
+    moved, after = [], []
+    for theta, g, kept in zip(thetas, grads, state.kept, strict=True):
+        if g is None:
+            moved.append(theta.copy())
+            after.append(kept._replace(scalars=None))
+            continue
+        n, power = kept.moments.step + 1, kept.beta1_power * learned.beta1
+        correction = power if momentum_rule == "derivative" else learned.beta1**n
+        _, beta2, eps, weight_decay = of_adamw
+        scalars = exact_scalars(learned.lr, learned.beta1, beta2, eps, weight_decay, correction, beta2**n)
+        theta, moments = apply_exact(theta, g, kept.moments, scalars)
+        ema = kept.grad_ema
+        if watch is not None and watching:
+            ema = g.copy() if ema is None else surprise.follow(ema, g, watch.gamma)
+        moved.append(theta)
+        after.append(Kept(moments, scalars, g.copy(), ema, kept.beta1_power, power))
+    return moved, State(t, learned, seen, after), record
+
+
+def _sum(movers: list[tuple[Vector, Kept, adamw.ExactScalars]], lr: float, momentum_rule: str | None) -> Sums | None:
+    """The inner products over the tensors that moved at t-1 and have a gradient at t."""
+    if not movers:
+        return None
+    directions = [direction_exact(kept.moments, scalars) for _, kept, scalars in movers]
+    last = [kept.last_grad for _, kept, _ in movers if kept.last_grad is not None]
+    sums = Sums(
+        grad_direction=total(block_sums(g, d) for (g, _, _), d in zip(movers, directions, strict=True)),
+        grad_grad=total(block_sums(g, g) for g, _, _ in movers),
+        direction_direction=total(block_sums(d, d) for d in directions),
+        last_grad_grad=total(block_sums(g, g) for g in last),
+        grad_exp_avg=total(block_sums(g, kept.moments.exp_avg) for g, kept, _ in movers),
+    )
+    if momentum_rule != "derivative":
+        return sums
+    slopes = [
+        (g, direction_beta1_derivative(kept.moments, scalars, last_grad, kept.last_beta1_power))
+        for (g, kept, scalars), last_grad in zip(movers, last, strict=True)
+    ]
+    return sums._replace(lr_grad_beta1_derivative=lr * total(block_sums(g, slope) for g, slope in slopes))
+
+
+class Rule(NamedTuple):
+    """The rule of AutoHypergradientAdamW; see `hypergrad_reference.rule`."""
+
+    constants: Constants
+    adapt_momentum: bool = False
+    normalization: str = "gradient"  # a key of NORMALIZERS
+    momentum_rule: str = "seed"  # a key of MOMENTUM_RULES
+    base: Base = Base()
+
+    @property
+    def _derives_momentum(self) -> bool:
+        return self.adapt_momentum and self.momentum_rule == "derivative"
+
+    @property
+    def traits(self) -> Traits:
+        """The moments are kept, and for the derivative with respect to beta1 the last gradient."""
+        keeps = (*self.base.keeps, "last_grad") if self._derives_momentum else self.base.keeps
+        return Traits(keeps, self.base.grad_scale, adapts_beta1=self.adapt_momentum, remembers_norm=True)
+
+    def init(self, lr: float, beta1: float) -> Learned:
+        """The rate and beta1 before the first step."""
+        return Learned(lr, beta1)
+
+    def edit(self, learned: Learned, lr: float, beta1: float) -> Learned:
+        """The rate and beta1 that the user has written."""
+        return learned._replace(lr=lr, beta1=beta1)
+
+    def products(self, step: int, history: History) -> tuple[str, ...]:
+        """||g_t||^2, the next step's normalizer; of a tensor that moved what h, hb and their normalizer need."""
+        if not history.moved or step - 1 < self.constants.warmup_steps:
+            return ("grad_grad",)
+        names = ("grad_grad", "grad_direction", *NORMALIZERS[self.normalization][1])
+        if self.adapt_momentum:
+            names = (*names, *MOMENTUM_RULES[self.momentum_rule][1])
+        return tuple(dict.fromkeys(names))
+
+    def schedule(self, step: int, learned: Learned, sums: Sums | None, bounds: Bounds) -> tuple[Learned, Record]:
+        """The rate and beta1 of step t."""
+        normalize, _ = NORMALIZERS[self.normalization]
+        follow = MOMENTUM_RULES[self.momentum_rule][0] if self.adapt_momentum else None
+        constants = self.constants._replace(lr_min=bounds[0], lr_max=bounds[1])
+        return schedule(step, learned, sums, constants, normalize, follow)
+
+    def scalars(self, options: Options, history: History) -> adamw.Scalars:
+        """The scalars of AdamW; the derivative is that of a step corrected by the product of the beta1 used."""
+        power = history.beta1_power * options.beta1 if self._derives_momentum else None
+        return self.base.scalars(options, history.step, power)

@@ -6,14 +6,18 @@
     one AdamW step with the new lr
 
 -h is the derivative, with respect to the lr of step t-1, of the loss that g_t belongs to, without weight decay;
-`decayed_hypergradient` is the derivative with it. The first step has no direction and changes no rate.
+`rule.decay_hypergradient` is the derivative with it. The first step has no direction and changes no rate.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from hypergrad_reference.sums import total
+from hypergrad_reference import adamw
+from hypergrad_reference.adamw import Base, Moments
+from hypergrad_reference.hypergradient import check_gradients
+from hypergrad_reference.rule import Bounds, History, Options, Rate, Sums, Traits, decay_hypergradient
+from hypergrad_reference.sums import block_sums, total
 from hypergrad_reference.types import Vector
 
 
@@ -82,53 +86,120 @@ def keep_rate(step: int, lr: float) -> Record:
     return Record(step, lr, lr, math.nan, "no direction")
 
 
-def decayed_hypergradient(grad_direction: float, grad_theta: float, lr: float, weight_decay: float) -> float:
-    """Minus the derivative of the next loss with respect to lr, weight decay included.
+class Constants(NamedTuple):
+    """What stays the same over a run."""
 
-    The decay acts on theta before step t-1, theta_t = theta_{t-1} (1 - lr wd) - lr d. In terms of the theta at hand:
-
-        -dL/dlr = (<g_t, d_{t-1}> + wd <g_t, theta_t>) / (1 - lr wd)
-
-    grad_direction    <g_t, d_{t-1}>
-    grad_theta        <g_t, theta_t>, theta_t the point where g_t was taken
-    lr, weight_decay  as used at step t-1; lr weight_decay != 1
-
-    Source: derived here: theta_{t-1} = (theta_t + lr d) / (1 - lr wd), put into -dtheta_t/dlr = wd theta_{t-1} + d.
-
-    >>> decayed_hypergradient(3.0, 2.0, 0.5, 0.5)
-    5.333333333333333
-    """
-    return (grad_direction + weight_decay * grad_theta) / (1 - lr * weight_decay)
+    hyper_lr: float = 1e-7  # beta_hyper >= 0
+    lr_min: float = 1e-6
+    lr_max: float = 1.0
+    decay_in_hypergradient: bool = False  # h is the derivative with weight decay
 
 
-class DecayedTerm(NamedTuple):
-    """One tensor's share of a hypergradient with weight decay."""
+class State(NamedTuple):
+    """What is carried from one step to the next."""
 
-    ratio: float  # rho, the tensor's rate in units of the base rate
-    lr: float  # the tensor's rate and decay at step t-1
-    weight_decay: float
-    grad_direction: Vector  # block sums
-    grad_theta: Vector
+    step: int  # t, the number of steps taken
+    lr: float  # float64
+    moments: list[Moments]  # one per tensor
+    moved: list[bool]  # whether the tensor was stepped at t-1
 
 
-def total_decayed(terms: Iterable[DecayedTerm]) -> float:
-    """Minus the derivative of the next loss with respect to the base rate, weight decay included.
+def init(thetas: Sequence[Vector], lr: float) -> State:
+    """The state before the first step; lr is in [lr_min, lr_max]."""
+    return State(0, lr, [adamw.init(theta) for theta in thetas], [False] * len(thetas))
 
-        h = sum rho (<g, d> + wd <g, theta>) / (1 - lr wd)
 
-    Tensors that share rho, lr and wd are added exactly before anything is rounded.
+def step(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    state: State,
+    schedule: Callable[[int, float, float, float, float, float], Record],
+    constants: Constants,
+    of_adamw: adamw.Constants,
+) -> tuple[list[Vector], State, Record]:
+    """One step of HypergradientAdamW: the whole algorithm.
+
+        d     = m_hat / (sqrt(v_hat) + eps)                  of step t-1, rebuilt from the moments
+        h     = sum <g_t, d_{t-1}>                           or the derivative with weight decay
+        lr    = clip(lr + beta_hyper h, lr_min, lr_max)
+        m     = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
+        theta = theta (1 - lr weight_decay) - lr m_hat / (sqrt(v_hat) + eps)
+
+    thetas       theta_{t-1}, one array per tensor, any shapes; float32 or float64
+    grads        the gradient at theta_{t-1}, shape and dtype of its tensor; None lets the tensor sit this step out
+    state        from `init`, or from the step before
+    schedule     schedule_linear, the rule shown, or schedule_log
+    of_adamw     beta1, beta2, eps and weight_decay
+
+    Returns the tensors, the state and the record of the step; inputs are untouched.
+    Raises ValueError if a gradient is missing (not None) or differs from its tensor in shape or dtype.
 
     >>> import numpy as np
-    >>> total_decayed([DecayedTerm(2.0, 0.5, 0.5, np.array([3.0]), np.array([0.75]))])
-    9.0
+    >>> constants = Constants(0.125, 0.0, 8.0), adamw.Constants(0.5, 0.75, 1.0, 0.25)
+    >>> thetas = [np.array([8.0, -1.0])]
+    >>> state = init(thetas, 0.5)
+    >>> thetas, state, record = step(thetas, [np.array([1.0, 3.0])], state, schedule_linear, *constants)
+    >>> thetas, record.reason
+    ([array([ 6.75, -1.25])], 'no direction')
+    >>> _, state, record = step(thetas, [np.array([2.0, 4.0])], state, schedule_linear, *constants)
+    >>> record.hypergradient, state.lr, state.moments[0].exp_avg
+    (4.0, 1.0, array([1.25, 2.75]))
     """
-    alike: dict[tuple[float, float, float], list[DecayedTerm]] = {}
-    for term in terms:
-        alike.setdefault((term.ratio, term.lr, term.weight_decay), []).append(term)
-    return math.fsum(
-        ratio
-        * decayed_hypergradient(
-            total(term.grad_direction for term in group), total(term.grad_theta for term in group), lr, weight_decay
-        )
-        for (ratio, lr, weight_decay), group in alike.items()
-    )
+    check_gradients(thetas, grads)
+    c, t = constants, state.step + 1
+    # loop 1: the tensors that moved at t-1 and have a gradient at t tell how that rate did
+    tensors = zip(thetas, grads, state.moments, state.moved, strict=True)
+    seen = [(theta, g, adamw.direction(m, of_adamw)) for theta, g, m, moved in tensors if g is not None and moved]
+    # the scalars between the loops
+    if seen:
+        h = total(block_sums(g, d) for _, g, d in seen)
+        if c.decay_in_hypergradient:
+            grad_theta = total(block_sums(g, theta) for theta, g, _ in seen)
+            h = decay_hypergradient(h, grad_theta, state.lr, of_adamw.weight_decay)
+        record = schedule(t, state.lr, h, c.hyper_lr, c.lr_min, c.lr_max)
+    else:
+        record = keep_rate(t, state.lr)
+    # loop 2
+    thetas, moments = adamw.step(thetas, grads, state.moments, record.lr, of_adamw)
+    return thetas, State(t, record.lr, moments, [g is not None for g in grads]), record
+
+
+class Rule(NamedTuple):
+    """The rule of HypergradientAdamW; see `hypergrad_reference.rule`."""
+
+    hyper_lr: float
+    log_scale: bool = False  # schedule_log
+    decay_in_hypergradient: bool = False
+    base: Base = Base()
+
+    @property
+    def traits(self) -> Traits:
+        """The moments are kept."""
+        return Traits(self.base.keeps, self.base.grad_scale, decays_hypergradient=self.decay_in_hypergradient)
+
+    def init(self, lr: float, beta1: float) -> Rate:
+        """The rate before the first step."""
+        return Rate(lr)
+
+    def edit(self, learned: Rate, lr: float, beta1: float) -> Rate:
+        """The rate that the user has written."""
+        return Rate(lr)
+
+    def products(self, step: int, history: History) -> tuple[str, ...]:
+        """<g_t, d_{t-1}> of a tensor that moved, and with decay <g_t, theta_t>."""
+        if not history.moved:
+            return ()
+        return ("grad_direction", "grad_theta") if self.decay_in_hypergradient else ("grad_direction",)
+
+    def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:
+        """The rate of step t."""
+        if sums is None:
+            return learned, keep_rate(step, learned.lr)
+        h = sums.decayed_grad_direction if self.decay_in_hypergradient else sums.grad_direction
+        adapt = schedule_log if self.log_scale else schedule_linear
+        record = adapt(step, learned.lr, h, self.hyper_lr, *bounds)
+        return Rate(record.lr), record
+
+    def scalars(self, options: Options, history: History) -> adamw.Scalars:
+        """The scalars of AdamW."""
+        return self.base.scalars(options, history.step)

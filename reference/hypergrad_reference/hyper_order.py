@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hypergrad_reference import sgd_hd
-from hypergrad_reference.hypergradient import Sums
+from hypergrad_reference.rule import Sums
 from hypergrad_reference.types import Vector
 
 
@@ -72,7 +72,7 @@ def step_sgd(
     kept     of `sgd_hd.init(thetas, lr).kept`, or from the step before
     tower    of `build`, or from the step before; the equations are those of three levels
 
-    Other arguments and errors as in `sgd_hd.step_sgd`.
+    Other arguments and errors as in `sgd_hd.step`.
 
     >>> import numpy as np
     >>> thetas, tower = [np.array([4.0, -1.0])], build([0.5, 0.25, 0.125])
@@ -83,5 +83,5 @@ def step_sgd(
     (Tower(rates=(1.0, 0.0, 0.125), slopes=(1.0, 2.0)), [array([1., 0.])])
     """
     tower = schedule_tower(tower, sgd_hd.sums(thetas, grads, kept))
-    thetas, kept = sgd_hd.apply(thetas, grads, kept, tower.rates[0], sgd_hd.update_sgd)
+    thetas, kept = sgd_hd.apply(thetas, grads, kept, tower.rates[0])
     return thetas, kept, tower

@@ -13,16 +13,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from hypergrad_reference.rule import Sums
 from hypergrad_reference.sums import block_sums, total
 from hypergrad_reference.types import Vector
-
-
-class Sums(NamedTuple):
-    """The inner products of a step over all tensors, in float64."""
-
-    grad_direction: float  # <g_t, d_{t-1}> = -h_t
-    grad_grad: float  # ||g_t||^2, for the multiplicative rule
-    direction_direction: float  # ||d_{t-1}||^2, likewise
 
 
 class Record(NamedTuple):
@@ -61,8 +54,9 @@ def inner_products(grads: Sequence[Vector | None], directions: Sequence[Vector |
     Returns None if no tensor has both, as in a first step. The order of the sums is that of `hypergrad_reference.sums`.
 
     >>> import numpy as np
-    >>> inner_products([np.array([1.0, 3.0]), None], [np.array([2.0, 4.0]), np.array([5.0])])
-    Sums(grad_direction=14.0, grad_grad=10.0, direction_direction=20.0)
+    >>> sums = inner_products([np.array([1.0, 3.0]), None], [np.array([2.0, 4.0]), np.array([5.0])])
+    >>> sums.grad_direction, sums.grad_grad, sums.direction_direction
+    (14.0, 10.0, 20.0)
     """
     pairs = [(g, d) for g, d in zip(grads, directions, strict=True) if g is not None and d is not None]
     if not pairs:
@@ -143,3 +137,17 @@ def schedule_multiplicative(step: int, lr: float, sums: Sums | None, hyper_lr: f
     if lr == 0:
         return _stay(step, lr, h, normalizer, "zero rate")
     return _move(step, lr, lr * (1 - hyper_lr * min(max(h / normalizer, -1.0), 1.0)), h, normalizer)
+
+
+class Adaptation(NamedTuple):
+    """A schedule, and the inner products it needs."""
+
+    schedule: Callable[..., Record]
+    products: tuple[str, ...]
+
+
+SCHEDULES = {
+    "additive": Adaptation(schedule_additive, ("grad_direction",)),
+    "multiplicative": Adaptation(schedule_multiplicative, ("grad_direction", "grad_grad", "direction_direction")),
+}
+"""The two rules of the paper, by the name of the option."""

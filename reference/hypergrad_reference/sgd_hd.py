@@ -2,9 +2,9 @@
 
     g_t     = grad_t + wd theta_{t-1}                    weight_decay, L2, coupled
     alpha_t = alpha_{t-1} + beta <g_t, d_{t-1}>          or another schedule
-    d_t     = g_t                                        `step_sgd`
-    d_t     = v_t,           v_t = mu v_{t-1} + (1 - tau) g_t      `step_heavy_ball`
-    d_t     = g_t + mu v_t,  v_t = mu v_{t-1} + g_t      `step_nesterov`
+    d_t     = g_t                                                  `Plain`: SGD-HD
+    d_t     = v_t,           v_t = mu v_{t-1} + (1 - tau) g_t      `HeavyBall`
+    d_t     = g_t + mu v_t,  v_t = mu v_{t-1} + g_t                `Nesterov`: SGDN-HD
     theta_t = theta_{t-1} - alpha_t d_t
 
 The rate stands outside the velocity, so v contains no alpha and -d_t is exactly the derivative of theta_t by alpha_t.
@@ -12,15 +12,118 @@ The direction is kept from one step to the next; with heavy-ball momentum it is 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from hypergrad_reference.hypergradient import Record, Schedule, Sums, check_gradients, inner_products
+from hypergrad_reference.hypergradient import SCHEDULES, Record, Schedule, check_gradients, inner_products
+from hypergrad_reference.rule import Bounds, History, Options, Rate, Sums, Traits
 from hypergrad_reference.types import Vector
 from hypergrad_reference.weight_decay import add_decay
+
+# The three forms: from the gradient and the velocity to the direction and the velocity after it.
+
+
+class Plain(NamedTuple):
+    """Scalars of gradient descent; each is rounded to the dtype of the arrays where it meets them."""
+
+    lr: float
+
+    def direct(self, g: Vector, velocity: Vector | None) -> tuple[Vector, Vector | None]:
+        """The direction, d = g."""
+        return g, None
+
+
+class HeavyBall(NamedTuple):
+    """Scalars of heavy-ball momentum."""
+
+    lr: float
+    momentum: float  # mu
+    undamped: float  # 1 - tau; 1 in the tensor's first step
+
+    def direct(self, g: Vector, velocity: Vector | None) -> tuple[Vector, Vector | None]:
+        """The direction, d = v = mu v + (1 - tau) g."""
+        real = g.dtype.type
+        v = real(self.momentum) * _demand(velocity) + real(self.undamped) * g
+        return v, v
+
+
+class Nesterov(NamedTuple):
+    """Scalars of Nesterov momentum."""
+
+    lr: float
+    momentum: float  # mu
+
+    def direct(self, g: Vector, velocity: Vector | None) -> tuple[Vector, Vector | None]:
+        """The direction, d = g + mu v with v = mu v + g."""
+        real = g.dtype.type
+        v = real(self.momentum) * _demand(velocity) + g
+        return g + real(self.momentum) * v, v
+
+
+Form = Plain | HeavyBall | Nesterov
+
+
+def _demand(velocity: Vector | None) -> Vector:
+    if velocity is None:
+        raise ValueError("velocity is None: start from an init with the momentum")
+    return velocity
+
+
+def move(
+    theta: Vector, g: Vector, velocity: Vector | None, form: Form, decoupled_weight_decay: float = 0.0
+) -> tuple[Vector, Vector, Vector | None]:
+    """Move one tensor.
+
+        theta = theta - lr (d + decoupled_weight_decay theta)
+
+    theta                     any shape; float32 or float64
+    g                         the gradient with its coupled decay, shape and dtype of theta
+    velocity                  of the tensor's previous step, zeros at first; None for `Plain`
+    form                      the scalars of this step, rounded once to the dtype of theta, as is the decay
+
+    Returns the new theta, the direction and the velocity. Inputs are untouched. NaN and inf pass through.
+
+    >>> theta, g, v = np.array([4.0, -1.0]), np.array([1.0, 3.0]), np.array([2.0, -4.0])
+    >>> move(theta, g, None, Plain(0.5), decoupled_weight_decay=0.25)
+    (array([ 3.   , -2.375]), array([2.  , 2.75]), None)
+    >>> move(theta, g, v, HeavyBall(0.5, momentum=0.5, undamped=0.25))
+    (array([ 3.375, -0.375]), array([ 1.25, -1.25]), array([ 1.25, -1.25]))
+    >>> move(theta, g, v, Nesterov(0.5, momentum=0.5))
+    (array([ 3.  , -2.75]), array([2. , 3.5]), array([2., 1.]))
+    """
+    direction, velocity = form.direct(g, velocity)
+    d = add_decay(direction, theta, decoupled_weight_decay)
+    return theta - theta.dtype.type(form.lr) * d, d, velocity
+
+
+class Constants(NamedTuple):
+    """What stays the same over a run."""
+
+    momentum: float = 0.0  # mu, in [0, 1); 0 is plain gradient descent
+    dampening: float = 0.0  # tau, in [0, 1], of heavy-ball momentum; the first step of a tensor is not dampened
+    nesterov: bool = False
+    weight_decay: float = 0.0  # L2, coupled: part of the gradient before everything else
+    decoupled_weight_decay: float = 0.0  # part of the direction alone: see `hypergrad_reference.weight_decay`
+
+
+PLAIN = Constants()
+"""Gradient descent without momentum or decay."""
+
+
+def form(lr: float, steps: int, momentum: float, dampening: float, nesterov: bool) -> Form:
+    """The scalars of a tensor's next step, of which it has taken `steps`.
+
+    >>> form(0.5, 0, 0.5, 0.75, False), form(0.5, 1, 0.5, 0.75, False), form(0.5, 1, 0.5, 0.0, True)
+    (HeavyBall(lr=0.5, momentum=0.5, undamped=1), HeavyBall(lr=0.5, momentum=0.5, undamped=0.25), \
+Nesterov(lr=0.5, momentum=0.5))
+    """
+    if nesterov:
+        return Nesterov(lr, momentum)
+    if momentum:
+        return HeavyBall(lr, momentum, 1 - dampening if steps else 1)
+    return Plain(lr)
 
 
 class Kept(NamedTuple):
@@ -36,152 +139,74 @@ class State(NamedTuple):
 
     step: int  # t, the number of steps taken
     lr: float  # alpha_t, float64
-    kept: list[Kept]  # one a tensor
+    kept: list[Kept]  # one per tensor
 
 
-Update = Callable[[Vector, Vector, Kept, float], tuple[Vector, Kept]]
-"""Loop over the elements of one tensor, constants bound: (theta, grad, kept, lr) to the new theta and kept."""
-
-
-def init(thetas: Sequence[Vector], lr: float) -> State:
-    """The state before the first step of `step_sgd`; lr is alpha_0, finite."""
+def init(thetas: Sequence[Vector], lr: float, constants: Constants = PLAIN) -> State:
+    """The state before the first step; lr is alpha_0, finite."""
     if not math.isfinite(lr):
         raise ValueError(f"lr is {lr}: give a finite number")
-    return State(0, lr, [Kept(0, None, None) for _ in thetas])
+    zeros = [np.zeros_like(theta) if constants.momentum else None for theta in thetas]
+    return State(0, lr, [Kept(0, None, velocity) for velocity in zeros])
 
 
-def init_momentum(thetas: Sequence[Vector], lr: float) -> State:
-    """The state before the first step of `step_heavy_ball` or `step_nesterov`; lr is alpha_0, finite."""
-    return init(thetas, lr)._replace(kept=[Kept(0, None, np.zeros_like(theta)) for theta in thetas])
+def step(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    state: State,
+    schedule: Schedule,
+    constants: Constants = PLAIN,
+) -> tuple[list[Vector], State, Record]:
+    """One step of SGD-HD, SGD-HD with heavy-ball momentum, or SGDN-HD.
 
+        alpha_t = alpha_{t-1} + beta <g_t, d_{t-1}>
+        theta_t = theta_{t-1} - alpha_t d_t
 
-def update_sgd(
-    theta: Vector, grad: Vector, kept: Kept, lr: float, weight_decay: float = 0.0, decoupled_weight_decay: float = 0.0
-) -> tuple[Vector, Kept]:
-    """Move one tensor by gradient descent.
+    thetas       theta_{t-1}, one array per tensor, any shapes; float32 or float64
+    grads        the gradient at theta_{t-1}, shape and dtype of its tensor; None lets the tensor sit this step out
+    state        from `init`, or from the step before
+    schedule     how alpha moves: `schedule_additive` with its hyper_lr is the rule shown, a hyper_lr of 0 plain SGD
+    constants    which direction, and weight decay
 
-        d     = (grad + weight_decay theta) + decoupled_weight_decay theta
-        theta = theta - lr d
+    Returns the tensors, the state and the record of the step; no tensor shares memory with an input, and what is kept
+    of one that sits the step out is handed on as it is. NaN and inf in a gradient pass into its tensor and never into
+    the rate.
+    Raises ValueError if a gradient is missing (not None), or differs from its tensor in shape or dtype, and for
+    constants out of range.
+    Source: Baydin et al. 2018, section 2 and Algorithms 4 and 5; heavy ball: the authors' code alone. Their code takes
+    a gradient that is None for zeros and adds the L2 term to the caller's gradient in place; for Nesterov it agrees
+    since 5 February 2018 (before, it took the inner product of two full directions and moved the rate once per tensor).
 
-    theta                     any shape; float32 or float64
-    grad                      shape and dtype of theta
-    kept                      after the tensor's previous step
-    lr                        of this step; rounded once to the dtype of theta, as are the decays
-    weight_decay              L2, coupled: part of the gradient that the hypergradient is made of
-    decoupled_weight_decay    part of the direction alone
-
-    Returns the new theta and what is kept; inputs are untouched. NaN and inf pass through.
-
-    >>> kept = Kept(0, None, None)
-    >>> update_sgd(np.array([4.0, -1.0]), np.array([1.0, 3.0]), kept, 0.5, weight_decay=0.25)
-    (array([ 3.   , -2.375]), Kept(step=1, direction=array([2.  , 2.75]), velocity=None))
+    >>> from functools import partial
+    >>> from hypergrad_reference.hypergradient import schedule_additive
+    >>> def run(constants):
+    ...     thetas, schedule = [np.array([5.0, -1.0])], partial(schedule_additive, hyper_lr=0.25)
+    ...     state = init(thetas, 0.5, constants)
+    ...     thetas, state, _ = step(thetas, [np.array([2.0, 0.0])], state, schedule, constants)
+    ...     thetas, state, record = step(thetas, [np.array([1.0, 3.0])], state, schedule, constants)
+    ...     return thetas, state.lr, record.hypergradient, state.kept
+    >>> run(Constants())
+    ([array([ 3., -4.])], 1.0, -2.0, [Kept(step=2, direction=array([1., 3.]), velocity=None)])
+    >>> run(Constants(momentum=0.5, dampening=0.75))
+    ([array([ 2.75, -1.75])], 1.0, -2.0, [Kept(step=2, direction=array([1.25, 0.75]), velocity=array([1.25, 0.75]))])
+    >>> run(Constants(momentum=0.5, nesterov=True))
+    ([array([ 1.   , -6.625])], 1.25, -3.0, [Kept(step=2, direction=array([2. , 4.5]), velocity=array([2., 3.]))])
     """
-    g = add_decay(grad, theta, weight_decay)
-    d = add_decay(g, theta, decoupled_weight_decay)
-    return theta - theta.dtype.type(lr) * d, Kept(kept.step + 1, d, None)
+    _check_constants(constants)
+    record = schedule(state.step + 1, state.lr, sums(thetas, grads, state.kept, constants))
+    thetas, kept = apply(thetas, grads, state.kept, record.applied, constants)
+    return thetas, State(record.step, record.lr, kept), record
 
 
-def update_heavy_ball(
-    theta: Vector,
-    grad: Vector,
-    kept: Kept,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: float = 0.0,
-) -> tuple[Vector, Kept]:
-    """Move one tensor by heavy-ball momentum; arguments as in update_sgd and step_heavy_ball.
-
-        v     = momentum v + (1 - dampening) g,   without dampening in the tensor's first step
-        theta = theta - lr v
-
-    >>> kept = Kept(1, None, np.array([2.0, -4.0]))
-    >>> update_heavy_ball(np.array([4.0, -1.0]), np.array([1.0, 3.0]), kept, 0.5, momentum=0.5, dampening=0.75)
-    (array([ 3.375, -0.375]), Kept(step=2, direction=array([ 1.25, -1.25]), velocity=array([ 1.25, -1.25])))
-    """
-    real = theta.dtype.type
-    g = add_decay(grad, theta, weight_decay)
-    v = real(momentum) * _velocity(kept) + real(1 - dampening if kept.step else 1) * g
-    d = add_decay(v, theta, decoupled_weight_decay)
-    return theta - real(lr) * d, Kept(kept.step + 1, d, v)
-
-
-def update_nesterov(
-    theta: Vector,
-    grad: Vector,
-    kept: Kept,
-    lr: float,
-    momentum: float,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: float = 0.0,
-) -> tuple[Vector, Kept]:
-    """Move one tensor by Nesterov momentum; arguments as in update_sgd and step_nesterov.
-
-        v     = momentum v + g
-        theta = theta - lr (g + momentum v)
-
-    >>> kept = Kept(1, None, np.array([2.0, -4.0]))
-    >>> update_nesterov(np.array([4.0, -1.0]), np.array([1.0, 3.0]), kept, 0.5, momentum=0.5)
-    (array([ 3.  , -2.75]), Kept(step=2, direction=array([2. , 3.5]), velocity=array([2., 1.])))
-    """
-    real = theta.dtype.type
-    g = add_decay(grad, theta, weight_decay)
-    v = real(momentum) * _velocity(kept) + g
-    d = add_decay(g + real(momentum) * v, theta, decoupled_weight_decay)
-    return theta - real(lr) * d, Kept(kept.step + 1, d, v)
-
-
-class Move(NamedTuple):
-    """What the update of one tensor is made of, for a caller that has tensors of its own to go over."""
-
-    rule: str  # a key of RULES
-    theta: Vector
-    grad: Vector
-    kept: Kept
-    lr: float
-    momentum: float = 0.0
-    dampening: float = 0.0  # heavy ball only
-    weight_decay: float = 0.0
-
-
-def _move_sgd(m: Move) -> tuple[Vector, Kept]:
-    return update_sgd(m.theta, m.grad, m.kept, m.lr, m.weight_decay)
-
-
-def _move_heavy_ball(m: Move) -> tuple[Vector, Kept]:
-    return update_heavy_ball(m.theta, m.grad, m.kept, m.lr, m.momentum, m.dampening, m.weight_decay)
-
-
-def _move_nesterov(m: Move) -> tuple[Vector, Kept]:
-    return update_nesterov(m.theta, m.grad, m.kept, m.lr, m.momentum, m.weight_decay)
-
-
-RULES: dict[str, Callable[[Move], tuple[Vector, Kept]]] = {
-    "sgd": _move_sgd,
-    "heavy_ball": _move_heavy_ball,
-    "nesterov": _move_nesterov,
-}
-"""The update of each method, by name."""
-
-
-def move(m: Move) -> tuple[Vector, Kept]:
-    """Move one tensor by the method it names; returns the new theta and what is kept, inputs are untouched.
-
-    >>> move(Move("nesterov", np.array([4.0]), np.array([1.0]), Kept(1, None, np.array([2.0])), 0.5, momentum=0.5))
-    (array([3.]), Kept(step=2, direction=array([2.]), velocity=array([2.])))
-    """
-    return RULES[m.rule](m)
-
-
-def _velocity(kept: Kept) -> Vector:
-    if kept.velocity is None:
-        raise ValueError("velocity is None: start from init_momentum")
-    return kept.velocity
+def _check_constants(c: Constants) -> None:
+    if not 0 <= c.momentum < 1:
+        raise ValueError(f"momentum is {c.momentum}: give a number in [0, 1)")
+    if not 0 <= c.dampening <= 1:
+        raise ValueError(f"dampening is {c.dampening}: give a number in [0, 1]")
 
 
 def sums(
-    thetas: Sequence[Vector], grads: Sequence[Vector | None], kept: Sequence[Kept], weight_decay: float = 0.0
+    thetas: Sequence[Vector], grads: Sequence[Vector | None], kept: Sequence[Kept], constants: Constants = PLAIN
 ) -> Sums | None:
     """The inner products of g_t = grad + weight_decay theta with itself and with the direction kept.
 
@@ -189,155 +214,64 @@ def sums(
     """
     check_gradients(thetas, grads)
     tensors = zip(thetas, grads, strict=True)
-    g = [None if grad is None else add_decay(grad, theta, weight_decay) for theta, grad in tensors]
+    g = [None if grad is None else add_decay(grad, theta, constants.weight_decay) for theta, grad in tensors]
     return inner_products(g, [k.direction for k in kept])
 
 
 def apply(
-    thetas: Sequence[Vector], grads: Sequence[Vector | None], kept: Sequence[Kept], lr: float, update: Update
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    kept: Sequence[Kept],
+    lr: float,
+    constants: Constants = PLAIN,
 ) -> tuple[list[Vector], list[Kept]]:
     """Move every tensor that has a gradient; one without sits the step out, and its direction is dropped."""
     check_gradients(thetas, grads)
     moved = [
-        (theta.copy(), k._replace(direction=None)) if grad is None else update(theta, grad, k, lr)
+        (theta.copy(), k._replace(direction=None)) if grad is None else _apply_one(theta, grad, k, lr, constants)
         for theta, grad, k in zip(thetas, grads, kept, strict=True)
     ]
     return [theta for theta, _ in moved], [k for _, k in moved]
 
 
-def _step(
-    thetas: Sequence[Vector],
-    grads: Sequence[Vector | None],
-    state: State,
-    schedule: Schedule,
-    weight_decay: float,
-    update: Update,
-) -> tuple[list[Vector], State, Record]:
-    record = schedule(state.step + 1, state.lr, sums(thetas, grads, state.kept, weight_decay))
-    thetas, kept = apply(thetas, grads, state.kept, record.applied, update)
-    return thetas, State(record.step, record.lr, kept), record
+def _apply_one(theta: Vector, grad: Vector, kept: Kept, lr: float, c: Constants) -> tuple[Vector, Kept]:
+    scalars = form(lr, kept.step, c.momentum, c.dampening, c.nesterov)
+    g = add_decay(grad, theta, c.weight_decay)
+    theta, direction, velocity = move(theta, g, kept.velocity, scalars, c.decoupled_weight_decay)
+    return theta, Kept(kept.step + 1, direction, velocity)
 
 
-def step_sgd(
-    thetas: Sequence[Vector],
-    grads: Sequence[Vector | None],
-    state: State,
-    schedule: Schedule,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: float = 0.0,
-) -> tuple[list[Vector], State, Record]:
-    """One step of SGD-HD.
+class Rule(NamedTuple):
+    """The rule of SGDHD; see `hypergrad_reference.rule`."""
 
-        alpha_t = alpha_{t-1} + beta <g_t, g_{t-1}>
-        theta_t = theta_{t-1} - alpha_t g_t
+    hyper_lr: float
+    adapt: str = "additive"  # a key of SCHEDULES
+    momentum: float = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
 
-    thetas          theta_{t-1}, one array a tensor, any shapes; float32 or float64
-    grads           the gradient at theta_{t-1}, shape and dtype of its tensor; None lets the tensor sit this step out
-    state           from `init`, or from the step before
-    schedule        how alpha moves: `schedule_additive` with its hyper_lr is the rule shown, a hyper_lr of 0 plain SGD
-    weight_decay    L2, coupled, as in the authors' code; decoupled_weight_decay: see `hypergrad_reference.weight_decay`
+    @property
+    def traits(self) -> Traits:
+        """The direction is kept, and the velocity of momentum."""
+        return Traits(("direction", "velocity") if self.momentum else ("direction",), couples_decay=True)
 
-    Returns the tensors, the state and the record of the step; no tensor shares memory with an input, and what is kept
-    of one that sits the step out is handed on as it is. NaN and inf in a gradient pass into its tensor and never into
-    the rate.
-    Raises ValueError if a gradient is missing (not None), or differs from its tensor in shape or dtype.
-    Source: Baydin et al. 2018, section 2 and Algorithm 4. The authors' code takes a gradient that is None for zeros
-    and adds the L2 term to the caller's gradient in place.
+    def init(self, lr: float, beta1: float) -> Rate:
+        """The rate before the first step."""
+        return Rate(lr)
 
-    >>> from hypergrad_reference.hypergradient import schedule_additive
-    >>> schedule = partial(schedule_additive, hyper_lr=0.25)
-    >>> thetas, state = [np.array([5.0, -1.0])], init([np.zeros(2)], 0.5)
-    >>> thetas, state, _ = step_sgd(thetas, [np.array([2.0, 0.0])], state, schedule)
-    >>> thetas, state, record = step_sgd(thetas, [np.array([1.0, 3.0])], state, schedule)
-    >>> thetas, state.step, state.lr, state.kept[0].direction, record.hypergradient
-    ([array([ 3., -4.])], 2, 1.0, array([1., 3.]), -2.0)
-    """
-    update = partial(update_sgd, weight_decay=weight_decay, decoupled_weight_decay=decoupled_weight_decay)
-    return _step(thetas, grads, state, schedule, weight_decay, update)
+    def edit(self, learned: Rate, lr: float, beta1: float) -> Rate:
+        """The rate that the user has written."""
+        return Rate(lr)
 
+    def products(self, step: int, history: History) -> tuple[str, ...]:
+        """What the schedule needs of a tensor that moved."""
+        return SCHEDULES[self.adapt].products if history.moved else ()
 
-def step_heavy_ball(
-    thetas: Sequence[Vector],
-    grads: Sequence[Vector | None],
-    state: State,
-    schedule: Schedule,
-    momentum: float,
-    dampening: float = 0.0,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: float = 0.0,
-) -> tuple[list[Vector], State, Record]:
-    """One step of SGD-HD with heavy-ball momentum; arguments as in step_sgd, state from `init_momentum`.
+    def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:
+        """The rate of step t, additive or multiplicative."""
+        record = SCHEDULES[self.adapt].schedule(step, learned.lr, sums, hyper_lr=self.hyper_lr)
+        return Rate(record.lr), record
 
-        alpha_t = alpha_{t-1} + beta <g_t, v_{t-1}>
-        v_t     = mu v_{t-1} + (1 - tau) g_t,   v_1 = g_1
-        theta_t = theta_{t-1} - alpha_t v_t
-
-    momentum     mu, in [0, 1)
-    dampening    tau, in [0, 1]
-
-    Raises ValueError for a momentum or a dampening outside its range.
-    Source: the authors' code (SGDHD without nesterov); the paper does not have it.
-
-    >>> from hypergrad_reference.hypergradient import schedule_additive
-    >>> schedule = partial(schedule_additive, hyper_lr=0.25)
-    >>> thetas, state = [np.array([5.0, -1.0])], init_momentum([np.zeros(2)], 0.5)
-    >>> thetas, state, _ = step_heavy_ball(thetas, [np.array([2.0, 0.0])], state, schedule, 0.5, 0.75)
-    >>> thetas, state, record = step_heavy_ball(thetas, [np.array([1.0, 3.0])], state, schedule, 0.5, 0.75)
-    >>> thetas, state.lr, state.kept[0].velocity
-    ([array([ 2.75, -1.75])], 1.0, array([1.25, 0.75]))
-    """
-    _check_momentum(momentum)
-    if not 0 <= dampening <= 1:
-        raise ValueError(f"dampening is {dampening}: give a number in [0, 1]")
-    update = partial(
-        update_heavy_ball,
-        momentum=momentum,
-        dampening=dampening,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-    )
-    return _step(thetas, grads, state, schedule, weight_decay, update)
-
-
-def step_nesterov(
-    thetas: Sequence[Vector],
-    grads: Sequence[Vector | None],
-    state: State,
-    schedule: Schedule,
-    momentum: float,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: float = 0.0,
-) -> tuple[list[Vector], State, Record]:
-    """One step of SGDN-HD; arguments as in step_sgd, state from `init_momentum`.
-
-        alpha_t = alpha_{t-1} + beta <g_t, g_{t-1} + mu v_{t-1}>
-        v_t     = mu v_{t-1} + g_t,   v_0 = 0
-        theta_t = theta_{t-1} - alpha_t (g_t + mu v_t)
-
-    momentum    mu, in [0, 1)
-
-    Raises ValueError for a momentum outside its range.
-    Source: Baydin et al. 2018, Algorithm 5. The authors' code agrees since 5 February 2018; before, it took the
-    inner product of two full directions and moved the rate once a tensor.
-
-    >>> from hypergrad_reference.hypergradient import schedule_additive
-    >>> schedule = partial(schedule_additive, hyper_lr=0.25)
-    >>> thetas, state = [np.array([5.0, -1.0])], init_momentum([np.zeros(2)], 0.5)
-    >>> thetas, state, _ = step_nesterov(thetas, [np.array([2.0, 0.0])], state, schedule, 0.5)
-    >>> thetas, state, record = step_nesterov(thetas, [np.array([1.0, 3.0])], state, schedule, 0.5)
-    >>> thetas, state.lr, state.kept[0].direction, state.kept[0].velocity
-    ([array([ 1.   , -6.625])], 1.25, array([2. , 4.5]), array([2., 3.]))
-    """
-    _check_momentum(momentum)
-    update = partial(
-        update_nesterov,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-    )
-    return _step(thetas, grads, state, schedule, weight_decay, update)
-
-
-def _check_momentum(momentum: float) -> None:
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum is {momentum}: give a number in [0, 1)")
+    def scalars(self, options: Options, history: History) -> Form:
+        """The scalars of the form that the constants choose."""
+        return form(options.lr, history.step, self.momentum, self.dampening, self.nesterov)

@@ -27,6 +27,19 @@ class State(NamedTuple):
     gain: float = 0.0
 
 
+class Watch(NamedTuple):
+    """How an optimizer follows the surprise of its gradients; arguments of `observe`."""
+
+    gamma: float = 0.9
+    alpha: float = 0.1
+    trauma_threshold: float = 0.5
+    warmup_steps: int = 10  # steps of the optimizer before the first observation
+
+    def observe(self, state: State, grad_sq: float, deviation_sq: float) -> State:
+        """Take in one step's gradient."""
+        return observe(state, grad_sq, deviation_sq, self.gamma, self.alpha, self.trauma_threshold)
+
+
 def observe(
     state: State, grad_sq: float, deviation_sq: float, gamma: float, alpha: float, trauma_threshold: float
 ) -> State:

@@ -12,7 +12,8 @@ t delta(t) -> 0, theta_t converges to a minimiser. The text points to the multip
 
 from collections.abc import Callable
 
-from hypergrad_reference.hypergradient import Record, Schedule, Sums
+from hypergrad_reference.hypergradient import Record, Schedule
+from hypergrad_reference.rule import Sums
 
 
 def inverse_square(step: int) -> float:

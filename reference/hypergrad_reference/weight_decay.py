@@ -13,15 +13,20 @@ Source: coupled, the authors' code of Baydin et al. 2018; decoupled (Loshchilov 
 from hypergrad_reference.types import Vector
 
 
-def add_decay(x: Vector, theta: Vector, weight_decay: float) -> Vector:
-    """Return x + weight_decay theta, and for a weight_decay of 0 a copy of x.
+def add_decay(x: Vector, theta: Vector, weight_decay: float, scale: float = 1.0) -> Vector:
+    """Return x * scale + weight_decay * theta, a new array.
 
-    x               gradient (coupled) or direction (decoupled) of a tensor
-    theta           the tensor before the step, shape and dtype of x
-    weight_decay    in units of x / theta; rounded once to the dtype of x
+    With a weight_decay of 0 nothing is added, not even a NaN of theta.
+
+    x                      gradient (coupled) or direction (decoupled) of a tensor
+    theta                  the tensor before the step, shape and dtype of x
+    weight_decay, scale    rounded once to the dtype of x; a scale of 1 leaves x as it is
 
     >>> import numpy as np
     >>> add_decay(np.array([1.0, 3.0]), np.array([4.0, -2.0]), 0.25)
     array([2. , 2.5])
+    >>> add_decay(np.array([3.0]), np.array([4.0]), 0.25, scale=2.0)
+    array([7.])
     """
-    return x + x.dtype.type(weight_decay) * theta if weight_decay else x.copy()
+    scaled: Vector = x.copy() if scale == 1 else x * x.dtype.type(scale)
+    return scaled + x.dtype.type(weight_decay) * theta if weight_decay else scaled

@@ -38,13 +38,17 @@ def _without_scale(step: Callable[..., Any]) -> Step:
     return lambda thetas, grads, state, schedule, scale=1.0: step(thetas, grads, state, schedule)
 
 
+HEAVY_BALL, NESTEROV = sgd_hd.Constants(MU, 0.25), sgd_hd.Constants(MU, nesterov=True)
 METHODS: dict[str, tuple[Callable[..., Any], Step]] = {
-    "sgd": (sgd_hd.init, _without_scale(sgd_hd.step_sgd)),
+    "sgd": (sgd_hd.init, _without_scale(sgd_hd.step)),
     "heavy_ball": (
-        sgd_hd.init_momentum,
-        _without_scale(partial(sgd_hd.step_heavy_ball, momentum=MU, dampening=0.25)),
+        partial(sgd_hd.init, constants=HEAVY_BALL),
+        _without_scale(partial(sgd_hd.step, constants=HEAVY_BALL)),
     ),
-    "nesterov": (sgd_hd.init_momentum, _without_scale(partial(sgd_hd.step_nesterov, momentum=MU))),
+    "nesterov": (
+        partial(sgd_hd.init, constants=NESTEROV),
+        _without_scale(partial(sgd_hd.step, constants=NESTEROV)),
+    ),
     "adam": (adam_hd.init, _adam(adam_hd.step)),
     "adam_lua": (adam_hd.init, _adam(adam_hd.step_lua)),
 }
@@ -225,7 +229,7 @@ def descend(
     points, records = [thetas[0]], []
     for _ in range(steps):
         g = curvature * thetas[0] if gradient is None else gradient(thetas[0])
-        thetas, state, record = sgd_hd.step_sgd(thetas, [g], state, schedule)
+        thetas, state, record = sgd_hd.step(thetas, [g], state, schedule)
         points.append(thetas[0])
         records.append(record)
     return points, records
@@ -288,7 +292,7 @@ def use_of_the_bound() -> float:
     for t in range(1, STEPS):
         grads = problem.gradients(thetas)
         largest = max(largest, sum(float((g * g).sum()) for g in grads))
-        thetas, state, _ = sgd_hd.step_sgd(thetas, grads, state, partial(schedule_additive, hyper_lr=hyper_lr))
+        thetas, state, _ = sgd_hd.step(thetas, grads, state, partial(schedule_additive, hyper_lr=hyper_lr))
         used.append(abs(state.lr - LR) / (max(t - 1, 1) * hyper_lr * largest))
     return float(np.max(used))
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad.optimizer import Optimizer
+from hypergrad._core.optimizer import Optimizer
 from hypergrad_kernels.adamw import call_update
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import Device, open_device
@@ -29,8 +29,9 @@ from hypergrad_kernels.errors import BuildError, DeviceNotFoundError
 from hypergrad_kernels.launcher import Call, Launcher
 from hypergrad_kernels.probe import call_read_traffic, call_update_traffic
 from hypergrad_kernels.sums import call_sums
-from hypergrad_reference.adamw import Moments, exact_scalars
-from hypergrad_reference.adamw_loops import Operands, Update, inner_products, update
+from hypergrad_reference.adamw import exact_scalars
+from hypergrad_reference.loops import Arrays as Kept
+from hypergrad_reference.loops import Operands, Update, inner_products, update
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
@@ -96,8 +97,9 @@ class Bed:
         self.device, self.n = device, n
         rng = np.random.default_rng(0)
         self.theta, self.grad = (rng.standard_normal(n, np.float32) for _ in range(2))
-        self.moments = Moments(6, self.theta * np.float32(0.1), self.theta * self.theta, None)
-        self.others = [array.copy() for array in (self.theta, *self.moments[1:3])]  # what the probe adds to
+        self.exp_avg, self.exp_avg_sq = self.theta * np.float32(0.1), self.theta * self.theta
+        self.moments = Kept(self.exp_avg, self.exp_avg_sq)
+        self.others = [array.copy() for array in (self.theta, self.exp_avg, self.exp_avg_sq)]  # what the probe adds to
         self.launcher = Launcher(Arrays(device))
         self.sums = np.empty((len(PRODUCTS), -(-n // BLOCK)), np.float32)
 
@@ -107,7 +109,7 @@ class Bed:
 
     def list_kernels(self) -> dict[str, Run]:
         """Kernels and their probes by name; each also forms its call, as a step does."""
-        m, v = self.moments.exp_avg, self.moments.exp_avg_sq
+        m, v = self.exp_avg, self.exp_avg_sq
         w, *rest = self.others
         u = Update(self.theta, self.grad, 1.0, self.moments, SCALARS)
         o = Operands(self.theta, self.grad, 1.0, self.moments, SCALARS)
@@ -130,9 +132,9 @@ class Bed:
         parts = self._list_ends()
         after = [update(Update(self.theta[p], self.grad[p], 1.0, self._cut(p), SCALARS)) for p in parts]
         runs["adamw"]()
-        for part, (theta, moments, *_) in zip(parts, after, strict=True):
+        for part, (theta, (_, exp_avg_sq, *_)) in zip(parts, after, strict=True):
             _expect(self.theta[part], theta, "adamw.cl: theta")
-            _expect(self.moments.exp_avg_sq[part], moments.exp_avg_sq, "adamw.cl: exp_avg_sq")
+            _expect(self.exp_avg_sq[part], np.asarray(exp_avg_sq), "adamw.cl: exp_avg_sq")
 
     def open_optimizers(self) -> dict[str, Optimizer]:
         """Optimizers by name, past their warm-up."""
@@ -162,8 +164,7 @@ class Bed:
             kept = optimizer.state[id(self.theta)]
             parts = self._list_ends()
             before = [
-                (self.theta[p].copy(), Moments(kept["step"], kept["exp_avg"][p].copy(), kept["exp_avg_sq"][p].copy()))
-                for p in parts
+                (self.theta[p].copy(), Kept(kept["exp_avg"][p].copy(), kept["exp_avg_sq"][p].copy())) for p in parts
             ]
             optimizer.step(gradients=[self.grad])
             group = optimizer.param_groups[0]
@@ -177,7 +178,10 @@ class Bed:
     def list_rivals(self) -> dict[str, Run]:
         """What else takes a step of AdamW: NumPy, and torch where it is installed, with as many threads."""
         u = Update(self.theta, self.grad, 1.0, self.moments, SCALARS)
-        rivals: dict[str, Run] = {"NumPy reference": lambda: update(u), "NumPy in place": lambda: step_in_place(u)}
+        rivals: dict[str, Run] = {
+            "NumPy reference": lambda: update(u),
+            "NumPy in place": lambda: step_in_place(u, self.exp_avg, self.exp_avg_sq),
+        }
         if importlib.util.find_spec("torch") is None:
             return rivals
         # torch's threads would spin after each of its steps, on the processors that the next in turn needs
@@ -200,8 +204,8 @@ class Bed:
         last = (self.n - 1) // BLOCK * BLOCK
         return [slice(0, min(BLOCK, self.n)), slice(last, self.n)]
 
-    def _cut(self, part: slice) -> Moments:
-        return Moments(6, self.moments.exp_avg[part], self.moments.exp_avg_sq[part], None)
+    def _cut(self, part: slice) -> Kept:
+        return Kept(self.exp_avg[part], self.exp_avg_sq[part])
 
 
 def _expect(got: Vector, wanted: Vector, name: str) -> None:
@@ -209,14 +213,14 @@ def _expect(got: Vector, wanted: Vector, name: str) -> None:
         raise AssertionError(f"{name} was timed, but its result is not that of the reference")
 
 
-def step_in_place(u: Update) -> None:
+def step_in_place(u: Update, exp_avg: Vector, exp_avg_sq: Vector) -> None:
     """AdamW in NumPy without large temporaries: block by block, into the arrays; not bit for bit the reference."""
     size = 1 << 14
     scratch, root = np.empty(size, u.theta.dtype), np.empty(size, u.theta.dtype)
     s = SCALARS
     for begin in range(0, u.theta.size, size):
         part = slice(begin, begin + size)
-        w, g, m, v = u.theta[part], u.grad[part], u.moments.exp_avg[part], u.moments.exp_avg_sq[part]
+        w, g, m, v = u.theta[part], u.grad[part], exp_avg[part], exp_avg_sq[part]
         t, r = scratch[: w.size], root[: w.size]
         np.multiply(g, np.float32(s.c1), out=t)
         m *= np.float32(s.b1)

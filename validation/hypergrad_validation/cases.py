@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad.optimizer import Optimizer
-from hypergrad_reference import adamw
-from hypergrad_reference.adamw import Moments, Scalars
-from hypergrad_reference.adamw_loops import INNER_PRODUCTS, Operands, Update
-from hypergrad_reference.hdm_loops import Arrays
+from hypergrad._core.optimizer import Optimizer
+from hypergrad_reference import sgd_hd
+from hypergrad_reference.adamw import FORM_SCALARS
+from hypergrad_reference.hdm_loops import Arrays as HDMArrays
 from hypergrad_reference.hdm_loops import Scalars as HDMScalars
-from hypergrad_reference.sgd_hd import Kept, Move
+from hypergrad_reference.loops import INNER_PRODUCTS, Arrays, Operands, Update
 from hypergrad_reference.types import Vector
 
 DTYPES = ("float32", "float64")
@@ -118,14 +117,13 @@ EXTREMES = [
 
 EPS = 1e-3
 """Of every update here: large enough to show where it stands."""
-FORM_SCALARS: dict[str, Callable[..., Scalars]] = {"exact": adamw.exact_scalars, "shader": adamw.shader_scalars}
 
 
 # The update of the AdamW family.
 
 
 class UpdateCase(NamedTuple):
-    """A call of `hypergrad_reference.adamw_loops.update`."""
+    """A call of `hypergrad_reference.loops.update` with the scalars of AdamW."""
 
     name: str
     data: Data
@@ -146,12 +144,16 @@ class UpdateCase(NamedTuple):
             draw("theta"),
             draw("grad"),
             self.grad_scale,
-            Moments(6, draw("exp_avg"), draw("exp_avg_sq"), draw("max_exp_avg_sq") if self.amsgrad else None),
+            Arrays(
+                draw("exp_avg"),
+                draw("exp_avg_sq"),
+                draw("max_exp_avg_sq") if self.amsgrad else None,
+                grad_ema=draw("grad_ema") if self.follow else None,
+                last_grad=draw("last_grad") if self.keep_grad else None,
+            ),
             FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, EPS, 1e-2, *self.beta_powers),
-            draw("grad_ema") if self.follow else None,
             self.gamma,
             self.l2,
-            draw("last_grad") if self.keep_grad else None,
         )
 
 
@@ -201,7 +203,7 @@ UPDATES = [UpdateCase(name, data, **UPDATE_VARIANTS[variant]) for name, variant,
 
 
 class SumsCase(NamedTuple):
-    """A call of `hypergrad_reference.adamw_loops.inner_products`."""
+    """A call of `hypergrad_reference.loops.inner_products`."""
 
     name: str
     data: Data
@@ -220,13 +222,17 @@ class SumsCase(NamedTuple):
             draw("theta"),
             draw("grad"),
             self.grad_scale,
-            Moments(7, draw("exp_avg"), draw("exp_avg_sq"), draw("max_exp_avg_sq") if self.amsgrad else None),
+            Arrays(
+                draw("exp_avg"),
+                draw("exp_avg_sq"),
+                draw("max_exp_avg_sq") if self.amsgrad else None,
+                draw("direction") if self.kept else None,
+                grad_ema=draw("grad_ema"),
+                last_grad=draw("last_grad"),
+            ),
             FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, EPS, 1e-2, *self.beta_powers),
-            draw("grad_ema"),
-            draw("last_grad"),
             0.9**6,
             self.l2,
-            draw("direction") if self.kept else None,
         )
 
 
@@ -249,33 +255,32 @@ SUMS = [SumsCase(name, data, **SUMS_VARIANTS[variant]) for name, variant, data i
 
 
 class MoveCase(NamedTuple):
-    """A call of `hypergrad_reference.sgd_hd.move`."""
+    """A call of `hypergrad_reference.loops.update` with the scalars of SGD-HD."""
 
     name: str
     data: Data
-    rule: str
     momentum: float = 0.0
     dampening: float = 0.0
+    nesterov: bool = False
     weight_decay: float = 0.0
-    step: int = 6  # that the tensor has taken
+    steps: int = 6  # that the tensor has taken
 
-    def make(self) -> Move:
-        """The move with fresh arrays."""
+    def make(self) -> Update:
+        """The update with fresh arrays."""
         draw = self.data.draw
-        kept = Kept(self.step, draw("direction"), draw("velocity") if self.momentum else None)
-        return Move(
-            self.rule, draw("theta"), draw("grad"), kept, 1e-2, self.momentum, self.dampening, self.weight_decay
-        )
+        arrays = Arrays(direction=draw("direction"), velocity=draw("velocity") if self.momentum else None)
+        form = sgd_hd.form(1e-2, self.steps, self.momentum, self.dampening, self.nesterov)
+        return Update(draw("theta"), draw("grad"), 1.0, arrays, form, l2=self.weight_decay)
 
 
 MOVE_VARIANTS: dict[str, dict[str, Any]] = {
-    "sgd": {"rule": "sgd"},
-    "sgd-l2": {"rule": "sgd", "weight_decay": 1e-2},
-    "heavy_ball": {"rule": "heavy_ball", "momentum": 0.9, "dampening": 0.3},
-    "heavy_ball-first": {"rule": "heavy_ball", "momentum": 0.9, "dampening": 0.3, "step": 0},
-    "heavy_ball-l2": {"rule": "heavy_ball", "momentum": 0.9, "weight_decay": 1e-2},
-    "nesterov": {"rule": "nesterov", "momentum": 0.9},
-    "nesterov-l2": {"rule": "nesterov", "momentum": 0.9, "weight_decay": 1e-2},
+    "sgd": {},
+    "sgd-l2": {"weight_decay": 1e-2},
+    "heavy_ball": {"momentum": 0.9, "dampening": 0.3},
+    "heavy_ball-first": {"momentum": 0.9, "dampening": 0.3, "steps": 0},
+    "heavy_ball-l2": {"momentum": 0.9, "weight_decay": 1e-2},
+    "nesterov": {"momentum": 0.9, "nesterov": True},
+    "nesterov-l2": {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-2},
 }
 MOVES = [
     MoveCase(f"{variant}-{data.name}", data, **options)
@@ -296,9 +301,9 @@ class AdaptCase(NamedTuple):
     accepted: bool
     scalars: HDMScalars = HDMScalars(denominator=3.0, rate=0.7, eps=1e-3, low=-0.2, high=0.9, beta=0.95)
 
-    def make(self) -> tuple[Arrays, Vector]:
+    def make(self) -> tuple[HDMArrays, Vector]:
         """Fresh arrays, and the gradient at the trial point."""
-        return Arrays(*map(self.data.draw, Arrays._fields)), self.data.draw("trial_gradient")
+        return HDMArrays(*map(self.data.draw, HDMArrays._fields)), self.data.draw("trial_gradient")
 
 
 ADAPTS = [

@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hypergrad import AutoHypergradientAdamW
-from hypergrad_kernels.adamw import call_update
+from hypergrad_kernels import adamw, sgd_hd
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import Device
 from hypergrad_kernels.hdm import call_adapt
 from hypergrad_kernels.launcher import Call, Launcher
-from hypergrad_kernels.sgd_hd import call_move
 from hypergrad_kernels.sums import call_sums
-from hypergrad_reference import hdm_loops, sgd_hd
-from hypergrad_reference.adamw_loops import inner_products, update
+from hypergrad_reference import hdm_loops
+from hypergrad_reference.loops import Update, inner_products, update
 from hypergrad_reference.types import Vector
 from hypergrad_validation.cases import (
     ADAPTS,
@@ -63,22 +62,21 @@ def _make_trial(call: Call, arrays: Mapping[str, Vector | None], wanted: Mapping
 def try_update(case: UpdateCase) -> Trial:
     """The trial of a case of adamw.cl."""
     u = case.make()
-    theta, moments, grad_ema, last_grad = update(u)
-    arrays = {"theta": u.theta, "grad": u.grad, "grad_ema": u.grad_ema, "last_grad": u.last_grad, **u.moments._asdict()}
-    wanted = {"theta": theta, "grad_ema": grad_ema, "last_grad": last_grad, **moments._asdict()}
-    if case.clear_grad:
+    return _try(adamw.call_update(u, case.clear_grad), u, case.clear_grad)
+
+
+def _try(call: Call, u: Update, clear_grad: bool = False) -> Trial:
+    theta, after = update(u)
+    wanted = {"theta": theta, **after._asdict()}
+    if clear_grad:
         wanted["grad"] = np.zeros_like(u.grad)
-    del arrays["step"]
-    return _make_trial(call_update(u, case.clear_grad), arrays, wanted)
+    return _make_trial(call, {"theta": u.theta, "grad": u.grad, **u.arrays._asdict()}, wanted)
 
 
 def try_move(case: MoveCase) -> Trial:
     """The trial of a case of sgd_hd.cl."""
-    m = case.make()
-    theta, kept = sgd_hd.move(m)
-    arrays = {"theta": m.theta, "grad": m.grad, "direction": m.kept.direction, "velocity": m.kept.velocity}
-    wanted = {"theta": theta, "direction": kept.direction, "velocity": kept.velocity}
-    return _make_trial(call_move(m), arrays, wanted)
+    u = case.make()
+    return _try(sgd_hd.call_update(u), u)
 
 
 def try_adapt(case: AdaptCase) -> Trial:
@@ -95,10 +93,7 @@ def try_sums(case: SumsCase) -> Trial:
     wanted = np.array(list(inner_products(case.products, o).values()))
     out = surround(np.zeros(wanted.size, case.data.dtype))
     call = call_sums(case.products, o, out.reshape(wanted.shape))
-    arrays = {"theta": o.theta, "grad": o.grad, "grad_ema": o.grad_ema, "last_grad": o.last_grad}
-    arrays |= {"direction": o.direction, "out": out}
-    if o.moments is not None:
-        arrays |= dict(zip(o.moments._fields[1:], o.moments[1:], strict=True))
+    arrays = {"theta": o.theta, "grad": o.grad, "out": out, **o.arrays._asdict()}
     return _make_trial(call, arrays, {"out": wanted})
 
 

@@ -23,10 +23,10 @@ from hypergrad_reference import adam_hd, sgd_hd
 from hypergrad_reference.hypergradient import (
     Record,
     Schedule,
-    Sums,
     schedule_additive,
     schedule_multiplicative,
 )
+from hypergrad_reference.rule import Sums
 from hypergrad_reference.types import Vector
 from hypergrad_validation.data import Mnist, normalise_mnist
 
@@ -159,20 +159,15 @@ def methods(hyper_lr: float, momentum: float = 0.9, weight_decay: float = 1e-4) 
     adam_hd_paper the rule of the paper; adam_inverse_sqrt plain Adam with lr / sqrt(t).
     """
     constants = adam_hd.Constants(weight_decay=weight_decay)
+    plain = sgd_hd.Constants(weight_decay=weight_decay)
+    nesterov = sgd_hd.Constants(momentum, nesterov=True, weight_decay=weight_decay)
 
-    def sgd(schedule: Schedule) -> Method:
+    def sgd(schedule: Schedule, of_sgd: sgd_hd.Constants) -> Method:
         def step(thetas: list[Vector], grads: list[Vector], state: Any) -> tuple[list[Vector], Any, float]:
-            thetas, state, record = sgd_hd.step_sgd(thetas, grads, state, schedule, weight_decay)
+            thetas, state, record = sgd_hd.step(thetas, grads, state, schedule, of_sgd)
             return thetas, state, record.applied
 
-        return Method(sgd_hd.init, step)
-
-    def sgdn(schedule: Schedule) -> Method:
-        def step(thetas: list[Vector], grads: list[Vector], state: Any) -> tuple[list[Vector], Any, float]:
-            thetas, state, record = sgd_hd.step_nesterov(thetas, grads, state, schedule, momentum, weight_decay)
-            return thetas, state, record.applied
-
-        return Method(sgd_hd.init_momentum, step)
+        return Method(partial(sgd_hd.init, constants=of_sgd), step)
 
     def adam(rule: Callable[..., tuple[list[Vector], Any, Record]], schedule: Schedule) -> Method:
         def step(thetas: list[Vector], grads: list[Vector], state: Any) -> tuple[list[Vector], Any, float]:
@@ -189,12 +184,12 @@ def methods(hyper_lr: float, momentum: float = 0.9, weight_decay: float = 1e-4) 
     additive = partial(schedule_additive, hyper_lr=hyper_lr)
     multiplicative = partial(schedule_multiplicative, hyper_lr=hyper_lr)
     return {
-        "sgd": sgd(fixed),
-        "sgd_hd": sgd(additive),
-        "sgd_hdm": sgd(multiplicative),
-        "sgdn": sgdn(fixed),
-        "sgdn_hd": sgdn(additive),
-        "sgdn_hdm": sgdn(multiplicative),
+        "sgd": sgd(fixed, plain),
+        "sgd_hd": sgd(additive, plain),
+        "sgd_hdm": sgd(multiplicative, plain),
+        "sgdn": sgd(fixed, nesterov),
+        "sgdn_hd": sgd(additive, nesterov),
+        "sgdn_hdm": sgd(multiplicative, nesterov),
         "adam": adam(adam_hd.step_lua, fixed),
         "adam_inverse_sqrt": adam(adam_hd.step_lua, schedule_inverse_sqrt),
         "adam_hd": Method(adam_hd.init, step_pytorch),

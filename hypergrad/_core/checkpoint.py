@@ -8,9 +8,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from hypergrad._core.files import PathName, find_path, replace_file
+from hypergrad._core.states import SCHEMA, Fit, Progress
 from hypergrad.errors import CheckpointError, CheckpointWarning
-from hypergrad.files import PathName, find_path, replace_file
-from hypergrad.states import SCHEMA, Fit, Progress
 
 WITHOUT_OPTIONS = 2
 """The schema before this one."""

@@ -1,16 +1,18 @@
 """Who runs the two loops over the elements: NumPy or an OpenCL device."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from hypergrad.device_arrays import is_device_array
+from hypergrad._core.device_arrays import is_device_array
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
 from hypergrad_kernels.runtime import check_fork
-from hypergrad_reference.adamw_loops import Operands, Update, inner_products, update
-from hypergrad_reference.sgd_hd import Move, move
+from hypergrad_reference.adamw import ExactScalars, ShaderScalars
+from hypergrad_reference.loops import Operands, Update, inner_products, update
+from hypergrad_reference.rule import Scalars
+from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
 from hypergrad_reference.types import Vector
 
 if TYPE_CHECKING:
@@ -21,8 +23,25 @@ if TYPE_CHECKING:
     DeviceChoice = str | pyopencl.Device | pyopencl.Context | None
 
 
+class SumsTask(NamedTuple):
+    """A tensor whose inner products are wanted."""
+
+    position: int  # of the tensor; a backend may keep under it what it made
+    history: int  # alike for tensors whose operands are alike but for their arrays
+    products: tuple[str, ...]
+    operands: Operands
+
+
+class UpdateTask(NamedTuple):
+    """A tensor that is to be updated, in place."""
+
+    position: int
+    history: int  # alike for tensors whose updates are alike but for their arrays
+    update: Update
+
+
 class Backend(Protocol):
-    """The two loops. Tensors are named by their position, so that a backend may keep what it made for them."""
+    """The two loops."""
 
     name: str
 
@@ -46,16 +65,16 @@ class Backend(Protocol):
         """What the host has counts from now on, whatever was written and not brought back."""
         ...
 
-    def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
+    def inner_products(self, work: Sequence[SumsTask]) -> list[dict[str, Vector]]:
         """Block sums of the products asked for, of each tensor; nothing is written."""
         ...
 
-    def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
+    def prepare(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
         """Do now whatever could fail in `update` of the same work: compile, allocate. Nothing is written."""
         ...
 
-    def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
-        """Write theta, moments, grad_ema and last_grad of each tensor, and zeros to grad if clear_grad; then return."""
+    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
+        """Write theta and the arrays of each tensor, and zeros to its gradient if clear_grad; then return."""
         ...
 
 
@@ -83,35 +102,32 @@ class NumPyBackend:
 
     fetch = forget = begin
 
-    def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
+    def inner_products(self, work: Sequence[SumsTask]) -> list[dict[str, Vector]]:
         """Block sums by the reference."""
         with np.errstate(all="ignore"):  # what is not finite is judged by the optimizer's policy, not by a warning
-            return [inner_products(names, operands) for _, names, operands in work]
+            return [inner_products(products, operands) for _, _, products, operands in work]
 
-    def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
+    def prepare(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
         """Nothing to prepare."""
 
-    def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
+    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
         """Compute by the reference, then copy."""
-        for _, u in work:
-            with np.errstate(all="ignore"):
-                written = _compute_move(u) if isinstance(u, Move) else _compute_update(u)
-            for target, result in written:
-                if target is not None and result is not None:
-                    target[...] = result
-            if clear_grad:
-                u.grad[...] = 0
+        with np.errstate(all="ignore"):
+            for _, _, u in work:
+                theta, arrays = update(u)
+                u.theta[...] = theta
+                for target, result in zip(u.arrays, arrays, strict=True):
+                    if target is not None:
+                        target[...] = result
+                if clear_grad:
+                    u.grad[...] = 0
 
 
-def _compute_update(u: Update) -> list[tuple[Vector | None, Vector | None]]:
-    theta, moments, grad_ema, last_grad = update(u)
-    arrays = zip(u.moments[1:], moments[1:], strict=True)
-    return [(u.theta, theta), *arrays, (u.grad_ema, grad_ema), (u.last_grad, last_grad)]
+class Kernel(NamedTuple):
+    """Host code of a kernel for loop 2."""
 
-
-def _compute_move(m: Move) -> list[tuple[Vector | None, Vector | None]]:
-    theta, kept = move(m)
-    return [(m.theta, theta), *zip(m.kept[1:], kept[1:], strict=True)]
+    form_update: "Callable[[Update, bool], Form]"
+    list_arrays: Callable[[Update], tuple[Vector, ...]]
 
 
 class OpenCLBackend:
@@ -128,7 +144,12 @@ class OpenCLBackend:
         self.name = f"opencl: {self.device.name}"
         self._launcher = Launcher(Arrays(self.device))
         self._compute_sums = sums.compute_sums
-        self._adamw, self._sgd_hd = adamw, sgd_hd
+        of_adamw = Kernel(adamw.form_update, adamw.list_arrays)
+        of_sgd_hd = Kernel(sgd_hd.form_update, sgd_hd.list_arrays)
+        self._kernels: dict[type[Scalars], Kernel] = {
+            ExactScalars: of_adamw, ShaderScalars: of_adamw,
+            Plain: of_sgd_hd, HeavyBall: of_sgd_hd, Nesterov: of_sgd_hd,
+        }  # fmt: skip
         self._make_call = Call
         self._planned: list[Launch] = []
 
@@ -156,7 +177,7 @@ class OpenCLBackend:
         _check_device_arrays(self, parameters)
 
     def begin(self) -> None:
-        """Parameters and gradients cross anew to a device that does not work in place."""
+        """Parameters and gradients cross again to a device that does not work in place."""
         self.device.check_process()
         self._launcher.arrays.begin()
 
@@ -168,35 +189,32 @@ class OpenCLBackend:
         """A device that does not work in place gets everything again."""
         self._launcher.arrays.forget()
 
-    def inner_products(self, work: Sequence[tuple[int, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
+    def inner_products(self, work: Sequence[SumsTask]) -> list[dict[str, Vector]]:
         """Block sums by sums.cl, with one wait for all tensors."""
         return self._compute_sums(self._launcher, work)
 
-    def prepare(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
-        """Compile what adamw.cl or sgd_hd.cl needs, and find the arrays of small tensors."""
+    def prepare(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
+        """Compile what the kernels need, and find the arrays of small tensors."""
         self._planned = self._launcher.plan(self._list_calls(work, clear_grad))
 
-    def update(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> None:
+    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
         """Run what was prepared, with one wait for all tensors."""
         planned, self._planned = self._planned, []
         self._launcher.run(planned)
         self._launcher.arrays.collect()
 
-    def _list_calls(self, work: Sequence[tuple[int, Update | Move]], clear_grad: bool) -> "list[tuple[int, Call]]":
-        """The calls of the tensors that have elements; those with the same history share a form."""
+    def _list_calls(self, work: Sequence[UpdateTask], clear_grad: bool) -> "list[tuple[int, Call]]":
+        """The calls of the tensors that have elements; those alike but for their arrays share a form."""
         forms: dict[Any, Form] = {}
         calls = []
-        for position, u in work:
-            if isinstance(u, Move):
-                identity, arrays = self._sgd_hd.identify_move(u), self._sgd_hd.list_arrays(u)
-            else:
-                identity, arrays = self._adamw.identify_update(u), self._adamw.list_arrays(u)
-            form = forms.get(identity)
+        for position, history, u in work:
+            kernel = self._kernels[type(u.scalars)]
+            shared = (history, u.theta.dtype, type(u.theta), type(u.grad))
+            form = forms.get(shared)
             if form is None:
-                form = self._sgd_hd.form_move(u) if isinstance(u, Move) else self._adamw.form_update(u, clear_grad)
-                forms[identity] = form
+                form = forms[shared] = kernel.form_update(u, clear_grad)
             if u.theta.size:
-                calls.append((position, self._make_call(form, (u.theta.size,), arrays)))
+                calls.append((position, self._make_call(form, (u.theta.size,), kernel.list_arrays(u))))
         return calls
 
 

@@ -8,17 +8,16 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from hypergrad.checks import show
-from hypergrad.device_arrays import Span, find_span, flatten_device_array, is_device_array
+from hypergrad._core.checks import show
+from hypergrad._core.device_arrays import Span, find_span, flatten_device_array, is_device_array
 from hypergrad.errors import ArgumentError, ArrayTypeError
-from hypergrad.overflow import Sizes
 from hypergrad_reference.types import Vector
 
 DTYPES = ("float32", "float64")
 
 
 class Tensor:
-    """One parameter and what is kept for it. Arrays are flat."""
+    """One parameter."""
 
     def __init__(self, owner: object, position: int, group: int) -> None:
         self.owner = owner  # as the user gave it: the array, or an object with .data and .grad
@@ -29,12 +28,6 @@ class Tensor:
         self.shape = array.shape
         if self.theta.size and find_span(get_array(owner, self.name)) != find_span(self.theta):
             raise ArgumentError(f"{self.name} has a .data that is a new array each time: give an object that keeps it")
-        self.step = 0  # number of steps it has taken
-        self.moved = False  # whether it took the latest step of the optimizer
-        self.sizes: Sizes | None = None  # bounds of theta and of what is kept; None: to be measured
-        self.arrays: dict[str, Vector] = {}  # what the rule keeps, elementwise or block sums
-        self.numbers: dict[str, float] = {}
-        self.scalars: Any = None  # of the latest step, where the rule has the tensors of one history share them
 
     @cached_property
     def theta(self) -> Vector:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hypergrad.checks import OPTIONS, show
+from hypergrad._core.checks import OPTIONS, show
 from hypergrad.errors import SettingError
 
 
@@ -41,7 +41,11 @@ class Guarded:
     """Attributes that may be written are those of `settable`, which are checked; a subclass may declare more."""
 
     settable: tuple[str, ...] = ()
-    group_options: tuple[str, ...] = ()
+
+    @property
+    def group_options(self) -> tuple[str, ...]:
+        """The names of the options that each group has."""
+        return ()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):

@@ -162,8 +162,7 @@ def check_options(**given: Any) -> dict[str, Any]:
     return {name: OPTIONS[name](name, value) for name, value in given.items()}
 
 
-def check_rate_bounds(lr: float, lr_min: float, lr_max: float) -> None:
-    """Raise ArgumentError unless lr_min <= lr <= lr_max."""
-    if lr_min > lr_max:
-        raise ArgumentError(f"lr_min={lr_min!r} is above lr_max={lr_max!r}: exchange them")
-    Number(lr_min, lr_max)("lr", lr)
+def check_order(low_name: str, low: float, high_name: str, high: float) -> None:
+    """Raise ArgumentError unless low <= high."""
+    if low > high:
+        raise ArgumentError(f"{low_name}={low!r} is above {high_name}={high!r}: exchange them")

@@ -1,0 +1,534 @@
+"""The step that all optimizers share: look at everything first, then write, then take up the new state as a whole."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypergrad._core import checkpoint, saved
+from hypergrad._core.backend import Backend, DeviceWish, SumsTask, UpdateTask, open_backend
+from hypergrad._core.checks import Number, check_options
+from hypergrad._core.device_arrays import is_device_array
+from hypergrad._core.files import PathName
+from hypergrad._core.finite import find_overflows
+from hypergrad._core.groups import (
+    Group,
+    GroupOptions,
+    check_members,
+    check_written_rate,
+    complete_group,
+    is_as_shown,
+    name_group,
+    read_groups,
+)
+from hypergrad._core.interrupt import defer_interrupt
+from hypergrad._core.plan import Work, form_plan
+from hypergrad._core.policy import Settings
+from hypergrad._core.rates import add_group, open_rates, take_written
+from hypergrad._core.series import Records, Series
+from hypergrad._core.settings import Guarded, ReadOnly
+from hypergrad._core.state import (
+    RECORDS,
+    Blocks,
+    Seen,
+    State,
+    edit,
+    skip,
+    start_series,
+)
+from hypergrad._core.states import Fit, check_state
+from hypergrad._core.tensors import (
+    Places,
+    Tensor,
+    check_memory,
+    collect_groups,
+    find_gradients,
+    flatten_gradient,
+    get_array,
+    separate,
+)
+from hypergrad.errors import ArrayTypeError, BrokenOptimizerError, NonFiniteError
+from hypergrad_reference import surprise
+from hypergrad_reference.loops import Arrays
+from hypergrad_reference.rule import History
+
+if TYPE_CHECKING:
+    from hypergrad._core.backend import DeviceChoice
+
+
+class Optimizer(Guarded):
+    """Parameters, their groups, and the two-phase step of a rule.
+
+    What a class of this package adds is its signature, its options and their checks.
+    """
+
+    settable: tuple[str, ...] = ("nonfinite",)
+
+    _places: Places | None = None  # what a step writes to; None: to be listed again
+
+    lr_scope: str
+    lr_min: float
+    lr_max: float
+    nonfinite: str
+    clear_grad: bool
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        settings: Settings,
+        defaults: Mapping[str, Any],
+        use_gpu: bool,
+        device: "DeviceChoice",
+    ) -> None:
+        self._settings = settings.check()
+        self._plan = form_plan(self._settings)
+        self._defaults = check_options(**defaults)
+        Number(self._plan.policy.lr_min, self._plan.policy.lr_max)("lr", self._defaults["lr"])
+        self._groups = collect_groups(params)
+        for number, group in enumerate(self._groups):
+            complete_group(number, group, self._defaults)
+        self._members = [list(group["params"]) for group in self._groups]
+        self._tensors: list[Tensor] = []
+        for number, members in enumerate(self._members):
+            self._tensors += [Tensor(owner, len(self._tensors) + i, number) for i, owner in enumerate(members)]
+        thetas = {tensor.name: tensor.theta for tensor in self._tensors}
+        check_memory(thetas)
+        self._state_was_read = False
+        options = self._read_groups(self._groups)
+        for number, one in enumerate(options):
+            self._check_rate(number, one.lr)
+        self._device_wish = DeviceWish(check_options(use_gpu=use_gpu)["use_gpu"], device)
+        self._backend = open_backend(self._device_wish.use_gpu, device, thetas)
+        self._state = self._open_state(options)
+        self._show(self._state, options)
+
+    def _open_state(self, options: Sequence[GroupOptions]) -> State:
+        rates = open_rates(self._plan.policy.lr_scope, self._defaults["lr"], [one.lr for one in options])
+        learned = tuple(
+            self._plan.rule.init(lr, options[rates.members(scope)[0]].betas[0]) for scope, lr in enumerate(rates.bases)
+        )
+        return State(
+            0, 0, rates.shared, rates.ratios, learned, tuple(map(start_series, learned)),
+            Seen(surprise.State(), Series.start(), Series.start()),
+            tuple(History(number) for number in range(len(options))),
+            tuple(tensor.group for tensor in self._tensors),
+            tuple(self._open_arrays(tensor) for tensor in self._tensors),
+            (None,) * len(self._tensors), Records([], 0, RECORDS),
+        )  # fmt: skip
+
+    def _open_arrays(self, tensor: Tensor) -> Arrays:
+        theta = tensor.theta
+        return Arrays(**{name: np.zeros(theta.size, theta.dtype) for name in self._plan.traits.keeps})
+
+    # Options, which are read, and some of them written, under the names of the constructor.
+
+    if not TYPE_CHECKING:  # a class declares its options, so that a type checker knows which there are
+
+        def __getattr__(self, name: str) -> Any:
+            """The value of an option."""
+            for options in () if name.startswith("_") else (self._settings, self._plan.policy):
+                if name in options._fields:
+                    return getattr(options, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Take an option that may change between steps; it is checked as in the constructor."""
+        if name[0] == "_" or name not in self.settable:
+            super().__setattr__(name, value)
+            return
+        kind: Any = type(self._settings)
+        settings: Settings = kind(**{**self._settings._asdict(), name: value}).check()
+        self._settings, self._plan = settings, form_plan(settings)
+
+    # What can be read.
+
+    @property
+    def device(self) -> str:
+        """Who runs the loops: "numpy", or "opencl: PLATFORM: DEVICE"."""
+        return self._backend.name
+
+    @property
+    def param_groups(self) -> list[Group]:
+        """The groups: dicts of "params" and options, which may be written to between steps; see add_param_group."""
+        return self._groups
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The options of a group that says nothing else, "lr" as it is now."""
+        return ReadOnly(self._defaults)
+
+    @property
+    def group_options(self) -> tuple[str, ...]:
+        """The names of the options that each group has."""
+        return tuple(self._defaults)
+
+    @property
+    def current_lr(self) -> float:
+        """The base rate; of the first group where each group has its own."""
+        lr: float = self._state.learned[0].lr
+        return lr
+
+    @property
+    def lr_history(self) -> NDArray[np.float64]:
+        """The base rate at first and after every adaptation; of the first group where each group has its own.
+
+        A read-only array as of now. It may be kept: no later step or load changes it.
+        """
+        return self.lr_histories[0]
+
+    @property
+    def lr_histories(self) -> list[NDArray[np.float64]]:
+        """The same for each base rate: of each group under lr_scope="group"."""
+        return [series["lr"].read() for series in self._state.series]
+
+    @property
+    def skipped(self) -> int:
+        """How many steps were passed over because of nonfinite="skip"."""
+        return self._state.skipped
+
+    @property
+    def records(self) -> list[Any]:
+        """Why the rate moved, or did not, on the latest 1000 steps; a tuple for each where groups have their own."""
+        return self._state.records.read()
+
+    @property
+    def last_record(self) -> Any:
+        """The record of the latest step; None before the first."""
+        return self._state.records.last
+
+    @property
+    def state(self) -> dict[int, dict[str, Any]]:
+        """By id(param), for each that has taken a step: its step and what the rule keeps, in the parameter's shape."""
+        self._backend.fetch()
+        self._state_was_read = True
+        entries = {}
+        for tensor in self._tensors:
+            history = self._state.histories[self._state.members[tensor.position]]
+            if history.step:
+                kept = self._state.arrays[tensor.position]._asdict()
+                arrays = {name: array.reshape(tensor.shape) for name, array in kept.items() if array is not None}
+                entries[id(tensor.owner)] = {"step": history.step, **arrays}
+        return entries
+
+    # What can be done.
+
+    def zero_grad(self) -> None:
+        """Set the `.grad` of every parameter that has one to None."""
+        check_members(self._groups, self._members)
+        for tensor in self._tensors:
+            if getattr(tensor.owner, "grad", None) is not None:
+                tensor.owner.grad = None  # type: ignore[attr-defined]
+
+    def step(
+        self,
+        closure: Callable[[], Any] | None = None,
+        gradients: Sequence[Any] | Mapping[int, Any] | None = None,
+    ) -> Any:
+        """Take one step.
+
+        closure      called first; its value is returned. It may compute the `.grad` of the parameters.
+        gradients    a list in the order of the parameters, or a dict keyed by id(param); where it has none, the
+                     `.grad` of a parameter counts. A tensor without any gradient sits the step out entirely, and a
+                     step in which all do changes nothing.
+
+        A gradient may have any strides; a float64 gradient of a float32 parameter is rounded to float32. It may share
+        memory with parameters or with another gradient: what counts is the value that it had when it was given.
+        Raises ArgumentError or ArrayTypeError for a gradient of the wrong kind or a group that was changed, and
+        NonFiniteError for NaN or inf in a gradient or in what the step would write (unless nonfinite says otherwise).
+        A step that raises has changed nothing, with one exception: after BrokenOptimizerError something has failed
+        while the step was writing. Ctrl-C meanwhile is answered after the step.
+        """
+        self._check_whole()
+        if closure is not None and not callable(closure):
+            raise ArrayTypeError(f"closure is {type(closure).__name__}: give gradients by name, step(gradients=[...])")
+        loss = None if closure is None else closure()
+        groups, state = self._take_written()
+        work = self._collect(gradients, groups)
+        if not work.tensors:
+            return loss
+        self._backend.begin()
+        sums = self._sum(self._plan.list_sums(state, work))  # loop 1
+        trouble = self._plan.find_trouble(state, work, sums)
+        if trouble is None:
+            after, tasks = self._plan.decide(state, work, sums)  # the scalars between the loops
+            after, trouble = self._foresee(after, tasks, sums)
+        if trouble is not None:
+            self._pass_over(state, trouble)
+            return loss
+        self._backend.prepare(tasks, self._plan.policy.clear_grad)
+        self._commit(after, lambda: self._write(after, tasks, work))  # loop 2
+        return loss
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Take up more parameters, at any time; they start fresh, in step 1 of their own.
+
+        group    a dict with "params", and options where they are not the present defaults
+
+        Under lr_scope="global" the group steps in the proportion of its "lr" to the base rate as it is now.
+        Raises what the constructor raises, with nothing changed.
+        """
+        self._check_whole()
+        if not isinstance(group, Mapping):
+            raise ArrayTypeError(f'group is {type(group).__name__}: give a dict, {{"params": [...]}}')
+        number, first = len(self._groups), len(self._tensors)
+        groups, state = self._take_written()
+        (entry,) = collect_groups([group])
+        complete_group(number, entry, self._defaults)
+        tensors = [Tensor(owner, first + i, number) for i, owner in enumerate(entry["params"])]
+        check_memory({tensor.name: tensor.theta for tensor in (*self._tensors, *tensors)})
+        self._backend.check_parameters({tensor.name: tensor.theta for tensor in tensors})
+        plan = self._plan
+        options = read_groups(
+            [*self._groups, entry], self._defaults, [*self._tensors, *tensors], plan.policy, plan.traits
+        )
+        check_written_rate(name_group(number, number + 1), options[-1].lr, tensors)
+        rates = add_group(state.rates, options[-1].lr)
+        learned = tuple(self._plan.rule.edit(one, lr, groups[0].betas[0]) if state.shared else one
+                        for one, lr in zip(state.learned, rates.bases, strict=False))  # fmt: skip
+        if not state.shared:
+            learned = (*learned, self._plan.rule.init(options[-1].lr, options[-1].betas[0]))
+        after = state._replace(
+            ratios=rates.ratios,
+            learned=learned,
+            series=(*state.series, *map(start_series, learned[len(state.series) :])),
+            histories=(*state.histories, History(number)),
+            members=(*state.members, *[len(state.histories)] * len(tensors)),
+            arrays=(*state.arrays, *map(self._open_arrays, tensors)),
+            grad_grad=(*state.grad_grad, *[None] * len(tensors)),
+            sizes=None,
+        )
+
+        def take_up() -> None:
+            self._groups.append(entry)
+            self._members.append(list(entry["params"]))
+            self._tensors += tensors
+            self._places = None
+            self._show(after, options)
+
+        self._commit(after, take_up)
+
+    # The parts of a step.
+
+    def _check_whole(self) -> None:
+        if self._state.broken is not None:
+            raise BrokenOptimizerError(self._state.broken)
+
+    def _commit(self, after: State, write: Callable[[], None]) -> None:
+        """Write, then take up a new state. If anything stops it before that is done, the optimizer is broken."""
+        step = self._state.step
+        remedy = f"the last good step is {step}: restore the parameters and load a state saved then"
+        with defer_interrupt():
+            self._state = self._state._replace(broken=f"step {step + 1} was stopped while it was writing; {remedy}")
+            try:
+                write()
+                self._state = after
+            except BaseException as error:
+                broken = f"step {step + 1} failed while it was writing ({error}); {remedy}"
+                self._state = self._state._replace(broken=broken)
+                raise BrokenOptimizerError(broken) from error
+
+    def _write(self, after: State, tasks: Sequence[UpdateTask], work: Work) -> None:
+        """Loop 2, and what the user reads of it."""
+        self._backend.update(tasks, self._plan.policy.clear_grad)
+        if self._plan.policy.clear_grad:
+            for gradient in work.gradients:
+                if gradient.original is not None:  # the loops saw a copy
+                    gradient.original.fill(0)
+        self._show(after, work.groups)
+
+    def _collect(self, gradients: Sequence[Any] | Mapping[int, Any] | None, groups: Sequence[GroupOptions]) -> Work:
+        """Look at the gradients that the user gave."""
+        found = find_gradients(self._tensors, gradients)
+        if found:
+            self._follow_memory()
+        given = [(t, flatten_gradient(t, gradient, self._plan.policy.clear_grad)) for t, gradient in found]
+        for tensor, gradient in given:
+            if not isinstance(gradient.flat, np.ndarray):
+                self._backend.check_device_array(gradient.flat, f"the gradient of {tensor.name}")
+        given = separate(given, self._list_places(), self._plan.policy.clear_grad)
+        return Work([tensor for tensor, _ in given], [gradient for _, gradient in given], groups)
+
+    def _follow_memory(self) -> None:
+        """Take up parameters whose memory was replaced. Raises ArgumentError if they cannot serve."""
+        moved = {tensor.position: theta for tensor in self._tensors if (theta := tensor.find_moved()) is not None}
+        if moved:
+            check_memory({tensor.name: moved.get(tensor.position, tensor.theta) for tensor in self._tensors})
+            self._places = None
+            self._state = self._state._replace(sizes=None)
+            for position, theta in moved.items():
+                self._tensors[position].theta = theta
+
+    def _list_places(self) -> Places:
+        """Where a step writes: parameters, and where the user has seen them, the arrays kept of them."""
+        if self._places is None or self._state_was_read:
+            arrays = {tensor.name: tensor.theta for tensor in self._tensors}
+            if self._state_was_read:
+                for tensor in self._tensors:
+                    kept = self._state.arrays[tensor.position]._asdict()
+                    arrays |= {f"{name} of {tensor.name}": a for name, a in kept.items() if a is not None}
+            self._places = Places(arrays)
+        return self._places
+
+    def _take_written(self) -> tuple[Sequence[GroupOptions], State]:
+        """The options of the groups as they are now, and the state with the rates and betas that stand there."""
+        check_members(self._groups, self._members)
+        if all(map(is_as_shown, self._groups, self._shown)):
+            return self._shown, self._state
+        groups = self._read_groups(self._groups)
+        state, written = self._state, [one.lr for one in groups]
+        for number, (rate, shown) in enumerate(zip(written, state.rates.of_groups(), strict=True)):
+            if rate != shown:
+                self._check_rate(number, rate)
+        state = edit(state, self._plan.rule, take_written(state.rates, written), [one.betas[0] for one in groups])
+        return groups, state
+
+    def _sum(self, tasks: Sequence[SumsTask]) -> Blocks:
+        """Loop 1."""
+        results = self._backend.inner_products(tasks) if tasks else []
+        return {task.position: result for task, result in zip(tasks, results, strict=True)}
+
+    def _foresee(self, after: State, tasks: Sequence[UpdateTask], sums: Blocks) -> tuple[State, str | None]:
+        """The state with bounds of what the step writes, and what of it is not finite."""
+        if self._plan.policy.nonfinite == "propagate":
+            return after._replace(sizes=None), None
+        record = after.records.last
+        for one in (record,) if after.shared else record:
+            if one.reason.startswith("non-finite"):
+                return after, f"the rate has a {one.reason} to learn from: scale the loss down"
+        sizes, trouble = find_overflows(
+            self._state.sizes, self._tensors, self._state.arrays, tasks, sums, self._backend
+        )
+        return after._replace(sizes=sizes), trouble
+
+    def _pass_over(self, state: State, trouble: str) -> None:
+        """Raise NonFiniteError, or count a step that is not taken."""
+        if self._plan.policy.nonfinite == "raise":
+            raise NonFiniteError(f"{trouble}; nothing was changed, nonfinite='skip' passes over such a step")
+        record = skip(state, trouble)
+        self._state = self._state._replace(skipped=record.skipped, records=record.records)
+
+    def _show(self, state: State, groups: Sequence[GroupOptions]) -> None:
+        """Write the options as they are now, and what is learned, to where the user reads them."""
+        adapts, names, shown = self._plan.traits.adapts_beta1, tuple(self._defaults), []
+        for number, (group, own, rate) in enumerate(zip(self._groups, groups, state.rates.of_groups(), strict=True)):
+            betas = (state.find_learned(number).beta1, own.betas[1]) if adapts else own.betas
+            now = GroupOptions(rate, own.weight_decay, betas, own.eps)
+            for name in names:
+                group[name] = getattr(now, name)
+            shown.append(now)
+        self._shown = shown
+        self._defaults["lr"] = state.learned[0].lr
+        if adapts:
+            self._defaults["betas"] = shown[0].betas
+
+    def _read_groups(self, groups: Sequence[Mapping[str, Any]]) -> list[GroupOptions]:
+        return read_groups(groups, self._defaults, self._tensors, self._plan.policy, self._plan.traits)
+
+    def _check_rate(self, number: int, rate: float) -> None:
+        tensors = [tensor for tensor in self._tensors if tensor.group == number]
+        check_written_rate(name_group(number, len(self._groups)), rate, tensors)
+
+    # Saving.
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a run needs to go on bit for bit, parameters excepted: copies of arrays, and plain numbers.
+
+        Keys "schema", "kind", "options" (of the constructor, except for the device and those of groups), "steps",
+        "skipped", "schedule" (scalars), "histories" (float64 arrays), "groups" (options, in the order of
+        param_groups), "tensors" (a dict for each parameter, in order: "shape", "dtype", "group", "step", "moved",
+        "numbers", "arrays", these flat). `records` are not part of it.
+        """
+        groups, state = self._take_written()
+        self._fetch()
+        return saved.dump(self._frame(), state, groups)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that state_dict gave. The parameters are the caller's to restore; `records` start again.
+
+        Raises CheckpointError, which names the entry, with nothing changed, if the state is damaged, or of another
+        optimizer, other options or other parameters. To go on with other options, write them to state["options"].
+        """
+        check_members(self._groups, self._members)
+        check_state(state, self._fit())
+        after, groups = saved.parse(self._frame(), self._state, state)
+
+        def take_up() -> None:
+            self._backend.forget()
+            self._show(after, groups)
+
+        self._commit(after, take_up)
+
+    def save(self, path: PathName) -> None:
+        """Write state_dict, and the latest records for `hypergrad explain`, to one .npz file, whole or not at all.
+
+        path    the name as it is: no ".npz" is added, "~" is the home folder, and a symbolic link is followed
+
+        A file that is there keeps its mode; a new one gets what the umask leaves. Raises OSError, with the file that
+        was there untouched, if the folder is missing or cannot be written to, or the disk is full; ArgumentError if
+        param_groups holds an option that is out of range; BrokenOptimizerError if a step has failed while it was
+        writing.
+        """
+        self._check_whole()
+        checkpoint.save(path, {**self.state_dict(), "records": [_show_record(record) for record in self.records]})
+
+    def load(self, path: PathName) -> None:
+        """Go on from a file that save wrote, as load_state_dict does.
+
+        Raises CheckpointError, with nothing changed, if it is damaged or no such file, and OSError if it cannot be
+        read. A file of schema 2 holds no options: they are taken to be those of this optimizer, with a
+        CheckpointWarning.
+        """
+        self.load_state_dict(checkpoint.load(path, self._fit()))
+
+    def _frame(self) -> saved.Frame:
+        policy = self._plan.policy
+        return saved.Frame(
+            type(self).__name__, self._settings._asdict(), policy.lr_min, policy.lr_max,
+            policy.nonfinite != "propagate", policy.watch, self._plan.rule, tuple(self._defaults), self._tensors,
+        )  # fmt: skip
+
+    def _fit(self) -> Fit:
+        return saved.fit(self._frame(), self._state, self._read_groups)
+
+    # Copies.
+
+    @cached_property
+    def _backend(self) -> Backend:
+        """Who runs the loops. For a copy the device is opened again when it is needed."""
+        wish = self._device_wish
+        return open_backend(wish.use_gpu, wish.device, {t.name: t.theta for t in self._tensors})
+
+    def _fetch(self) -> None:
+        """Bring to the host what a device has newer values of."""
+        if "_backend" in self.__dict__:
+            self._backend.fetch()
+
+    def _list_members(self) -> dict[str, Any]:
+        """What a copy is made of, all on the host."""
+        self._fetch()
+        return {name: value for name, value in self.__dict__.items() if name not in ("_backend", "_places")}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy.deepcopy and pickle: a twin has parameters of its own, which are those of a model copied with it."""
+        for tensor in self._tensors:
+            if is_device_array(get_array(tensor.owner, tensor.name)):
+                raise ArrayTypeError(
+                    f"{tensor.name} is a pyopencl array, which cannot be copied or pickled with its optimizer: make a "
+                    "new optimizer for copies of the parameters, and give its load_state_dict this one's state_dict()"
+                )
+        return self._list_members()
+
+    def __copy__(self) -> Self:
+        """A twin with a state of its own for the same parameters."""
+        owners = {id(tensor.owner): tensor.owner for tensor in self._tensors}
+        twin = object.__new__(type(self))
+        twin.__dict__.update(deepcopy(self._list_members(), owners))
+        return twin
+
+
+def _show_record(record: Any) -> Any:
+    """A record as a dict, or those of several groups as a list of dicts."""
+    return record._asdict() if hasattr(record, "_asdict") else [_show_record(one) for one in record]

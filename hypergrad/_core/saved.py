@@ -1,0 +1,224 @@
+"""The state of an optimizer as plain numbers and arrays that can be saved, and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hypergrad._core.groups import GroupOptions
+from hypergrad._core.series import Records, Series
+from hypergrad._core.state import RECORDS, Seen, State
+from hypergrad._core.states import LARGEST, SCHEMA, ArrayFit, Fit, HistoryFit, Progress, Range, TensorFit
+from hypergrad._core.tensors import Tensor
+from hypergrad_reference import surprise
+from hypergrad_reference.adamw import CONVENTIONS
+from hypergrad_reference.loops import Arrays
+from hypergrad_reference.rule import History, Rule, Traits
+from hypergrad_reference.sums import BLOCK
+
+SQUARES = ("exp_avg_sq", "max_exp_avg_sq")
+"""Arrays that hold no negative number."""
+
+FRACTION, POSITIVE, ANY = Range(0.0, 1.0), Range(5e-324), Range()
+NUMBERS = {
+    **dict.fromkeys(("b1", "c1", "b2", "c2", "beta1", "beta2", "beta1_t", "beta2_t"), FRACTION),
+    **dict.fromkeys(("last_beta1_power", "beta1_power"), FRACTION),
+    **dict.fromkeys(("i1", "i2"), Range(1.0)),
+    **dict.fromkeys(("eps", "epsilon"), POSITIVE),
+    "weight_decay": Range(0.0),
+}
+"""What the numbers kept of a tensor may be, where that is not any finite number."""
+
+OF_HISTORY = ("lr", "weight_decay", "last_beta1_power", "beta1_power")
+"""The numbers of a history that a saved state has, beside its scalars."""
+
+Saved = Mapping[str, Any]
+
+
+class Frame(NamedTuple):
+    """What of an optimizer stays the same over a run: a state fits it or not."""
+
+    kind: str
+    options: Mapping[str, Any]  # of the constructor, except for the device and those of groups
+    lr_min: float
+    lr_max: float
+    finite: bool  # whether arrays hold finite numbers only
+    watch: surprise.Watch | None
+    rule: Rule[Any]
+    group_options: Sequence[str]
+    tensors: Sequence[Tensor]
+
+    @property
+    def traits(self) -> Traits:
+        """Those of the rule."""
+        return self.rule.traits
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers that a saved state has of a tensor that has taken a step."""
+        convention = self.options.get("scalar_convention", "exact")
+        return () if "direction" in self.traits.keeps else (*CONVENTIONS[convention]._fields, *OF_HISTORY)
+
+
+def dump(frame: Frame, state: State, groups: Sequence[GroupOptions]) -> dict[str, Any]:
+    """The state as plain numbers and copies of arrays."""
+    return {
+        "schema": SCHEMA,
+        "kind": frame.kind,
+        "options": dict(frame.options),
+        "steps": state.step,
+        "skipped": state.skipped,
+        "schedule": _dump_schedule(frame, state),
+        "histories": {name: series.read().copy() for name, series in _list_series(frame, state).items()},
+        "groups": [_dump_group(frame, group) for group in groups],
+        "tensors": [_dump_tensor(frame, state, tensor) for tensor in frame.tensors],
+    }
+
+
+def _dump_group(frame: Frame, group: GroupOptions) -> dict[str, Any]:
+    options = group._asdict()
+    return {name: list(options[name]) if name == "betas" else options[name] for name in frame.group_options}
+
+
+def _follows_surprise(frame: Frame, state: State) -> bool:
+    return "beta1" in state.learned[0]._fields
+
+
+def _dump_schedule(frame: Frame, state: State) -> dict[str, float | None]:
+    numbers: dict[str, float | None] = {f"lr{scope}": one.lr for scope, one in enumerate(state.learned)}
+    numbers |= {f"ratio{group}": ratio for group, ratio in enumerate(state.ratios)}
+    for scope, one in enumerate(state.learned):
+        numbers |= {f"{name}{scope}": getattr(one, name) for name in one._fields if name.endswith("accumulator")}
+    return numbers | state.seen.state._asdict() if _follows_surprise(frame, state) else numbers
+
+
+def _list_series(frame: Frame, state: State) -> dict[str, Series]:
+    series = {f"lr{scope}": one["lr"] for scope, one in enumerate(state.series)}
+    series |= {f"beta1_{scope}": one["beta1"] for scope, one in enumerate(state.series) if "beta1" in one}
+    if _follows_surprise(frame, state):
+        series |= {"surprise": state.seen.surprise, "s_bar": state.seen.accumulated}
+    return series
+
+
+def _dump_tensor(frame: Frame, state: State, tensor: Tensor) -> dict[str, Any]:
+    history = state.histories[state.members[tensor.position]]
+    numbers = {}
+    if history.scalars is not None and frame.numbers:
+        known = history._asdict() | history.scalars._asdict()  # type: ignore[attr-defined]
+        known |= {name: getattr(history, name) for name in OF_HISTORY}
+        numbers = {name: known[name] for name in frame.numbers}
+    arrays = {name: kept.copy() for name, kept in state.arrays[tensor.position]._asdict().items() if kept is not None}
+    blocks = state.grad_grad[tensor.position]
+    if blocks is not None:
+        arrays["grad_grad"] = blocks.copy()
+    return {
+        "shape": list(tensor.shape),
+        "dtype": tensor.theta.dtype.name,
+        "group": tensor.group,
+        "step": history.step,
+        "moved": history.moved,
+        "numbers": numbers,
+        "arrays": arrays,
+    }
+
+
+def fit(frame: Frame, state: State, check_groups: Any) -> Fit:
+    """What a state must be to be taken up in the place of this one.
+
+    check_groups    raises ArgumentError for options of groups that are out of range
+    """
+    low, high = max(frame.lr_min, -LARGEST), min(frame.lr_max, LARGEST)
+    ranges = {f"lr{scope}": Range(low, high) for scope in range(len(state.learned))}
+    ranges |= {f"ratio{group}": Range(min(0.0, low)) for group in range(len(state.ratios))}
+    histories = {f"lr{scope}": HistoryFit(Range(min(0.0, low)), 1) for scope in range(len(state.learned))}
+    if _follows_surprise(frame, state):
+        for scope in range(len(state.learned)):
+            ranges |= dict.fromkeys((f"lr_accumulator{scope}", f"beta1_accumulator{scope}"), Range(0.0))
+            histories[f"beta1_{scope}"] = HistoryFit(FRACTION, 1)
+        ranges |= dict.fromkeys(("surprise", "accumulated", "gain"), FRACTION)
+        ranges["grad_sq_ema"] = Range(0.0, optional=True)
+        histories |= dict.fromkeys(("surprise", "s_bar"), HistoryFit(FRACTION, 0))
+    return Fit(
+        frame.kind, frame.options, ranges, histories, len(state.ratios),
+        {name: 2 if name == "betas" else 0 for name in frame.group_options}, check_groups,
+        [_fit_tensor(frame, tensor) for tensor in frame.tensors], frame.finite,
+    )  # fmt: skip
+
+
+def _fit_tensor(frame: Frame, tensor: Tensor) -> TensorFit:
+    length, watch, traits = tensor.theta.size, frame.watch, frame.traits
+
+    def list_numbers(progress: Progress) -> dict[str, Range]:
+        return {name: NUMBERS.get(name, ANY) for name in frame.numbers} if progress.step else {}
+
+    def list_arrays(progress: Progress) -> dict[str, ArrayFit]:
+        arrays = {name: ArrayFit(length, 0.0 if name in SQUARES else -LARGEST) for name in traits.keeps}
+        if "last_grad" in arrays and not progress.step:
+            arrays["last_grad"] = ArrayFit(length, required=False)
+        if not progress.step:
+            return arrays
+        if traits.remembers_norm:
+            arrays["grad_grad"] = ArrayFit(-(-length // BLOCK), 0.0)
+        if watch is not None:  # a tensor that took few steps may have sat out every one that was tracked
+            latest = progress.steps if progress.moved else progress.step
+            observed = latest > watch.warmup_steps
+            arrays["grad_ema"] = ArrayFit(length, required=observed)
+        return arrays
+
+    return TensorFit(tensor.shape, tensor.theta.dtype, tensor.group, list_numbers, list_arrays)
+
+
+def parse(frame: Frame, state: State, saved: Saved) -> tuple[State, list[GroupOptions]]:
+    """A saved state that fits, in the place of this one, and the options of its groups. Arrays are copied."""
+    groups = [_parse_group(group) for group in saved["groups"]]
+    schedule = saved["schedule"]
+    ratios = tuple(float(schedule[f"ratio{group}"]) for group in range(len(state.ratios)))
+    learned, series = [], []
+    for scope, one in enumerate(state.learned):
+        known = {name: float(schedule[f"{name}{scope}"]) for name in one._fields if f"{name}{scope}" in schedule}
+        if "beta1" in one._fields:
+            known["beta1"] = groups[state.rates.members(scope)[0]].betas[0]
+        learned.append(one._replace(**known))
+        names = {name: f"beta1_{scope}" if name == "beta1" else f"{name}{scope}" for name in state.series[scope]}
+        series.append({name: Series.start(saved["histories"][entry]) for name, entry in names.items()})
+    seen = state.seen
+    if _follows_surprise(frame, state):
+        numbers = [schedule[name] for name in surprise.State._fields]
+        observed = surprise.State(*(None if number is None else float(number) for number in numbers))  # type: ignore[arg-type]
+        seen = Seen(observed, *(Series.start(saved["histories"][name]) for name in ("surprise", "s_bar")))
+    histories: dict[History, int] = {}
+    entries = list(zip(frame.tensors, saved["tensors"], strict=True))
+    members = tuple(histories.setdefault(_parse_history(frame, t, entry), len(histories)) for t, entry in entries)
+    return State(
+        int(saved["steps"]), int(saved["skipped"]), state.shared, ratios, tuple(learned), tuple(series), seen,
+        tuple(histories), members, tuple(_parse_arrays(frame, t, entry["arrays"]) for t, entry in entries),
+        tuple(_copy(entry["arrays"].get("grad_grad")) for _, entry in entries), Records([], 0, RECORDS),
+    ), groups  # fmt: skip
+
+
+def _parse_group(saved: Saved) -> GroupOptions:
+    numbers: dict[str, Any] = {
+        name: tuple(map(float, value)) if name == "betas" else float(value) for name, value in saved.items()
+    }
+    return GroupOptions(**numbers)
+
+
+def _parse_history(frame: Frame, tensor: Tensor, entry: Saved) -> History:
+    numbers = {name: float(number) for name, number in entry["numbers"].items()}
+    scalars = None
+    if numbers:
+        kind = CONVENTIONS[frame.options.get("scalar_convention", "exact")]
+        scalars = kind(**{name: numbers[name] for name in kind._fields})
+    return History(
+        tensor.group, int(entry["step"]), bool(entry["moved"]), "grad_ema" in entry["arrays"], scalars=scalars,
+        **{name: numbers[name] for name in OF_HISTORY if name in numbers},
+    )  # fmt: skip
+
+
+def _parse_arrays(frame: Frame, tensor: Tensor, saved: Saved) -> Arrays:
+    zeros = {name: np.zeros(tensor.theta.size, tensor.theta.dtype) for name in frame.traits.keeps if name not in saved}
+    return Arrays(**zeros, **{name: np.array(saved[name]) for name in Arrays._fields if name in saved})
+
+
+def _copy(array: Any) -> Any:
+    return None if array is None else np.array(array)

@@ -1,0 +1,176 @@
+"""All that a step replaces, as one immutable value, and how it goes from one step to the next.
+
+The functions here see numbers alone; arrays pass through them unread.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from hypergrad._core.overflow import Sizes
+from hypergrad._core.rates import Rates
+from hypergrad._core.series import Records, Series
+from hypergrad_reference import surprise
+from hypergrad_reference.loops import Arrays
+from hypergrad_reference.rule import History, Options, Rule, Scalars, Term, total_over_groups
+from hypergrad_reference.types import Vector
+
+RECORDS = 1000
+
+Blocks = Mapping[int, Mapping[str, Vector]]
+"""Block sums, by position of the tensor and name of the product."""
+
+REASONS = {"lr": "hypergradient", "beta1": "beta1_hypergradient"}
+"""What is learned, and the field of a record that is finite where it was adapted."""
+
+
+class Seen(NamedTuple):
+    """What is known of the surprise of the gradients."""
+
+    state: surprise.State
+    surprise: Series
+    accumulated: Series
+
+
+class State(NamedTuple):
+    """What an optimizer knows beside its parameters and the options of their groups."""
+
+    step: int  # number of steps taken
+    skipped: int  # number of steps that the policy for numbers that are not finite passed over
+    shared: bool  # all groups share one learned rate
+    ratios: tuple[float, ...]  # rho of each group, its rate in units of the learned one
+    learned: tuple[Any, ...]  # what the rule has learned, once for all groups or for each
+    series: tuple[dict[str, Series], ...]  # of each of these, its values at first and after every adaptation, by name
+    seen: Seen
+    histories: tuple[History, ...]
+    members: tuple[int, ...]  # for each tensor, which of the histories is its own
+    arrays: tuple[Arrays, ...]  # for each tensor; the loops write to them
+    grad_grad: tuple[Vector | None, ...]  # for each tensor, the block sums of ||g||^2 at its latest step
+    records: Records
+    sizes: Sizes | None = None  # bounds of all parameters and of what is kept of them; None: to be measured
+    broken: str | None = None  # why parameters and state no longer belong together
+
+    @property
+    def rates(self) -> Rates:
+        """The learned rates, and how the groups share them."""
+        bases = tuple(learned.lr for learned in self.learned)
+        count = len(self.ratios)
+        return Rates(bases, (0,) * count if self.shared else tuple(range(count)), self.ratios, self.shared)
+
+    def find_learned(self, group: int) -> Any:
+        """What is learned for a group."""
+        return self.learned[0 if self.shared else group]
+
+
+class Skipped(NamedTuple):
+    """The record of a step that was not taken."""
+
+    step: int
+    lr: float
+    reason: str
+
+
+def skip(state: State, reason: str) -> State:
+    """The state after a step that was passed over."""
+    record = Skipped(state.step + 1, state.learned[0].lr, reason)
+    return state._replace(skipped=state.skipped + 1, records=state.records.append(record))
+
+
+def start_series(learned: Any) -> dict[str, Series]:
+    """The first entries of the series of what is learned."""
+    return {name: Series.start([getattr(learned, name)]) for name in REASONS if name in learned._fields}
+
+
+def edit(state: State, rule: Rule[Any], rates: Rates, beta1s: Sequence[float]) -> State:
+    """The state after the user has written other rates, or another beta1 for a group."""
+    learned = tuple(
+        rule.edit(one, lr, beta1s[rates.members(scope)[0]])
+        for scope, (one, lr) in enumerate(zip(state.learned, rates.bases, strict=True))
+    )
+    return state._replace(learned=learned, ratios=rates.ratios)
+
+
+def schedule(state: State, rule: Rule[Any], sums: Blocks, bounds: Sequence[tuple[float, float]]) -> State:
+    """The state once the rates of the step to come are known, with its records; nothing of the tensors has changed."""
+    terms = _collect_terms(state, sums)
+    learned, records, series = [], [], []
+    for scope, one in enumerate(state.learned):
+        totals = total_over_groups([term for group, term in terms if state.shared or group == scope])
+        one, record = rule.schedule(state.step + 1, one, totals, bounds[scope])
+        learned.append(one)
+        records.append(record)
+        series.append(_extend(state.series[scope], one, record))
+    record = records[0] if state.shared else tuple(records)
+    return state._replace(learned=tuple(learned), series=tuple(series), records=state.records.append(record))
+
+
+def _collect_terms(state: State, sums: Blocks) -> list[tuple[int, Term]]:
+    """For each history that moved at t-1, its group, and what its tensors with a gradient at t have in sum."""
+    by_history: dict[int, list[int]] = {}
+    for position in sums:
+        by_history.setdefault(state.members[position], []).append(position)
+    terms = []
+    for number, positions in by_history.items():
+        history = state.histories[number]
+        blocks = [sums[position] for position in positions]
+        if history.moved and "grad_direction" in blocks[0]:
+            last = [kept for position in positions if (kept := state.grad_grad[position]) is not None]
+            ratio = state.ratios[history.group]
+            terms.append((history.group, Term(ratio, history.lr, history.weight_decay, blocks, last)))
+    return terms
+
+
+def _extend(series: Mapping[str, Series], learned: Any, record: Any) -> dict[str, Series]:
+    return {
+        name: one.append(getattr(learned, name)) if math.isfinite(getattr(record, REASONS[name])) else one
+        for name, one in series.items()
+    }
+
+
+def observe(state: State, watch: surprise.Watch, grad_sq: float, deviation_sq: float) -> State:
+    """The state once the surprise of the step's gradients is known."""
+    seen = watch.observe(state.seen.state, grad_sq, deviation_sq)
+    _, series, accumulated = state.seen
+    return state._replace(seen=Seen(seen, series.append(seen.surprise), accumulated.append(seen.accumulated)))
+
+
+class Move(NamedTuple):
+    """What the tensors of one history step with."""
+
+    options: Options
+    scalars: Scalars
+
+
+def plan_moves(state: State, rule: Rule[Any], active: Sequence[int], options: Sequence[Options]) -> dict[int, Move]:
+    """What the tensors step with, by the number of their history. `active` are the positions of those that do."""
+    moves = {}
+    for number in {state.members[position] for position in active}:
+        history = state.histories[number]
+        own = options[history.group]
+        moves[number] = Move(own, rule.scalars(own, history))
+    return moves
+
+
+def advance(state: State, moves: Mapping[int, Move], active: Sequence[int], observing: bool) -> State:
+    """The state after the step of the active tensors. Tensors whose histories have become equal share one."""
+    moving = set(active)
+    numbers: dict[History, int] = {}
+    after: dict[tuple[int, bool], int] = {}
+    for number, move in moves.items():
+        history = state.histories[number].advance(move.options, move.scalars, observing)
+        after[number, True] = numbers.setdefault(history, len(numbers))
+    if len(moving) == len(state.members):
+        members = tuple([after[number, True] for number in state.members])
+    else:
+        for number, history in enumerate(state.histories):
+            after[number, False] = numbers.setdefault(history._replace(moved=False), len(numbers))
+        members = tuple([after[number, position in moving] for position, number in enumerate(state.members)])
+        members, numbers = _drop_unused(members, numbers)
+    return state._replace(step=state.step + 1, histories=tuple(numbers), members=members)
+
+
+def _drop_unused(members: Sequence[int], numbers: Mapping[History, int]) -> tuple[tuple[int, ...], dict[History, int]]:
+    used = set(members)
+    kept = {history: number for history, number in numbers.items() if number in used}
+    renumber = {number: new for new, number in enumerate(kept.values())}
+    return tuple([renumber[number] for number in members]), {h: renumber[number] for h, number in kept.items()}

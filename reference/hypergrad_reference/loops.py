@@ -1,0 +1,168 @@
+"""The two loops over the elements of one tensor, for every rule: inner products before the schedule, the update after.
+
+Kernels replace these two functions and nothing else.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+from hypergrad_reference import adamw, sgd_hd, surprise
+from hypergrad_reference.adamw import ExactScalars, Moments, ShaderScalars
+from hypergrad_reference.rule import Scalars
+from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
+from hypergrad_reference.sums import block_sums
+from hypergrad_reference.types import Vector
+from hypergrad_reference.weight_decay import add_decay
+
+Anything = TypeVar("Anything")
+
+
+class Arrays(NamedTuple):
+    """What is kept of one tensor between steps, in its shape and dtype; None where its rule does not keep it."""
+
+    exp_avg: Vector | None = None  # m, zeros at first
+    exp_avg_sq: Vector | None = None  # v, zeros at first
+    max_exp_avg_sq: Vector | None = None  # running maximum of v with amsgrad, zeros at first
+    direction: Vector | None = None  # d_{t-1}, for rules that keep it instead of rebuilding it from the moments
+    velocity: Vector | None = None  # of momentum, zeros at first
+    grad_ema: Vector | None = None  # e, what surprise expects of the gradient
+    last_grad: Vector | None = None  # g_{t-1}, after grad_scale, for the derivative with respect to beta1
+
+
+class Operands(NamedTuple):
+    """What the inner products of a tensor are made of; arrays in the shape and dtype of the tensor."""
+
+    theta: Vector
+    grad: Vector  # as the caller gave it
+    grad_scale: float  # g_t = grad * grad_scale + l2 * theta
+    arrays: Arrays  # after step t-1
+    scalars: Scalars | None = None  # of step t-1; None if the tensor was not stepped then
+    last_beta1_power: float = 1.0  # product of the beta1 used up to step t-2
+    l2: float = 0.0  # decay coupled to the gradient; with 0 nothing is added
+
+
+INNER_PRODUCTS = {
+    "grad_grad": ("grad", "grad"),  # ||g_t||^2
+    "grad_direction": ("grad", "direction"),  # <g_t, d_{t-1}>, d as it was kept, else rebuilt from the moments
+    "direction_direction": ("direction", "direction"),  # ||d_{t-1}||^2
+    "grad_exp_avg": ("grad", "exp_avg"),  # <g_t, m_{t-1}>
+    "grad_theta": ("grad", "theta"),  # <g_t, theta_t>
+    "deviation_deviation": ("deviation", "deviation"),  # ||g_t - e||^2
+    "grad_beta1_derivative": ("grad", "beta1_derivative"),  # <g_t, dd_{t-1}/dbeta1>
+}
+"""Every inner product that a rule may ask for, by name, and its two factors."""
+
+
+def inner_products(names: Iterable[str], o: Operands) -> dict[str, Vector]:
+    """Block sums of the inner products asked for, over one tensor.
+
+    names    keys of INNER_PRODUCTS
+    o        scalars are needed for the direction, grad_ema for the deviation
+
+    Returns one array of shape (ceil(n / BLOCK),) per name, dtype of the tensor.
+
+    >>> import numpy as np
+    >>> o = Operands(np.array([2.0]), np.array([3.0]), 2.0, Arrays(grad_ema=np.array([1.0])))
+    >>> inner_products(["grad_grad", "grad_theta", "deviation_deviation"], o)
+    {'grad_grad': array([36.]), 'grad_theta': array([12.]), 'deviation_deviation': array([25.])}
+    """
+    needed = {factor for name in names for factor in INNER_PRODUCTS[name]}
+    g = add_decay(o.grad, o.theta, o.l2, o.grad_scale)
+    factors = {"grad": g, "theta": o.theta}
+    if "exp_avg" in needed:
+        factors["exp_avg"] = _demand(o.arrays.exp_avg, "exp_avg")
+    if "direction" in needed:
+        factors["direction"] = _direct(o) if o.arrays.direction is None else o.arrays.direction
+    if "deviation" in needed:
+        factors["deviation"] = g - _demand(o.arrays.grad_ema, "grad_ema")
+    if "beta1_derivative" in needed:
+        if not isinstance(o.scalars, ExactScalars):
+            raise ValueError("scalars: the derivative with respect to beta1 needs those of the exact convention")
+        factors["beta1_derivative"] = adamw.direction_beta1_derivative(
+            _gather(o.arrays), o.scalars, _demand(o.arrays.last_grad, "last_grad"), o.last_beta1_power
+        )
+    return {name: block_sums(*(factors[factor] for factor in INNER_PRODUCTS[name])) for name in names}
+
+
+def _demand(value: Anything | None, name: str) -> Anything:
+    if value is None:
+        raise ValueError(f"{name} is None: a tensor without it has no such inner product, and no such update")
+    return value
+
+
+def _gather(arrays: Arrays) -> Moments:
+    m, v = _demand(arrays.exp_avg, "exp_avg"), _demand(arrays.exp_avg_sq, "exp_avg_sq")
+    return Moments(0, m, v, arrays.max_exp_avg_sq)
+
+
+def _direct(o: Operands) -> Vector:
+    scalars = _demand(o.scalars, "scalars")
+    if isinstance(scalars, ShaderScalars):
+        return adamw.direction_shader(_gather(o.arrays), scalars)
+    if isinstance(scalars, ExactScalars):
+        return adamw.direction_exact(_gather(o.arrays), scalars)
+    raise ValueError(f"scalars is {type(scalars).__name__}: a direction is rebuilt from those of AdamW alone")
+
+
+class Update(NamedTuple):
+    """What the update of a tensor is made of; arrays in the shape and dtype of the tensor."""
+
+    theta: Vector
+    grad: Vector  # as the caller gave it
+    grad_scale: float  # g_t = grad * grad_scale + l2 * theta
+    arrays: Arrays  # after step t-1
+    scalars: Scalars  # of step t; their type says which update it is
+    gamma: float | None = None  # memory of grad_ema; None makes grad_ema = g_t
+    l2: float = 0.0  # decay coupled to the gradient; with 0 nothing is added
+
+
+def update(u: Update) -> tuple[Vector, Arrays]:
+    """The update of one tensor, and of all that is kept of it.
+
+    Returns the new theta and arrays; inputs are untouched. What is None in u.arrays stays None.
+    Raises ValueError for amsgrad in the shader convention, which the shader does not know.
+
+    >>> import numpy as np
+    >>> scalars = adamw.exact_scalars(0.5, 0.5, 0.75, 1.0, 0.25, beta1_power=0.5, beta2_power=0.75)
+    >>> arrays = Arrays(np.zeros(1), np.zeros(1), grad_ema=np.array([3.0]))
+    >>> theta, after = update(Update(np.array([8.0]), np.array([0.5]), 2.0, arrays, scalars, gamma=0.5))
+    >>> theta, after.exp_avg, after.grad_ema, after.last_grad
+    (array([6.75]), array([0.5]), array([2.]), None)
+    >>> moved = Update(np.array([4.0]), np.array([1.0]), 1.0, Arrays(velocity=np.array([2.0])), Nesterov(0.5, 0.5))
+    >>> update(moved)[0], update(moved)[1].direction, update(moved)[1].velocity
+    (array([3.]), array([2.]), array([2.]))
+    """
+    g = add_decay(u.grad, u.theta, u.l2, u.grad_scale)
+    theta, arrays = UPDATES[type(u.scalars)](u.theta, g, u.arrays, u.scalars)
+    if u.arrays.grad_ema is not None:
+        ema = g.copy() if u.gamma is None else surprise.follow(u.arrays.grad_ema, g, u.gamma)
+        arrays = arrays._replace(grad_ema=ema)
+    return theta, arrays if u.arrays.last_grad is None else arrays._replace(last_grad=g)
+
+
+def _update_exact(theta: Vector, g: Vector, arrays: Arrays, scalars: ExactScalars) -> tuple[Vector, Arrays]:
+    apply = adamw.apply_exact if arrays.max_exp_avg_sq is None else adamw.apply_amsgrad
+    theta, (_, *moments) = apply(theta, g, _gather(arrays), scalars)
+    return theta, Arrays(*moments)
+
+
+def _update_shader(theta: Vector, g: Vector, arrays: Arrays, scalars: ShaderScalars) -> tuple[Vector, Arrays]:
+    if arrays.max_exp_avg_sq is not None:
+        raise ValueError("amsgrad is not part of the shader convention: use exact_scalars")
+    theta, (_, *moments) = adamw.apply_shader(theta, g, _gather(arrays), scalars)
+    return theta, Arrays(*moments)
+
+
+def _update_sgd_hd(theta: Vector, g: Vector, arrays: Arrays, scalars: sgd_hd.Form) -> tuple[Vector, Arrays]:
+    theta, direction, velocity = sgd_hd.move(theta, g, arrays.velocity, scalars)
+    return theta, Arrays(direction=direction, velocity=velocity)
+
+
+UPDATES: dict[type[Scalars], Callable[..., tuple[Vector, Arrays]]] = {
+    ExactScalars: _update_exact,
+    ShaderScalars: _update_shader,
+    Plain: _update_sgd_hd,
+    HeavyBall: _update_sgd_hd,
+    Nesterov: _update_sgd_hd,
+}
+"""The update that a type of scalars belongs to."""
