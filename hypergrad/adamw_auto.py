@@ -79,7 +79,7 @@ class AutoHypergradientAdamW(Optimizer):
 
     hyper_lr            >= 0, step of the rate, in units of lr
     hyper_lr_beta       >= 0, step of beta1
-    lr_min, lr_max      bounds of the rate
+    lr_min, lr_max      bounds of the rate; where groups share it, lr_max bounds the rate of each group, too
     adapt_momentum      adapt beta1 too, within [beta_min, beta_max]
     track_surprise      form the surprise signal for the model to read (12 bytes more a float32 parameter)
     surprise_gamma      in [0, 1], memory of the gradient's running mean

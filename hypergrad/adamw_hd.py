@@ -56,7 +56,7 @@ class HypergradientAdamW(Optimizer):
 
     lr                        the first rate, within [lr_min, lr_max]
     beta_hyper                >= 0, in units of lr / h; 0 is AdamW
-    lr_min, lr_max            bounds of the rate
+    lr_min, lr_max            bounds of the rate; where groups share it, lr_max bounds the rate of each group, too
     log_scale                 adapt log(lr) instead of lr; needs lr_min > 0
     lr_scope                  "global": one rate, groups step with it in the proportion of their "lr" to the first lr;
                               "group": each group adapts its own rate from its own gradients

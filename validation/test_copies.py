@@ -170,7 +170,8 @@ def test_pyopencl_arrays_are_refused_with_a_remedy_that_works(device):
     cl = pytest.importorskip("pyopencl")
     from pyopencl import array as cl_array
 
-    queue = cl.CommandQueue(cl.Context([device]))
+    context = cl.Context([device])  # held here: Intel's queue does not hold it
+    queue = cl.CommandQueue(context)
     theta = cl_array.to_device(queue, np.ones(3, np.float32))
     opt = AdamW([theta], lr=0.5)
     opt.step(gradients=[np.ones(3, np.float32)])

@@ -28,6 +28,11 @@ CHILD = """
                     except Exception as error:
                         print(type(error).__name__, x[0] == 1, error, flush=True)
 
+    def name_library():  # pyopencl alone does not find what pip installed
+        from hypergrad_kernels.runtime import find_library
+        if library := find_library():
+            os.environ.setdefault("OCL_ICD_VENDORS", str(library))
+
     def in_fork(run):
         sys.stdout.flush()
         child = os.fork()
@@ -46,7 +51,7 @@ USES = {
     "an-optimizer": "AdamW([np.ones(3)], device='opencl')",
     "an-optimizer-that-is-gone": "opt = AdamW([np.ones(3)], device='opencl'); del opt",
     "a-list": "from hypergrad_kernels.device import list_devices; list_devices()",
-    "pyopencl-alone": "import pyopencl; [p.get_devices() for p in pyopencl.get_platforms()]",
+    "pyopencl-alone": "name_library(); import pyopencl; [p.get_devices() for p in pyopencl.get_platforms()]",
 }
 
 

@@ -187,7 +187,8 @@ def test_parts_of_one_buffer_on_a_device_are_told_from_each_other(device):
     cl = pytest.importorskip("pyopencl")
     from pyopencl import array as cl_array
 
-    queue = cl.CommandQueue(cl.Context([device]))
+    context = cl.Context([device])  # held here: Intel's queue does not hold it
+    queue = cl.CommandQueue(context)
     whole = cl_array.to_device(queue, np.ones(4096, np.float32))
     parts = [
         cl_array.Array(queue, (1024,), np.float32, data=whole.base_data.get_sub_region(start, 4096))

@@ -30,18 +30,19 @@ class Rates(NamedTuple):
         return [group for group, other in enumerate(self.scopes) if other == scope]
 
     def bound(self, scope: int, lr_min: float, lr_max: float) -> tuple[float, float]:
-        """The bounds of a base rate that keep every group's own rate within [lr_min, lr_max]; one of 0 stands still.
+        """The bounds of a base rate: lr_min is its own, and no group steps with more than lr_max.
+
+        A group that steps with less than the base rate may so come below lr_min. Where both bounds cannot be kept,
+        lr_max is.
 
         >>> Rates((0.5,), (0, 0, 0), (1.0, 4.0, 0.0), True).bound(0, 0.125, 2.0)
         (0.125, 0.5)
         """
-        ratios = [self.ratios[group] for group in self.members(scope) if self.ratios[group]]
-        low, high = lr_min / min(1.0, *ratios, 1.0), lr_max / max(1.0, *ratios, 1.0)
-        while low * min(ratios, default=1.0) < lr_min:  # a quotient that was rounded the wrong way
-            low = math.nextafter(low, math.inf)
-        while high * max(ratios, default=1.0) > lr_max:
+        largest = max(1.0, *(self.ratios[group] for group in self.members(scope)))
+        high = lr_max / largest
+        while high * largest > lr_max:  # a quotient that was rounded the wrong way
             high = math.nextafter(high, 0.0)
-        return low, high
+        return min(lr_min, high), high
 
 
 def open_rates(lr_scope: str, lr: float, rates: Sequence[float]) -> Rates:
