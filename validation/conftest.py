@@ -9,6 +9,7 @@ import textwrap
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: small products in several workers would fight
 
 import hypothesis
+import numpy as np
 import pytest
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, database=None)
@@ -79,6 +80,13 @@ def device(request):
 def where(request):
     """What an optimizer takes as device: "numpy", and each OpenCL device there is, in turn."""
     return request.param if request.param == "numpy" else DEVICES[request.param]
+
+
+@pytest.fixture(autouse=True)
+def _own_error_state():
+    """A fault that a test plants may leave NumPy's handling of errors changed; the next test has its own."""
+    with np.errstate():
+        yield
 
 
 @pytest.fixture

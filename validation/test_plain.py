@@ -5,7 +5,7 @@ import pytest
 
 from hypergrad_kernels.device import open_device
 from hypergrad_kernels.plain import step_adamw, sum_products
-from hypergrad_reference.adamw import apply_exact
+from hypergrad_reference.adamw import Moments, apply_exact
 from hypergrad_reference.sums import block_sums
 from hypergrad_validation.cases import UPDATES, UpdateCase
 from hypergrad_validation.compare import find_differences
@@ -22,9 +22,9 @@ def _quiet():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_plain_adamw_has_the_bits_of_the_reference(case, device):
     u = case.make()
-    m = u.moments
-    theta, after = apply_exact(u.theta, u.grad, m, u.scalars)
-    got = step_adamw(open_device(device), u.theta, u.grad, m.exp_avg, m.exp_avg_sq, u.scalars)
+    m, v = u.arrays.exp_avg, u.arrays.exp_avg_sq
+    theta, after = apply_exact(u.theta, u.grad, Moments(6, m, v, None), u.scalars)
+    got = step_adamw(open_device(device), u.theta, u.grad, m, v, u.scalars)
     names = ("theta", "exp_avg", "exp_avg_sq")
     wanted = (theta, after.exp_avg, after.exp_avg_sq)
     assert find_differences(dict(zip(names, got, strict=True)), dict(zip(names, wanted, strict=True))) == []
