@@ -29,7 +29,7 @@ PACKAGES = {
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
 """What may change a result without a change of ours."""
 SOURCES = {
-    path: path.read_bytes() for folder in PACKAGES.values() for kind in ("*.py", "*.cl") for path in folder.glob(kind)
+    path: path.read_bytes() for folder in PACKAGES.values() for kind in ("*.py", "*.cl") for path in folder.rglob(kind)
 }
 """Our code as this process has it: whoever edits a file meanwhile does not change what runs here."""
 
@@ -64,7 +64,8 @@ def _find_imports(path: Path) -> Iterator[Path]:
     for package, *parts in (name.split(".") for name in _name_imports(_read(path))):
         if package in PACKAGES:
             place = PACKAGES[package].joinpath(*parts)
-            yield from filter(Path.is_file, (PACKAGES[package] / "__init__.py", place.with_suffix(".py")))
+            packages = (PACKAGES[package], place.parent, place)
+            yield from filter(Path.is_file, (*(p / "__init__.py" for p in packages), place.with_suffix(".py")))
 
 
 @cache
