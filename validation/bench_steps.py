@@ -10,16 +10,11 @@ import numpy as np
 import pytest
 
 from hypergrad_kernels.device import open_device
+from hypergrad_kernels.kernels import KERNELS
 from hypergrad_kernels.tuning import tune
-from hypergrad_validation.bench import BYTES, Bed, compare, take_turns
+from hypergrad_validation.bench import Bed, compare, count_bytes, take_turns
 
-PROBES = {"adamw": "update_traffic", "sums": "read_traffic"}
-KEYS = (
-    ("adamw", "adamw", "float32"),
-    ("probe", "update_traffic", "float32"),
-    ("sums", "inner_products", "float32"),
-    ("probe", "read_traffic", "float32"),
-)
+KEYS = [(kernel.file, kernel.kernel, "float32") for kernel in KERNELS.values()]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,16 +31,16 @@ def tune_once(device):
 
 
 @pytest.mark.parametrize("power", [14, 20, 24], ids=lambda power: f"2^{power}")
-@pytest.mark.parametrize("kernel", PROBES)
+@pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if kernel.probe])
 def test_kernel_beside_its_probe(kernel, power, device, benchmark, capsys):
     tune_once(device)
-    bed, probe, n = Bed(open_device(device), 1 << power), PROBES[kernel], 1 << power
-    runs = bed.list_kernels()
+    bed, probe, n = Bed(open_device(device), 1 << power), KERNELS[kernel].probe, 1 << power
+    runs, moved = bed.list_kernels([kernel]), count_bytes()
     benchmark.pedantic(runs[kernel], rounds=21, warmup_rounds=2)
     times = take_turns({name: runs[name] for name in (kernel, probe)})
-    bed.verify_kernels()
-    fraction = compare(times[probe], times[kernel])
-    rates = {name: BYTES[name] * n / float(np.median(times[name])) / 1e9 for name in times}
+    bed.verify_kernels([kernel])
+    fraction = compare([s / moved[probe] for s in times[probe]], [s / moved[kernel] for s in times[kernel]])
+    rates = {name: moved[name] * n / float(np.median(times[name])) / 1e9 for name in times}
     benchmark.extra_info |= {
         "device": bed.device.name, "n": n, "gb_per_s": rates[kernel], "probe_gb_per_s": rates[probe],
         "fraction_of_probe": fraction.median, "quartiles": [fraction.low, fraction.high],

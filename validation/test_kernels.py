@@ -6,15 +6,12 @@ import pytest
 from hypergrad_kernels import launcher as launcher_module
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import open_device
-from hypergrad_kernels.hdm import compute_inner_products
 from hypergrad_kernels.launcher import Launcher
 from hypergrad_kernels.shapes import DEFAULT_GPU, Shape
 from hypergrad_kernels.sums import call_sums, compute_sums
-from hypergrad_reference import hdm_loops
 from hypergrad_reference.loops import Arrays as Kept
 from hypergrad_reference.loops import Operands, inner_products
 from hypergrad_reference.sums import BLOCK
-from hypergrad_validation.cases import ADAPTS
 from hypergrad_validation.compare import find_differences
 from hypergrad_validation.conformance import list_trials
 
@@ -60,19 +57,36 @@ def test_kernel_leaves_the_bits_of_the_reference_and_nothing_else(make, case, la
     assert find_differences(show_memory(trial.arrays), expected) == []
 
 
-@pytest.mark.parametrize("case", [c for c in ADAPTS if c.name.startswith("adagrad-accepted")], ids=lambda c: c.name)
-def test_hdm_sums_are_the_reference_and_nothing_is_written(case, launcher):
-    a, trial_gradient = case.make()
-    wanted = hdm_loops.inner_products(a, trial_gradient)
-    before = {name: base.copy() for name, base in show_memory(a._asdict()).items()}
-    assert find_differences(compute_inner_products(launcher, "case", a, trial_gradient), wanted) == []
-    assert find_differences(show_memory(a._asdict()), before) == []
-
-
 @pytest.mark.parametrize(("make", "case"), [p for p in TRIALS if p.id.endswith("-n17")])
 def test_reference_leaves_its_inputs_alone(make, case):
     drawn = {name: base for name, base in show_memory(make(case).arrays).items() if name != "out"}
     assert find_differences(drawn, {name: case.data.draw(name).base for name in drawn}) == []
+
+
+@pytest.mark.parametrize(("make", "case"), [p for p in TRIALS if p.id.endswith("-n17")])
+def test_form_names_the_arrays_that_change_and_those_not_read(make, case, launcher):
+    trial = make(case)
+    form = trial.call.form
+    changed = {name for name, array in trial.arrays.items() if find_differences(trial.wanted, {name: array})}
+    assert changed <= form.written <= trial.wanted.keys()
+    for name in form.unread:
+        trial.arrays[name][...] = np.nan
+    trial.launch(launcher)
+    assert find_differences(trial.arrays, {name: trial.wanted[name] for name in form.written}) == []
+
+
+MOVED = {
+    "adamw-exact": 28, "adamw-exact-amsgrad": 36, "adamw-exact-follow": 36, "adamw-exact-follow-first": 32,
+    "adamw-exact-keep_grad": 32, "adamw-exact-clear_grad": 32, "adamw-shader-all": 44, "sums-exact": 12,
+    "sums-grad_grad": 4, "sums-exact-all": 24, "sgd_hd-sgd": 16, "sgd_hd-nesterov": 24, "hdm-adagrad-accepted": 48,
+    "hdm-adagrad-refused": 36, "hdm-ogd-accepted": 40, "hdm-ogd-refused": 28, "hdm-sums": 20,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_traffic_is_four_bytes_for_each_float32_read_or_written(name):
+    for make, case in (p.values for p in pick(f"{name}-n17")):
+        assert make(case).call.form.traffic == MOVED[name] * np.dtype(case.data.dtype).itemsize // 4
 
 
 def test_sums_of_several_tensors_come_in_order(launcher):
@@ -101,6 +115,7 @@ SHAPES += [Shape(8, 16, steps, access) for steps in (1, 5) for access in ("VLOAD
 LAID_OUT = pick(
     "adamw-exact-all-n4097", "adamw-exact-all-n4097-odd-address", "adamw-shader-all-n4097", "sums-exact-all-n4097",
     "sums-shader-all-n4097", "sums-kept-n4097", "sgd_hd-nesterov-l2-n4097", "hdm-adagrad-accepted-n4097",
+    "hdm-sums-n4097",
 )  # fmt: skip
 
 
@@ -125,18 +140,11 @@ def test_shapes_for_gpus_change_no_bit(make, case, local_size, device):
     assert find_differences(show_memory(trial.arrays), expected) == []
 
 
-@pytest.mark.parametrize("case", [c for c in ADAPTS if c.name.startswith("adagrad-accepted")], ids=lambda c: c.name)
-def test_hdm_sums_of_groups_are_the_reference(case, device):
-    a, trial_gradient = case.make()
-    got = compute_inner_products(Launcher(Arrays(open_device(device)), DEFAULT_GPU), "case", a, trial_gradient)
-    assert find_differences(got, hdm_loops.inner_products(a, trial_gradient)) == []
-
-
 def test_small_tensors_share_a_launch_though_groups_take_the_large_ones(device):
     cases = [p.values[1] for p in pick("sums-exact-n4097", "sums-exact-n17")]
-    work = [(case.name, case.products, case.make()) for case in cases]
+    work = [(case.name, 0, case.products, case.make()) for case in cases]
     launcher = Launcher(Arrays(open_device(device)), DEFAULT_GPU)
-    for (_, products, o), got in zip(work, compute_sums(launcher, work), strict=True):
+    for (_, _, products, o), got in zip(work, compute_sums(launcher, work), strict=True):
         assert find_differences(got, inner_products(products, o)) == []
 
 

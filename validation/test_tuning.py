@@ -78,7 +78,7 @@ def test_launcher_takes_the_remembered_shape(opened):
     assert Launcher(Arrays(opened)).measured == {}
     remember_shapes(opened, read_text, {KEY: FOUND})
     sample = tuning.make_sample(KEY, 1000)
-    assert Launcher(Arrays(opened)).prepare(sample.call).shape == FOUND
+    assert Launcher(Arrays(opened)).prepare(sample).shape == FOUND
     assert (
         choose_shape("adamw", "adamw", np.dtype("float64"), {KEY: FOUND}, DEFAULT)
         == DEFAULT["adamw", "adamw", "float64"]
@@ -216,7 +216,7 @@ def test_remembered_shape_that_does_not_compile_gives_way_to_the_safe_one(opened
     tuning.run_sample(Launcher(Arrays(opened), {}), expected)
     assert [a.tobytes() for a in sample.written] == [a.tobytes() for a in expected.written]
     tuning.run_sample(own, sample)  # and tells once
-    assert own.prepare(sample.call).shape == DEFAULT[KEY]
+    assert own.prepare(sample).shape == DEFAULT[KEY]
 
 
 def test_shape_that_was_asked_for_and_does_not_compile_is_an_error(opened):
@@ -228,7 +228,7 @@ def test_shape_that_was_asked_for_and_does_not_compile_is_an_error(opened):
 def test_group_that_is_too_large_for_a_kernel_is_told_when_it_is_compiled(opened):
     own = Launcher(Arrays(opened), {KEY: Shape(1, 1 << 20)})
     with pytest.raises(BuildError, match="in a group"):
-        own.prepare(tuning.make_sample(KEY, 1000).call)
+        own.prepare(tuning.make_sample(KEY, 1000))
 
 
 REMEMBER = """
@@ -273,7 +273,7 @@ def test_processes_that_remember_at_once_keep_what_each_has_measured(opened, tmp
 
 def test_aligned_access_is_for_aligned_arrays_only(opened):
     launcher = Launcher(Arrays(opened), {KEY: Shape(8, 16, access="ALIGNED")})
-    call = tuning.make_sample(KEY, 1001).call
+    call = tuning.make_sample(KEY, 1001)
     assert launcher.prepare(call).shape.access == "ALIGNED"
     theta, *rest = call.arrays
     odd = call._replace(arrays=(theta[1:], *rest))

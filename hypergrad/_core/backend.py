@@ -18,7 +18,8 @@ from hypergrad_reference.types import Vector
 if TYPE_CHECKING:
     import pyopencl
 
-    from hypergrad_kernels.launcher import Call, Form, Launch
+    from hypergrad_kernels.calls import Call, Form
+    from hypergrad_kernels.launcher import Launch
 
     DeviceChoice = str | pyopencl.Device | pyopencl.Context | None
 
@@ -137,8 +138,9 @@ class OpenCLBackend:
         check_fork()
         from hypergrad_kernels import adamw, sgd_hd, sums
         from hypergrad_kernels.arrays import Arrays
+        from hypergrad_kernels.calls import Call
         from hypergrad_kernels.device import open_device
-        from hypergrad_kernels.launcher import Call, Launcher
+        from hypergrad_kernels.launcher import Launcher
 
         self.device = open_device(device)
         self.name = f"opencl: {self.device.name}"

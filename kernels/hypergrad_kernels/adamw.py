@@ -1,6 +1,6 @@
 """Host code of adamw.cl: the update of AdamW in hypergrad_reference.loops, in place."""
 
-from hypergrad_kernels.launcher import Call, Form
+from hypergrad_kernels.calls import Call, Form
 from hypergrad_reference.adamw import ShaderScalars
 from hypergrad_reference.loops import Update
 from hypergrad_reference.types import Vector
@@ -33,8 +33,9 @@ def form_update(u: Update, clear_grad: bool = False) -> Form:
         reals.append(u.l2)
     written = frozenset(names) - (frozenset() if clear_grad else {"grad"})
     kept = frozenset(names) - {"theta", "grad"}
+    unread = frozenset(names) & {"last_grad", *(["grad_ema"] if u.gamma is None else [])}
     reals += [*u.scalars, u.grad_scale]
-    return Form("adamw", "adamw", u.theta.dtype, tuple(macros), tuple(names), written, kept, tuple(reals))
+    return Form("adamw", "adamw", u.theta.dtype, tuple(macros), tuple(names), written, kept, tuple(reals), None, unread)
 
 
 def list_arrays(u: Update) -> tuple[Vector, ...]:

@@ -7,8 +7,8 @@
 //   ACCEPTED   x, g, d = trial, g+, trial - x;   otherwise d = 0
 //
 // Launch: inner_products as sums.cl, adapt one item for WIDTH * STEPS elements; any n, 64-bit.
-// Moves, in float64: inner_products 40 bytes per element; adapt 80 accepted (reads x, g, g+, P, U, trial; writes x, g, d,
-// P, U, trial less what stays), 72 refused; OGD 16 less.
+// Moves, in float64: inner_products 40 bytes per element; adapt 96 accepted (reads x, g, g+, P, U, trial; writes x, g, d,
+// P, U, trial), 72 refused (neither reads trial nor writes x and g); OGD 16 less.
 // Error: adapt none, the bits of NumPy; the sums as in sums.cl.
 
 #define COUNT 4

@@ -10,35 +10,11 @@ import numpy as np
 import pyopencl as cl
 
 from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.calls import Call, Form
 from hypergrad_kernels.errors import BuildError, DeviceWarning
 from hypergrad_kernels.remembered import recall_shapes
 from hypergrad_kernels.shapes import MANY, SMALL, Key, Shape, choose_shape, find_default, round_up
 from hypergrad_kernels.table import Entries, Table
-from hypergrad_reference.types import Vector
-
-DType = np.dtype[np.floating[Any]]
-
-
-class Form(NamedTuple):
-    """A kernel, and what its calls for tensors with the same history share, the kind of each array included."""
-
-    file: str  # FILE.cl
-    kernel: str
-    dtype: DType  # float32 or float64, of every array and real number
-    macros: tuple[str, ...]  # features to switch on, "NAME" or "NAME=VALUE"
-    arrays: tuple[str, ...]  # their names, in the kernel's order; with the tensor's name they keep the buffers
-    written: frozenset[str]  # names of the arrays that the kernel writes to
-    kept: frozenset[str] = frozenset()  # names of those that nobody but kernels looks at between two fetches
-    reals: tuple[float, ...] = ()  # the numbers after the arrays
-    per_item: int | None = None  # elements that a work-item takes; None: as many as the launch shape says
-
-
-class Call(NamedTuple):
-    """A kernel and what it is called with, for one tensor."""
-
-    form: Form
-    sizes: tuple[int, ...]  # the first is the number of elements to go over
-    arrays: tuple[Vector, ...]
 
 
 class Prepared(NamedTuple):

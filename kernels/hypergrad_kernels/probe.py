@@ -1,6 +1,6 @@
 """Host code of probe.cl: what memory gives to the traffic of the other kernels."""
 
-from hypergrad_kernels.launcher import Call, Form
+from hypergrad_kernels.calls import OUT, Call, Form
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
@@ -18,5 +18,5 @@ def call_read_traffic(grad: Vector, exp_avg: Vector, exp_avg_sq: Vector, out: Ve
     out    (ceil(n / BLOCK),), written
     """
     names = ("out", "grad", "exp_avg", "exp_avg_sq")
-    form = Form("probe", "read_traffic", grad.dtype, (), names, frozenset({"out"}), per_item=BLOCK)
+    form = Form("probe", "read_traffic", grad.dtype, (), names, OUT, per_item=BLOCK, unread=OUT)
     return Call(form, (grad.size, out.size), (out, grad, exp_avg, exp_avg_sq))

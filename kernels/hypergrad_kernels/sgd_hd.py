@@ -1,6 +1,6 @@
 """Host code of sgd_hd.cl: the update of SGD-HD in hypergrad_reference.loops, in place."""
 
-from hypergrad_kernels.launcher import Call, Form
+from hypergrad_kernels.calls import Call, Form
 from hypergrad_reference.loops import Update
 from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
 from hypergrad_reference.types import Vector
@@ -25,7 +25,8 @@ def form_update(u: Update, clear_grad: bool = False) -> Form:
         reals.append(u.l2)
     written = frozenset(names) - {"grad"}
     kept = written - {"theta"}
-    return Form("sgd_hd", "sgd_hd", u.theta.dtype, macros, tuple(names), written, kept, (*reals, lr))
+    unread = frozenset({"direction"})
+    return Form("sgd_hd", "sgd_hd", u.theta.dtype, macros, tuple(names), written, kept, (*reals, lr), None, unread)
 
 
 def list_arrays(u: Update) -> tuple[Vector, ...]:

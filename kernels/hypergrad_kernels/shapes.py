@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyopencl as cl
 
+from hypergrad_kernels.kernels import KERNELS
+
 
 class Shape(NamedTuple):
     """Launch shape of a kernel."""
@@ -45,13 +47,9 @@ BLOCKWISE_GPU = {dtype: shape._replace(groupwise=True) for dtype, shape in ELEME
 
 def _list_shapes(elementwise: Mapping[str, Shape], blockwise: Mapping[str, Shape]) -> dict[Key, Shape]:
     return {
-        (file, kernel, dtype): shape
-        for rows, kernels in (
-            (elementwise, (("adamw", "adamw"), ("hdm", "adapt"), ("probe", "update_traffic"), ("sgd_hd", "sgd_hd"))),
-            (blockwise, (("hdm", "inner_products"), ("probe", "read_traffic"), ("sums", "inner_products"))),
-        )
-        for file, kernel in kernels
-        for dtype, shape in rows.items()
+        (described.file, described.kernel, dtype): shape
+        for described in KERNELS.values()
+        for dtype, shape in (blockwise if described.blockwise else elementwise).items()
     }
 
 

@@ -1,14 +1,18 @@
 """Host code of sums.cl: the inner products of hypergrad_reference.loops."""
 
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hypergrad_kernels.launcher import Call, Form, Launcher
+from hypergrad_kernels.calls import OUT, Call, Form
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars, beta1_derivative_scalars
 from hypergrad_reference.loops import INNER_PRODUCTS, Operands
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
+
+if TYPE_CHECKING:
+    from hypergrad_kernels.launcher import Launcher
 
 Work = tuple[Hashable, Hashable, tuple[str, ...], Operands]
 """A tensor's name, which keeps its buffers; its history, alike exactly for tensors that share the products and all of
@@ -71,12 +75,10 @@ def _form_sums(names: tuple[str, ...], o: Operands, arrays: tuple[str, ...], div
         reals.append(o.l2)
     reals.append(o.grad_scale)
     kept = frozenset(arrays) - {"out", "grad", "theta"}
-    return Form(
-        "sums", "inner_products", o.theta.dtype, tuple(macros), arrays, frozenset({"out"}), kept, tuple(reals), BLOCK
-    )
+    return Form("sums", "inner_products", o.theta.dtype, tuple(macros), arrays, OUT, kept, tuple(reals), BLOCK, OUT)
 
 
-def compute_sums(launcher: Launcher, work: Sequence[Work]) -> list[dict[str, Vector]]:
+def compute_sums(launcher: "Launcher", work: Sequence[Work]) -> list[dict[str, Vector]]:
     """Block sums of the inner products of several tensors, with one wait for all.
 
     Returns one dict per tensor, as hypergrad_reference.loops.inner_products does. Raises BuildError.

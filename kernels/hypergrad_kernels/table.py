@@ -5,17 +5,15 @@ all the same, so a kernel can find an array by its address; `Device.reads_addres
 """
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyopencl as cl
 
+from hypergrad_kernels.calls import Call
 from hypergrad_kernels.device import Device
 
-if TYPE_CHECKING:
-    from hypergrad_kernels.launcher import Call
-
-Entries = Sequence[tuple[Hashable, "Call"]]
+Entries = Sequence[tuple[Hashable, Call]]
 
 
 class Table:

@@ -16,22 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hypergrad_kernels import adamw, sgd_hd
 from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.calls import Call
 from hypergrad_kernels.device import Device, list_devices, open_device
 from hypergrad_kernels.errors import BuildError, DeviceError
-from hypergrad_kernels.hdm import call_adapt, call_inner_products
-from hypergrad_kernels.launcher import Call, Launcher, read_text
-from hypergrad_kernels.probe import call_read_traffic, call_update_traffic
+from hypergrad_kernels.kernels import find_kernel
+from hypergrad_kernels.launcher import Launcher, read_text
 from hypergrad_kernels.remembered import ACCESSES, GROUP_SIZES, remember_shapes
 from hypergrad_kernels.shapes import DEFAULT, DEFAULT_GPU, Key, Shape, find_default
-from hypergrad_kernels.sums import call_sums
-from hypergrad_reference.adamw import exact_scalars
-from hypergrad_reference.hdm_loops import INNER_PRODUCTS, Scalars
-from hypergrad_reference.hdm_loops import Arrays as HDMArrays
-from hypergrad_reference.loops import Arrays as Kept
-from hypergrad_reference.loops import Operands, Update
-from hypergrad_reference.sgd_hd import Nesterov
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
@@ -42,13 +34,6 @@ TRIAL_SIZE = 3 * BLOCK + 17
 SIZE = 1 << 24  # more than a cache holds
 REPEATS = 7
 TIMEOUT = 300  # seconds for one child
-
-
-class Sample(NamedTuple):
-    """A typical call of a kernel."""
-
-    call: Call
-    written: Sequence[Vector]
 
 
 class Verdict(NamedTuple):
@@ -69,49 +54,17 @@ def _draw(rng: np.random.Generator, n: int, dtype: str) -> Vector:
     return array
 
 
-def make_sample(key: Key, n: int) -> Sample:
-    """The call by which a kernel is judged, on n elements."""
-    file, kernel, dtype = key
+def make_sample(key: Key, n: int) -> Call:
+    """The call by which a kernel is judged, on n elements. Raises ValueError if no kernel has the key."""
+    file, name, dtype = key
     rng = np.random.default_rng(0)
-
-    def draw() -> Vector:
-        return _draw(rng, n, dtype)
-
-    def out(rows: int) -> Vector:
-        return np.zeros((rows, -(-n // BLOCK)), dtype)
-
-    scalars = exact_scalars(1e-3, 0.9, 0.999, 1e-8, 1e-2, 0.9**7, 0.999**7)
-    match file, kernel:
-        case "adamw", "adamw":
-            u = Update(draw(), draw(), 1.0, Kept(m := draw(), v := draw()), scalars)
-            return Sample(adamw.call_update(u), (u.theta, m, v))
-        case "sums", "inner_products":
-            sums = out(2)
-            o = Operands(draw(), draw(), 1.0, Kept(draw(), draw()), scalars)
-            return Sample(call_sums(("grad_direction", "grad_grad"), o, sums), (sums,))
-        case "sgd_hd", "sgd_hd":
-            u = Update(draw(), draw(), 1.0, Kept(direction=draw(), velocity=draw()), Nesterov(1e-2, 0.9))
-            return Sample(sgd_hd.call_update(u), (u.theta,))
-        case "hdm", "adapt":
-            a = HDMArrays(*(draw() for _ in HDMArrays._fields))
-            return Sample(call_adapt("adagrad", a, draw(), True, Scalars(3.0, 0.7, 1e-3, -0.2, 0.9, 0.95)), a)
-        case "hdm", "inner_products":
-            sums = out(len(INNER_PRODUCTS))
-            a = HDMArrays(*(draw() for _ in HDMArrays._fields))
-            return Sample(call_inner_products(a, draw(), sums), (sums,))
-        case "probe", "update_traffic":
-            theta, grad, exp_avg, exp_avg_sq = (draw() for _ in range(4))
-            call = call_update_traffic(theta, grad, exp_avg, exp_avg_sq)
-            return Sample(call, (theta, exp_avg, exp_avg_sq))
-        case "probe", "read_traffic":
-            sums = out(1)
-            return Sample(call_read_traffic(draw(), draw(), draw(), sums[0]), (sums,))
-    raise ValueError(f"key={key!r}: give one of {sorted(DEFAULT)}")
+    kernel = find_kernel(file, name)
+    return kernel.call(*kernel.sample(lambda _: _draw(rng, n, dtype)))
 
 
-def run_sample(launcher: Launcher, sample: Sample) -> None:
+def run_sample(launcher: Launcher, sample: Call) -> None:
     """Launch a sample and wait for it."""
-    launcher.launch("sample", sample.call)
+    launcher.launch("sample", sample)
     launcher.arrays.collect()
 
 
@@ -124,7 +77,7 @@ def _digest(device: Device, key: Key, shape: Shape, read: Callable[[str], str]) 
 
 def list_candidates(device: Device, key: Key, best: Shape | None = None) -> list[Shape]:
     """Shapes to measure: widths and local sizes first; then steps and access with the best of these."""
-    blockwise = key[1] in ("inner_products", "read_traffic")
+    blockwise = find_kernel(*key[:2]).blockwise
     if find_default(device.cl_device) is DEFAULT_GPU:
         return _list_gpu_candidates(blockwise, best)
     if best is None:
@@ -179,7 +132,7 @@ def _measure(device: Device, key: Key, shapes: Sequence[Shape], read: Callable[[
     for _ in range(REPEATS + 1):
         for launcher, seconds in zip(launchers, times, strict=True):
             begin = time.perf_counter()
-            launcher.launch("sample", sample.call)
+            launcher.launch("sample", sample)
             device.finish()  # what was written stays where it is: a copy to the host would hide the kernel
             seconds.append(time.perf_counter() - begin)
     return [Verdict(key, shape, statistics.median(t[1:])) for shape, t in zip(shapes, times, strict=True)]

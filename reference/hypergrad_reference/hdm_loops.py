@@ -13,6 +13,7 @@ point.
 For gradient-norm feedback g+ stands for the Hessian at the trial point times the gradient there, in the learner only.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,9 @@ class Scalars(NamedTuple):
     high: float
     beta: float  # momentum of the next trial point
 
+
+Learner = Callable[[Arrays, Vector, bool, Scalars], Arrays]
+"""An `adapt` function below, each of which ends an iteration."""
 
 INNER_PRODUCTS = {
     "trial_displacement": ("trial_gradient", "displacement"),  # <g+, d>, for the rate of the momentum

@@ -22,16 +22,14 @@ import numpy as np
 
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad._core.optimizer import Optimizer
-from hypergrad_kernels.adamw import call_update
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import Device, open_device
 from hypergrad_kernels.errors import BuildError, DeviceNotFoundError
-from hypergrad_kernels.launcher import Call, Launcher
-from hypergrad_kernels.probe import call_read_traffic, call_update_traffic
-from hypergrad_kernels.sums import call_sums
+from hypergrad_kernels.kernels import KERNELS, SCALARS
+from hypergrad_kernels.launcher import Launcher
 from hypergrad_reference.adamw import exact_scalars
 from hypergrad_reference.loops import Arrays as Kept
-from hypergrad_reference.loops import Operands, Update, inner_products, update
+from hypergrad_reference.loops import Update, update
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
@@ -39,10 +37,10 @@ LARGE = (1 << 24, 1 << 25)
 SIZES = tuple(1 << power for power in range(10, 27, 2))
 REPEATS = 21
 LONG = 10_000  # steps of the small model
-BYTES = {"adamw": 28, "update_traffic": 28, "sums": 12, "read_traffic": 12, "AdamW": 28, "HypergradientAdamW": 40}
-"""Moved for a float32 element."""
-PRODUCTS = ("grad_direction", "grad_grad")
-SCALARS = exact_scalars(1e-3, 0.9, 0.999, 1e-8, 1e-2, 0.9**7, 0.999**7)
+TIMED = ("adamw", "sums")
+"""The kernels of the targets, by key of KERNELS."""
+SQUARES = ("exp_avg_sq", "accumulator")
+"""Arrays that hold sums of squares."""
 
 Run = Callable[[], Any]
 
@@ -95,46 +93,54 @@ class Bed:
 
     def __init__(self, device: Device, n: int) -> None:
         self.device, self.n = device, n
-        rng = np.random.default_rng(0)
-        self.theta, self.grad = (rng.standard_normal(n, np.float32) for _ in range(2))
-        self.exp_avg, self.exp_avg_sq = self.theta * np.float32(0.1), self.theta * self.theta
+        self._drawn: dict[str, Vector] = {}
+        self.theta, self.grad = self._draw("theta"), self._draw("grad")
+        self.exp_avg, self.exp_avg_sq = self._draw("exp_avg"), self._draw("exp_avg_sq")
         self.moments = Kept(self.exp_avg, self.exp_avg_sq)
-        self.others = [array.copy() for array in (self.theta, self.exp_avg, self.exp_avg_sq)]  # what the probe adds to
         self.launcher = Launcher(Arrays(device))
-        self.sums = np.empty((len(PRODUCTS), -(-n // BLOCK)), np.float32)
+        self._arguments: dict[str, tuple[Any, ...]] = {}
 
-    def _launch(self, name: str, call: Call) -> None:
-        self.launcher.launch(name, call)
-        self.launcher.arrays.collect()
+    def _draw(self, name: str, owner: str = "") -> Vector:
+        """The array of a name, squares of another where it holds squares."""
+        if owner + name not in self._drawn:
+            array = np.random.default_rng([*name.encode()]).standard_normal(self.n, np.float32)
+            self._drawn[owner + name] = array * array if name in SQUARES else array
+        return self._drawn[owner + name]
 
-    def list_kernels(self) -> dict[str, Run]:
-        """Kernels and their probes by name; each also forms its call, as a step does."""
-        m, v = self.exp_avg, self.exp_avg_sq
-        w, *rest = self.others
-        u = Update(self.theta, self.grad, 1.0, self.moments, SCALARS)
-        o = Operands(self.theta, self.grad, 1.0, self.moments, SCALARS)
-        return {
-            "adamw": lambda: self._launch("bench", call_update(u)),
-            "update_traffic": lambda: self._launch("probe", call_update_traffic(w, self.grad, *rest)),
-            "sums": lambda: self._launch("sums", call_sums(PRODUCTS, o, self.sums)),
-            "read_traffic": lambda: self._launch("read", call_read_traffic(self.grad, m, v, self.sums[0])),
-        }
+    def list_kernels(self, names: Sequence[str] = TIMED) -> dict[str, Run]:
+        """Kernels and their probes by name; each also forms its call, as a step does.
 
-    def verify_kernels(self) -> None:
+        Kernels share their arrays with the optimizers; what probes write to is their own.
+        """
+
+        def bind(name: str) -> Run:
+            kernel, owner = KERNELS[name], "" if KERNELS[name].probe else "probe "
+            arguments = self._arguments[name] = kernel.sample(lambda array: self._draw(array, owner))
+
+            def run() -> None:
+                self.launcher.launch(name, kernel.call(*arguments))
+                self.launcher.arrays.collect()
+
+            return run
+
+        probes = (KERNELS[name].probe for name in names)
+        return {name: bind(name) for name in dict.fromkeys((*names, *filter(None, probes)))}
+
+    def verify_kernels(self, names: Sequence[str] = TIMED) -> None:
         """Raise AssertionError unless the kernels give the bits of the reference, at both ends of the arrays."""
-        runs = self.list_kernels()
-        runs["sums"]()
-        for part in self._list_ends():
-            o = Operands(self.theta[part], self.grad[part], 1.0, self._cut(part), SCALARS)
-            blocks = slice(part.start // BLOCK, -(-part.stop // BLOCK))
-            for row, wanted in zip(self.sums, inner_products(PRODUCTS, o).values(), strict=True):
-                _expect(row[blocks], wanted, "sums.cl")
-        parts = self._list_ends()
-        after = [update(Update(self.theta[p], self.grad[p], 1.0, self._cut(p), SCALARS)) for p in parts]
-        runs["adamw"]()
-        for part, (theta, (_, exp_avg_sq, *_)) in zip(parts, after, strict=True):
-            _expect(self.theta[part], theta, "adamw.cl: theta")
-            _expect(self.exp_avg_sq[part], np.asarray(exp_avg_sq), "adamw.cl: exp_avg_sq")
+        for name, run in self.list_kernels(names).items():
+            reference = KERNELS[name].reference
+            if reference is None:
+                continue
+            arguments = self._arguments[name]
+            with np.errstate(all="ignore"):
+                after = [reference(*_cut(arguments, part)) for part in self._list_ends()]
+            run()
+            call = KERNELS[name].call(*arguments)
+            for part, wanted in zip(self._list_ends(), after, strict=True):
+                for array_name, array in zip(call.form.arrays, call.arrays, strict=True):
+                    if array_name in call.form.written:
+                        _expect(_cut(array, part), np.asarray(wanted[array_name]), f"{name}: {array_name}")
 
     def open_optimizers(self) -> dict[str, Optimizer]:
         """Optimizers by name, past their warm-up."""
@@ -204,8 +210,15 @@ class Bed:
         last = (self.n - 1) // BLOCK * BLOCK
         return [slice(0, min(BLOCK, self.n)), slice(last, self.n)]
 
-    def _cut(self, part: slice) -> Kept:
-        return Kept(self.exp_avg[part], self.exp_avg_sq[part])
+
+def _cut(value: Any, part: slice) -> Any:
+    """Arguments of a kernel with the part alone of each array, and of block sums with the blocks of the part."""
+    if isinstance(value, np.ndarray):
+        return value[part] if value.ndim == 1 else value[:, part.start // BLOCK : -(-part.stop // BLOCK)]
+    if isinstance(value, tuple):
+        parts = (_cut(entry, part) for entry in value)
+        return type(value)(*parts) if hasattr(value, "_asdict") else tuple(parts)
+    return value
 
 
 def _expect(got: Vector, wanted: Vector, name: str) -> None:
@@ -338,15 +351,23 @@ def measure_long(device: Device, steps: int = LONG) -> list[Row]:
     ]
 
 
+def count_bytes() -> dict[str, int]:
+    """What kernels, probes and steps move per float32 element, by name."""
+    like = np.empty(1, np.float32)
+    moved = {name: kernel.call(*kernel.sample(lambda _: like)).form.traffic for name, kernel in KERNELS.items()}
+    return moved | {"AdamW": moved["adamw"], "HypergradientAdamW": moved["adamw"] + moved["sums"]}
+
+
 def measure_sizes(device: Device, sizes: Sequence[int] = SIZES, repeats: int = REPEATS) -> Iterator[dict[str, Any]]:
     """GB/s of kernels, probes and steps over the number of elements, for a chart."""
     for n in sizes:
         bed = Bed(device, n)
-        optimizers = {k: v for k, v in bed.open_optimizers().items() if k in BYTES}
+        moved = count_bytes()
+        optimizers = {k: v for k, v in bed.open_optimizers().items() if k in moved}
         times = take_turns(bed.list_kernels() | bed.list_steps(optimizers), repeats)
         bed.verify_kernels()
         for name, seconds in times.items():
-            rate = summarize([BYTES[name] * n / s / 1e9 for s in seconds])
+            rate = summarize([moved[name] * n / s / 1e9 for s in seconds])
             yield {"n": n, "name": name, "gb_per_s": rate.median, "low": rate.low, "high": rate.high}
 
 

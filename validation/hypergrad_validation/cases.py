@@ -6,7 +6,7 @@ GUARD_VALUE on either side, so that `array.base` shows what was written past the
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, Hypergradien
 from hypergrad._core.optimizer import Optimizer
 from hypergrad_reference import sgd_hd
 from hypergrad_reference.adamw import FORM_SCALARS
+from hypergrad_reference.hdm_loops import INNER_PRODUCTS as HDM_PRODUCTS
 from hypergrad_reference.hdm_loops import Arrays as HDMArrays
+from hypergrad_reference.hdm_loops import Learner, adapt_adagrad, adapt_adagrad_inside, adapt_ogd
 from hypergrad_reference.hdm_loops import Scalars as HDMScalars
 from hypergrad_reference.loops import INNER_PRODUCTS, Arrays, Operands, Update
+from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
 DTYPES = ("float32", "float64")
@@ -91,6 +94,11 @@ class Data(NamedTuple):
             array[: len(self.planted)] = self.planted[: self.n]
         return surround(array, self.offset)
 
+    def make_out(self, rows: int) -> Vector:
+        """Room for block sums, between guards."""
+        blocks = -(-self.n // BLOCK)
+        return surround(np.zeros(rows * blocks, self.dtype)).reshape(rows, blocks)
+
 
 def surround(array: Vector, offset: int = 0) -> Vector:
     """A copy between guards; its `base` is the whole."""
@@ -114,6 +122,25 @@ EXTREMES = [
         Data(dtype, 19, planted=(math.nan, math.inf, -math.inf)),
     )
 ]
+
+
+class Case(Protocol):
+    """What a kernel is called with, under a name."""
+
+    @property
+    def name(self) -> str:
+        """Its id in test output."""
+        ...
+
+    @property
+    def data(self) -> Data:
+        """What its arrays hold."""
+        ...
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of the kernel's `call`, with fresh arrays."""
+        ...
+
 
 EPS = 1e-3
 """Of every update here: large enough to show where it stands."""
@@ -155,6 +182,10 @@ class UpdateCase(NamedTuple):
             self.gamma,
             self.l2,
         )
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of adamw.call_update."""
+        return self.make(), self.clear_grad
 
 
 UPDATE_VARIANTS: dict[str, dict[str, Any]] = {
@@ -235,6 +266,10 @@ class SumsCase(NamedTuple):
             self.l2,
         )
 
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of sums.call_sums."""
+        return self.products, self.make(), self.data.make_out(len(self.products))
+
 
 WITHOUT_DERIVATIVE = tuple(name for name in INNER_PRODUCTS if name != "grad_beta1_derivative")
 """What the shader convention can be asked for."""
@@ -272,6 +307,10 @@ class MoveCase(NamedTuple):
         form = sgd_hd.form(1e-2, self.steps, self.momentum, self.dampening, self.nesterov)
         return Update(draw("theta"), draw("grad"), 1.0, arrays, form, l2=self.weight_decay)
 
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of sgd_hd.call_update."""
+        return (self.make(),)
+
 
 MOVE_VARIANTS: dict[str, dict[str, Any]] = {
     "sgd": {},
@@ -297,21 +336,41 @@ class AdaptCase(NamedTuple):
 
     name: str
     data: Data
-    learner: str
+    learner: Learner
     accepted: bool
     scalars: HDMScalars = HDMScalars(denominator=3.0, rate=0.7, eps=1e-3, low=-0.2, high=0.9, beta=0.95)
 
-    def make(self) -> tuple[HDMArrays, Vector]:
-        """Fresh arrays, and the gradient at the trial point."""
-        return HDMArrays(*map(self.data.draw, HDMArrays._fields)), self.data.draw("trial_gradient")
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of hdm.call_adapt."""
+        return self.learner, *draw_iteration(self.data), self.accepted, self.scalars
+
+
+class HDMSumsCase(NamedTuple):
+    """A call of `hypergrad_reference.hdm_loops.inner_products`."""
+
+    name: str
+    data: Data
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of hdm.call_inner_products."""
+        return *draw_iteration(self.data), self.data.make_out(len(HDM_PRODUCTS))
+
+
+def draw_iteration(data: Data) -> tuple[HDMArrays, Vector]:
+    """Fresh arrays, and the gradient at the trial point."""
+    return HDMArrays(*map(data.draw, HDMArrays._fields)), data.draw("trial_gradient")
 
 
 ADAPTS = [
-    AdaptCase(f"{learner}-{outcome}-{data.name}", data, learner, outcome == "accepted")
-    for learner in ("adagrad", "adagrad_inside", "ogd")
+    AdaptCase(f"{learner.__name__.removeprefix('adapt_')}-{outcome}-{data.name}", data, learner, outcome == "accepted")
+    for learner in (adapt_adagrad, adapt_adagrad_inside, adapt_ogd)
     for outcome in ("accepted", "refused")
     for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
-] + [AdaptCase(f"adagrad-accepted-large-{d.name}", d, "adagrad", True) for d in EVERY_SIZE if d.n > 4097]
+] + [AdaptCase(f"adagrad-accepted-large-{d.name}", d, adapt_adagrad, True) for d in EVERY_SIZE if d.n > 4097]
+HDM_SUMS = [
+    HDMSumsCase(f"sums-{data.name}", data)
+    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES, *(d for d in EVERY_SIZE if d.n > 4097))
+]
 
 
 # Whole runs of the optimizers.

@@ -4,39 +4,21 @@ What the kernel tests, `hypergrad doctor` and `hypergrad conform` share.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hypergrad import AutoHypergradientAdamW
-from hypergrad_kernels import adamw, sgd_hd
 from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.calls import Call
 from hypergrad_kernels.device import Device
-from hypergrad_kernels.hdm import call_adapt
-from hypergrad_kernels.launcher import Call, Launcher
-from hypergrad_kernels.sums import call_sums
-from hypergrad_reference import hdm_loops
-from hypergrad_reference.loops import Update, inner_products, update
+from hypergrad_kernels.kernels import KERNELS, Kernel
+from hypergrad_kernels.launcher import Launcher
 from hypergrad_reference.types import Vector
-from hypergrad_validation.cases import (
-    ADAPTS,
-    MOVES,
-    SUMS,
-    UPDATES,
-    AdaptCase,
-    MoveCase,
-    SumsCase,
-    UpdateCase,
-    surround,
-)
+from hypergrad_validation.cases import ADAPTS, HDM_SUMS, MOVES, SUMS, UPDATES, Case
 from hypergrad_validation.compare import find_differences
-
-LEARNERS = {
-    "adagrad": hdm_loops.adapt_adagrad,
-    "adagrad_inside": hdm_loops.adapt_adagrad_inside,
-    "ogd": hdm_loops.adapt_ogd,
-}
 
 
 class Trial(NamedTuple):
@@ -53,61 +35,38 @@ class Trial(NamedTuple):
         launcher.arrays.fetch()
 
 
-def _make_trial(call: Call, arrays: Mapping[str, Vector | None], wanted: Mapping[str, Vector | None]) -> Trial:
-    present = {name: array for name, array in arrays.items() if array is not None}
-    after = {name: array if (result := wanted.get(name)) is None else result for name, array in present.items()}
-    return Trial(call, present, after)
+CASES: dict[str, Sequence[Case]] = {
+    "adamw": UPDATES, "sums": SUMS, "sgd_hd": MOVES, "hdm": ADAPTS, "hdm_sums": HDM_SUMS,
+}  # fmt: skip
+"""By key of KERNELS."""
 
 
-def try_update(case: UpdateCase) -> Trial:
-    """The trial of a case of adamw.cl."""
-    u = case.make()
-    return _try(adamw.call_update(u, case.clear_grad), u, case.clear_grad)
+def make_trial(kernel: Kernel, case: Case) -> Trial:
+    """The trial of a kernel that has a reference."""
+    assert kernel.reference is not None
+    arguments = case.arguments()
+    call = kernel.call(*arguments)
+    arrays = dict(_list_arrays(arguments)) | dict(zip(call.form.arrays, call.arrays, strict=True))
+    after = kernel.reference(*arguments)
+    wanted = {name: array.copy() if (a := after.get(name)) is None else a for name, array in arrays.items()}
+    return Trial(call, arrays, wanted)
 
 
-def _try(call: Call, u: Update, clear_grad: bool = False) -> Trial:
-    theta, after = update(u)
-    wanted = {"theta": theta, **after._asdict()}
-    if clear_grad:
-        wanted["grad"] = np.zeros_like(u.grad)
-    return _make_trial(call, {"theta": u.theta, "grad": u.grad, **u.arrays._asdict()}, wanted)
-
-
-def try_move(case: MoveCase) -> Trial:
-    """The trial of a case of sgd_hd.cl."""
-    u = case.make()
-    return _try(sgd_hd.call_update(u), u)
-
-
-def try_adapt(case: AdaptCase) -> Trial:
-    """The trial of a case of hdm.cl, adapt."""
-    a, trial_gradient = case.make()
-    after = LEARNERS[case.learner](a, trial_gradient, case.accepted, case.scalars)
-    call = call_adapt(case.learner, a, trial_gradient, case.accepted, case.scalars)
-    return _make_trial(call, a._asdict() | {"trial_gradient": trial_gradient}, after._asdict())
-
-
-def try_sums(case: SumsCase) -> Trial:
-    """The trial of a case of sums.cl."""
-    o = case.make()
-    wanted = np.array(list(inner_products(case.products, o).values()))
-    out = surround(np.zeros(wanted.size, case.data.dtype))
-    call = call_sums(case.products, o, out.reshape(wanted.shape))
-    arrays = {"theta": o.theta, "grad": o.grad, "out": out, **o.arrays._asdict()}
-    return _make_trial(call, arrays, {"out": wanted})
+def _list_arrays(arguments: Iterable[Any]) -> Iterator[tuple[str, Vector]]:
+    """Name and array of every field that holds one, at any depth."""
+    for argument in arguments:
+        if hasattr(argument, "_asdict"):
+            fields = argument._asdict()
+            yield from ((name, value) for name, value in fields.items() if isinstance(value, np.ndarray))
+            yield from _list_arrays(fields.values())
 
 
 def list_trials() -> Iterator[tuple[str, Callable[[Any], Trial], Any]]:
     """The kernel's file, what makes the trial, and the case, of every trial."""
-    table: tuple[tuple[str, Callable[[Any], Trial], Sequence[Any]], ...] = (
-        ("adamw", try_update, UPDATES),
-        ("sums", try_sums, SUMS),
-        ("sgd_hd", try_move, MOVES),
-        ("hdm", try_adapt, ADAPTS),
-    )
-    for kernel, make, cases in table:
+    for name, cases in CASES.items():
+        make = partial(make_trial, KERNELS[name])
         for case in cases:
-            yield kernel, make, case
+            yield KERNELS[name].file, make, case
 
 
 class Outcome(NamedTuple):
