@@ -32,6 +32,7 @@ from hypergrad_reference.loops import Arrays as Kept
 from hypergrad_reference.loops import Update, update
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
+from hypergrad_validation.cases import SQUARES
 
 LARGE = (1 << 24, 1 << 25)
 SIZES = tuple(1 << power for power in range(10, 27, 2))
@@ -39,8 +40,6 @@ REPEATS = 21
 LONG = 10_000  # steps of the small model
 TIMED = ("adamw", "sums")
 """The kernels of the targets, by key of KERNELS."""
-SQUARES = ("exp_avg_sq", "accumulator")
-"""Arrays that hold sums of squares."""
 
 Run = Callable[[], Any]
 

@@ -6,7 +6,7 @@ GUARD_VALUE on either side, so that `array.base` shows what was written past the
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -122,25 +122,6 @@ EXTREMES = [
         Data(dtype, 19, planted=(math.nan, math.inf, -math.inf)),
     )
 ]
-
-
-class Case(Protocol):
-    """What a kernel is called with, under a name."""
-
-    @property
-    def name(self) -> str:
-        """Its id in test output."""
-        ...
-
-    @property
-    def data(self) -> Data:
-        """What its arrays hold."""
-        ...
-
-    def arguments(self) -> tuple[Any, ...]:
-        """Those of the kernel's `call`, with fresh arrays."""
-        ...
-
 
 EPS = 1e-3
 """Of every update here: large enough to show where it stands."""
@@ -371,6 +352,10 @@ HDM_SUMS = [
     HDMSumsCase(f"sums-{data.name}", data)
     for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES, *(d for d in EVERY_SIZE if d.n > 4097))
 ]
+
+
+Case = UpdateCase | SumsCase | MoveCase | AdaptCase | HDMSumsCase
+"""What a kernel is called with, under a name; `arguments` are those of its `call`."""
 
 
 # Whole runs of the optimizers.
