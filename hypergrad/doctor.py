@@ -118,10 +118,11 @@ def examine() -> Report:
 
 def survey() -> str:
     """A Survey of this process, as JSON."""
-    try:
-        from hypergrad_kernels import device as opencl
-    except ImportError as error:
-        return json.dumps(Survey([], [], None, f"pyopencl cannot be imported ({error}): pip install pyopencl", None))
+    missing = runtime.explain_import()
+    if missing is not None:
+        return json.dumps(Survey([], [], None, missing, None))
+    from hypergrad_kernels import device as opencl
+
     listed = opencl.list_devices()
     preferred = trouble = None
     if not listed:

@@ -1,6 +1,7 @@
 """Bad input gets an error that names argument, value and remedy, and changes nothing."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -128,13 +129,25 @@ def test_parameters_that_cannot_be_used_are_named(params, error, words):
     ("device", "error", "words"),
     [
         ("opencl:no such device", DeviceNotFoundError, "no such device.*(found: |no OpenCL device|cannot be imported)"),
-        ("cuda", (ValueError, DeviceNotFoundError), "device='cuda'"),
-        ("opencl:a:b", (ValueError, DeviceNotFoundError), "device='opencl:a:b'"),
+        *[
+            (device, (ArgumentError, DeviceNotFoundError), f"device={re.escape(repr(device))}: .*")
+            for device in (
+                "cuda", "cpu", "GPU", "", "AUTO", "numpy ", "opencl:a:b", "opencl:a:-1", "opencl:a:0:0", "opencl:a:٣",
+                3, True, b"opencl", ["opencl"], ("numpy",), object,
+            )
+        ],
     ],
-)
+)  # fmt: skip
 def test_device_that_is_not_there_is_named(device, error, words):
     with pytest.raises(error, match=words):
         AdamW([np.ones(3)], device=device)
+
+
+def test_kinds_of_device_are_told_to_who_names_another(device):
+    with pytest.raises(
+        ArgumentError, match="give one of 'opencl', 'opencl:PART', 'opencl:PART:INDEX', 'numpy', 'auto'"
+    ):
+        AdamW([np.ones(3)], device="cpu")
 
 
 # A step that raises has changed nothing.

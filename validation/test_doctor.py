@@ -164,6 +164,12 @@ def test_doctor_without_pyopencl_says_what_to_install(run_script, tmp_path):
     assert report["remedies"] == ["pyopencl cannot be imported (planted): pip install pyopencl"]
 
 
+def test_doctor_names_the_variable_that_pyopencl_cannot_read(run_script):
+    report = ask(run_script, PYOPENCL_NO_CACHE="")
+    assert (report["uses"], report["healthy"]) == ("numpy", False)
+    assert report["remedies"] == ["PYOPENCL_NO_CACHE='' is neither true nor false to pyopencl: unset it"]
+
+
 @needs_intel
 def test_doctor_tells_that_this_process_asked_too_early(run_script):
     script = """

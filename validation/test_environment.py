@@ -246,6 +246,7 @@ ENVIRONMENTS = {
     "relative-home": {"HOME": "file", "XDG_CACHE_HOME": "{file}/x"},
     "no-temporary-folder": {"TMPDIR": "{file}", "TEMP": "{file}", "TMP": "{file}"},
     "nothing-can-be-written": {"HOME": "{file}", "XDG_CACHE_HOME": "{file}", "TMPDIR": "{file}"},
+    "pocl-cache-empty": {"POCL_CACHE_DIR": ""},
     "caches-turned-off": {"PYOPENCL_NO_CACHE": "1"},
     "caches-turned-off-and-not-there": {"PYOPENCL_NO_CACHE": "1", "XDG_CACHE_HOME": "{file}"},
 }
@@ -255,7 +256,7 @@ ENVIRONMENTS = {
 def test_kernels_run_whatever_cannot_be_written(environment, some_device, tmp_path, run_script):
     (tmp_path / "file").touch()
     given = {name: value and value.format(file=tmp_path / "file") for name, value in environment.items()}
-    done = run_script(STEP, POCL_CACHE_DIR=tmp_path / "pocl", **given)
+    done = run_script(STEP, **{"POCL_CACHE_DIR": tmp_path / "pocl", **given})
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[-1] for line in done.stdout.splitlines()] == run_numpy()
     assert "opencl: " in done.stdout
@@ -305,6 +306,8 @@ REFUSALS = {
     ),
     "icd-that-is-not-there": ("OCL_ICD_VENDORS", "nothing.icd", "OCL_ICD_VENDORS='nothing.icd' points to nothing"),
     "wrong-context": ("PYOPENCL_CTX", "no such device", "PYOPENCL_CTX='no such device' names no device"),
+    "empty-switch": ("PYOPENCL_NO_CACHE", "", "PYOPENCL_NO_CACHE='' is neither true nor false to pyopencl: unset it"),
+    "wrong-switch": ("PYOPENCL_COMPILER_OUTPUT", "maybe", "PYOPENCL_COMPILER_OUTPUT='maybe' is neither true nor false"),
     "wrong-number": ("PYOPENCL_CTX", "99", "PYOPENCL_CTX='99' names no device"),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hypergrad._core.device_arrays import is_device_array
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
-from hypergrad_kernels.runtime import check_fork
+from hypergrad_kernels.runtime import check_fork, explain_import
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars
 from hypergrad_reference.loops import Operands, Update, inner_products, update
 from hypergrad_reference.rule import Scalars
@@ -273,11 +273,13 @@ def _open_backend(device: "str | pyopencl.Device | pyopencl.Context", parameters
 
 
 def _open_device(device: "str | pyopencl.Device | pyopencl.Context", parameters: Mapping[str, Vector]) -> OpenCLBackend:
+    trouble = explain_import()
+    if trouble is not None:
+        asked = "" if device == "opencl" else f"device={device!r}: "
+        raise DeviceNotFoundError(f"{asked}{trouble}")
     try:
         backend = OpenCLBackend(device)
-    except ImportError as error:
-        raise DeviceNotFoundError(
-            f"device={device!r}: pyopencl cannot be imported ({error}); pip install pyopencl, or use device='numpy'"
-        ) from error
+    except ValueError as error:
+        raise ArgumentError(f"{error}, 'numpy', 'auto'") from error
     backend.check_parameters(parameters)
     return backend

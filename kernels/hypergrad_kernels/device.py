@@ -5,6 +5,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from tempfile import TemporaryFile
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundErro
 _lock = threading.RLock()
 """Held while platforms are asked for, a device is opened or a program compiled: of two threads, one waits."""
 
+DESCRIPTION = re.compile("opencl(:(?P<part>[^:]*)(:(?P<index>[0-9]+))?)?")
+"""Of a device."""
 TRIAL = 1 << 16
 """Elements of a trial of shared memory: a runtime may copy small arrays and not large ones, or the other way round."""
 
@@ -175,17 +178,11 @@ def list_devices() -> list[cl.Device]:
 
     Raises DeviceError in a process that was forked after OpenCL was used.
     """
-    with _lock, runtime.asking():
-        try:
-            platforms = cl.get_platforms()
-        except cl.Error:
-            return []
     devices: list[cl.Device] = []
-    for platform in platforms:
-        try:
-            devices += platform.get_devices()
-        except cl.Error:
-            continue  # a platform without devices says so by an error
+    with _lock, runtime.asking(), suppress(cl.Error):  # where there is no platform, the loader says so by an error
+        for platform in cl.get_platforms():
+            with suppress(cl.Error):  # and so does a platform without devices
+                devices += platform.get_devices()
     return devices
 
 
@@ -240,20 +237,20 @@ def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
 
 
 def _open_named(wanted: str) -> Device:
-    kind, *rest = wanted.split(":")
-    if kind != "opencl" or len(rest) > 2 or (len(rest) == 2 and not rest[1].isdecimal()):
-        raise ValueError(f"device={wanted!r}: give 'numpy', 'opencl', 'opencl:PART' or 'opencl:PART:INDEX'")
+    parts = DESCRIPTION.fullmatch(wanted) if isinstance(wanted, str) else None
+    if parts is None:
+        raise ValueError(f"device={wanted!r}: give one of 'opencl', 'opencl:PART', 'opencl:PART:INDEX'")
     devices = list_devices()
     if not devices:
-        asked = f"device={wanted!r}: " if rest else ""
+        asked = f"device={wanted!r}: " if parts["part"] is not None else ""
         raise DeviceNotFoundError(f"{asked}no OpenCL device was found: {runtime.explain_absence()}")
-    if not rest:
+    if parts["part"] is None:
         if os.environ.get("PYOPENCL_CTX"):
             return _open_device(find_preferred())
         return _open_first(sorted(devices, key=rank))
-    part = rest[0].lower()
+    part = parts["part"].lower()
     matches = [d for d in devices if part in d.platform.name.lower() or part in d.name.lower()]
-    index = int(rest[1]) if len(rest) == 2 else None
+    index = None if parts["index"] is None else int(parts["index"])
     if (index or 0) >= len(matches):
         names = "; ".join(map(find_name, devices))
         raise DeviceNotFoundError(

@@ -9,7 +9,7 @@ to a folder that holds the system's .icd files and one more.
 A user who sets one of the two variables has chosen: nothing is added. Nothing is added either to a number in
 PYOPENCL_CTX, which counts the platforms that pyopencl lists by itself.
 
-Nothing here imports pyopencl.
+Nothing here imports pyopencl, but explain_import.
 """
 
 import ctypes
@@ -18,6 +18,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,10 @@ SYSTEM = "/etc/OpenCL/vendors"
 VENDORS = "OCL_ICD_VENDORS"
 VARIABLES = (VENDORS, "OPENCL_VENDOR_PATH")
 """They say where the loader looks; the first that is set counts."""
+CACHE = "POCL_CACHE_DIR"
+"""It says where PoCL keeps what it compiled."""
+SWITCHES = ("PYOPENCL_NO_CACHE", "PYOPENCL_COMPILER_OUTPUT")
+"""pyopencl reads them as it is imported or compiles, and fails where they are neither true nor false."""
 PACKAGE = "intel-opencl-rt"
 LIBRARY = Path("lib/libintelocl.so") if sys.platform != "win32" else Path("Library/bin/intelocl64.dll")
 """The package that brings a runtime, and what it brings, below sys.prefix."""
@@ -135,23 +140,32 @@ def asking() -> Iterator[None]:
     check_fork()
     first, _asked = _asked is None, os.getpid()
     added = find_added() if first else []
-    if not added:
-        yield
-        return
     with ExitStack() as stack:
-        name, value = VENDORS, added[0].library
-        if sys.platform == "win32":
-            name = "OCL_ICD_FILENAMES"  # what this loader reads beside the system's; untested
-        elif _find_named() or _find_beside():
-            with suppress(OSError):  # without a folder the library is named alone, which hides the others
-                value = stack.enter_context(_write_folder(value))
-        before, os.environ[name] = os.environ.get(name), value
-        try:
-            yield
-        finally:
-            del os.environ[name]
-            if before is not None:
-                os.environ[name] = before
+        if os.environ.get(CACHE) == "":  # PoCL would end the process
+            stack.enter_context(_changing(CACHE, None))
+        if added:
+            name, value = VENDORS, added[0].library
+            if sys.platform == "win32":
+                name = "OCL_ICD_FILENAMES"  # what this loader reads beside the system's; untested
+            elif _find_named() or _find_beside():
+                with suppress(OSError):  # without a folder the library is named alone, which hides the others
+                    value = stack.enter_context(_write_folder(value))
+            stack.enter_context(_changing(name, value))
+        yield
+
+
+@contextmanager
+def _changing(name: str, value: str | None) -> Iterator[None]:
+    """Set a variable, or unset it, for a moment."""
+    before = os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
 
 
 @contextmanager
@@ -206,6 +220,29 @@ def explain_trouble(runtime: Runtime) -> str | None:
     return f"{''.join(c if c.isprintable() else '?' for c in text[:400])}: {remedy}"
 
 
+def explain_import() -> str | None:
+    """Why pyopencl cannot be imported or used, and what to do about it; None if it can."""
+    try:
+        name = _find_bad_switch()
+        if name is not None:
+            return f"{name}={os.environ[name]!r} is neither true nor false to pyopencl: unset it"
+        import_module("pyopencl.array")
+    except ImportError as error:
+        return f"pyopencl cannot be imported ({error}): pip install pyopencl"
+    return None
+
+
+def _find_bad_switch() -> str | None:
+    from pytools import strtobool  # of pyopencl
+
+    for name in SWITCHES:
+        try:
+            strtobool(os.environ.get(name, "no"))
+        except ValueError:
+            return name
+    return None
+
+
 def explain_absence() -> str:
     """Why no platform has a device, and what to do about it on this machine."""
     choice, runtimes = find_choice(), find_runtimes()
@@ -222,7 +259,7 @@ def explain_absence() -> str:
             f"that, or start Python with {VENDORS}={late[0].library}"
         )
     if any("pocl" in runtime.library for runtime in runtimes) and (trouble := explain_pocl_cache()):
-        return f"PoCL hides its device where its cache cannot be written ({trouble}): set POCL_CACHE_DIR to a folder"
+        return f"PoCL hides its device where its cache cannot be written ({trouble}): set {CACHE} to a folder"
     if find_library() is None and _is_installed():
         return f"{PACKAGE} lacks its library, which pip install --target leaves out: install in a virtual environment"
     names = ", ".join(runtime.library for runtime in runtimes)
@@ -234,7 +271,7 @@ def explain_pocl_cache() -> str | None:
     """Why PoCL cannot write its cache; None if it can."""
     home = os.environ.get("HOME")
     caches = os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "/tmp")
-    folder = Path(os.environ.get("POCL_CACHE_DIR") or f"{caches}/pocl/kcache")
+    folder = Path(os.environ.get(CACHE) or f"{caches}/pocl/kcache")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()
