@@ -5,7 +5,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
@@ -13,19 +14,26 @@ from tabulate import tabulate
 from hypergrad._core import checkpoint
 from hypergrad._core.files import check_target, replace_file
 from hypergrad.doctor import examine
-from hypergrad.errors import ArgumentError, BuildError, CheckpointError, DeviceNotFoundError
+from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError
 
 if TYPE_CHECKING:
     from hypergrad_validation.bench import Row
 
 LONG_RUN = 10_000
 LONGEST_RUN = 10**9
+REFUSALS = (BuildError, DeviceError, DeviceNotFoundError, ImportError, MemoryError, OSError, ValueError)
+"""What a command may raise that needs no traceback."""
+SIGINT, SIGPIPE = 128 + 2, 128 + 13
+"""The exit codes by which a shell says that a signal ended a command."""
 BENCH_BYTES = 96
 """Memory for each element that is measured: what optimizers, kernels, probes and rivals keep of it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all is well, 1 if something was found wrong, 2 for a command that cannot be run."""
+    """Run a command; 0 if all is well, 1 if something was found wrong, 2 for a command that cannot be run.
+
+    130 if Ctrl-C ended it, 141 if nobody reads on.
+    """
     parser = argparse.ArgumentParser(prog="hypergrad", description="Look after hypergradient optimizers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, about in (
@@ -51,13 +59,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "explain":
             command.add_argument("file", help="what opt.save wrote")
             command.add_argument("--last", type=int, default=20, help="this many records; default: %(default)s")
-    wanted = parser.parse_args(arguments)
     try:
-        _check_numbers(wanted)
-        return int(wanted.run(wanted))
-    except (CheckpointError, DeviceNotFoundError, BuildError, ImportError, MemoryError, OSError, ValueError) as error:
+        with flushing():
+            wanted = parser.parse_args(arguments)
+            _check_numbers(wanted)
+            return int(wanted.run(wanted))
+    except BrokenPipeError:  # whoever reads has seen enough
+        return SIGPIPE
+    except KeyboardInterrupt:
+        print("hypergrad: interrupted", file=sys.stderr)
+        return SIGINT
+    except REFUSALS as error:
         print(f"hypergrad: {error}", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def flushing() -> Iterator[None]:
+    """Write everything out at the end, so that what goes wrong there is told as an error like others."""
+    try:
+        yield
+    finally:
+        try:
+            print(end="", flush=True)
+        except OSError:
+            # Python flushes once more as it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
 
 
 def _check_numbers(wanted: argparse.Namespace) -> None:
@@ -78,9 +106,32 @@ def _find_largest_power() -> int:
     return int(math.log2(memory / BENCH_BYTES))
 
 
+def _write_json(document: Any) -> str:
+    """As JSON, which knows no NaN and no infinity: they become null.
+
+    >>> print(_write_json({"rate": float("nan"), "steps": [1, 2.5]}))
+    {
+     "rate": null,
+     "steps": [
+      1,
+      2.5
+     ]
+    }
+    """
+    return json.dumps(_replace_nonfinite(document), indent=1, allow_nan=False)
+
+
+def _replace_nonfinite(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {name: _replace_nonfinite(value) for name, value in document.items()}
+    if isinstance(document, (list, tuple)):
+        return [_replace_nonfinite(value) for value in document]
+    return None if isinstance(document, float) and not math.isfinite(document) else document
+
+
 def _print(rows: list[dict[str, Any]], as_json: bool, headers: str = "keys") -> None:
     if as_json:
-        print(json.dumps(rows, indent=1))
+        print(_write_json(rows))
     else:
         print(tabulate(rows, headers=headers, disable_numparse=True))
 
@@ -91,7 +142,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool, headers: str = "keys") -> 
 def doctor(wanted: argparse.Namespace) -> int:
     """Tell what runs here, test every kernel on each device in a process of its own, and say what to do next."""
     report = examine()
-    print(json.dumps(report.as_document(), indent=1) if wanted.json else report.show())
+    print(_write_json(report.as_document()) if wanted.json else report.show())
     return 0 if report.healthy else 1
 
 
@@ -158,14 +209,16 @@ def bench(wanted: argparse.Namespace) -> int:
     document["first step, seconds"] = measure.measure_builds(wanted.device)
     if wanted.sizes:
         document["sizes"] = list(measure.measure_sizes(device))
-    text = json.dumps(document, indent=1)
-    if wanted.json:
-        print(text)
-    else:
-        _print_bench(document, rows)
-    if wanted.save is not None:  # last: what was measured is shown even if it cannot be saved
-        with replace_file(wanted.save) as file:
-            file.write(f"{text}\n".encode())
+    text = _write_json(document)
+    try:
+        if wanted.json:
+            print(text)
+        else:
+            _print_bench(document, rows)
+    finally:  # what was measured is shown even if it cannot be saved, and saved even if it cannot be shown
+        if wanted.save is not None:
+            with replace_file(wanted.save) as file:
+                file.write(f"{text}\n".encode())
     return 0
 
 

@@ -4,11 +4,15 @@ import sys
 
 
 def run() -> int:
-    """The command; Ctrl-C ends it in one line, from the first import on."""
+    """The command; Ctrl-C ends it in one line, from the first import on, and a reader that has enough in none."""
     try:
+        from hypergrad.command import SIGPIPE, flushing
         from paper_figs.command import main
 
-        return main()
+        with flushing():
+            return main()
+    except BrokenPipeError:  # whoever reads has seen enough
+        return SIGPIPE
     except KeyboardInterrupt:
         print("interrupted: what is done is kept, the same command continues from there", file=sys.stderr)
         return 130

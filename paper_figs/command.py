@@ -158,6 +158,8 @@ def note_failure(name: str, failed: list[str]) -> Iterator[None]:
     """An error ends a figure or a claim, not what took hours before it: it is printed, and the exit code is 1."""
     try:
         yield
+    except BrokenPipeError:  # nobody reads on
+        raise
     except Exception:
         traceback.print_exc()
         failed.append(name)

@@ -1,11 +1,17 @@
 """The command line tells the truth about devices, bits and rates, as text and as JSON."""
 
 import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hypergrad import HypergradientAdamW, command
+from hypergrad import AdamW, HypergradientAdamW, command
+from hypergrad.errors import DeviceError
 from hypergrad_validation import conformance
 
 
@@ -66,6 +72,10 @@ def test_explain_shows_why_a_rate_moved(capsys, tmp_path):
     [
         (["explain", "nothing.npz"], "nothing.npz"),
         (["conform", "--device", "opencl:no such"], "opencl:no such"),
+        (
+            ["conform", "--device", "numpy"],
+            "device='numpy': give one of 'opencl', 'opencl:PART', 'opencl:PART:INDEX'\n",
+        ),
     ],
 )
 def test_command_that_cannot_be_run_says_why(capsys, arguments, words):
@@ -73,6 +83,85 @@ def test_command_that_cannot_be_run_says_why(capsys, arguments, words):
     assert code == 2
     assert shown.err.startswith("hypergrad: ")
     assert words in shown.err
+
+
+def test_device_that_fails_is_told_in_one_line(capsys, monkeypatch):
+    def fail(wanted):
+        raise DeviceError("planted")
+
+    monkeypatch.setattr("hypergrad_kernels.device.open_device", fail)
+    code, shown = run(capsys, "conform")
+    assert (code, shown.out, shown.err) == (2, "", "hypergrad: planted\n")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    opt = AdamW([np.ones(2)], device="numpy")
+    opt.step(gradients=[np.ones(2)])
+    opt.save(tmp_path / "run.npz")
+    return str(tmp_path / "run.npz")
+
+
+def test_json_has_null_where_there_is_no_number(capsys, saved):
+    _, shown = run(capsys, "explain", saved, "--json")
+    (record,) = json.loads(shown.out, parse_constant=pytest.fail)
+    assert record["hypergradient"] is None
+
+
+def write_to(stdout, module, arguments, unbuffered):
+    if module == "paper_figs":
+        pytest.importorskip("joblib")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": unbuffered}
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("hypergrad", ["explain", "FILE"]), ("hypergrad", ["explain", "FILE", "--json"]), ("paper_figs", ["--list"])],
+)
+def test_reader_that_stops_reading_ends_the_command_quietly(module, arguments, unbuffered, saved):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = write_to(writer, module, [saved if word == "FILE" else word for word in arguments], unbuffered)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_told_in_one_line(unbuffered, saved):
+    with Path("/dev/full").open("w") as full:
+        done = write_to(full, "hypergrad", ["explain", saved], unbuffered)
+    assert (done.returncode, done.stderr) == (2, "hypergrad: [Errno 28] No space left on device\n")
+
+
+def test_interrupt_ends_the_command_in_one_line(capsys, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "examine", interrupt)
+    code, shown = run(capsys, "doctor")
+    assert (code, shown.out, shown.err) == (130, "", "hypergrad: interrupted\n")
+
+
+def test_bench_is_saved_though_nobody_reads_it(monkeypatch, tmp_path):
+    from hypergrad_validation import bench
+
+    def stop(*_):
+        raise BrokenPipeError
+
+    for name in ("measure_large", "measure_many", "measure_long"):
+        monkeypatch.setattr(bench, name, lambda *_: [])
+    monkeypatch.setattr(bench, "measure_builds", lambda _: {"cold": math.nan, "warm": 1.0})
+    monkeypatch.setattr(bench, "describe", lambda _: {})
+    monkeypatch.setattr("hypergrad_kernels.device.open_device", lambda _: None)
+    monkeypatch.setattr(command, "_print_bench", stop)
+    assert command.main(["bench", "--save", str(tmp_path / "bench.json")]) == 141
+    assert json.loads((tmp_path / "bench.json").read_text())["first step, seconds"] == {"cold": None, "warm": 1.0}
 
 
 def test_bench_prints_targets_and_figures(capsys, device, monkeypatch, tmp_path):
