@@ -81,9 +81,12 @@ def choose_extent(name: str) -> str:
 
 def find_folder(name: str) -> Path:
     """A folder that exists, as an absolute path."""
-    if not Path(name).is_dir():
-        raise argparse.ArgumentTypeError(f"{name} is no folder: name the one that holds libsvm/, mnist/, baydin2018/")
-    return Path(name).resolve()
+    folder = os.path.expanduser(name)  # noqa: PTH111  pathlib's raises where there is no home
+    if not name or not Path(folder).is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{name or repr(name)} is no folder: name the one that holds libsvm/, mnist/, baydin2018/"
+        )
+    return Path(folder).resolve()
 
 
 def count_jobs(text: str) -> int:

@@ -333,6 +333,8 @@ def test_list_names_every_figure(capsys):
         ("--jobs 1.5", "give 1 or more"),
         ("--jobs many", "give 1 or more"),
         ("--jobs=", "give 1 or more"),
+        ("--data=", "name the one that holds libsvm/"),
+        ("--data ~/none", "name the one that holds libsvm/"),
         ("--data /none", "name the one that holds libsvm/"),
         ("--data /dev/null", "name the one that holds libsvm/"),
         ("--full x", "give 1 or mlp"),
@@ -361,6 +363,13 @@ def test_data_folder_that_the_environment_names_must_exist(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command.main(["--only", "spike"])
     assert "/none is no folder: name the one that holds libsvm/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["~", "~/sets", "~/sets/"])
+def test_data_folder_may_be_named_from_home(name, tmp_path, monkeypatch):
+    (tmp_path / "sets").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command.parse_arguments(["--data", name]).data == Path(name.replace("~", str(tmp_path)))
 
 
 def test_folder_that_cannot_be_written_is_refused_in_one_line(folder, monkeypatch):

@@ -410,7 +410,7 @@ def _folders(folder: str | Path | None) -> list[Path]:
     named = folder if folder is not None else os.environ.get("HYPERGRAD_DATA")
     return [
         *([CHECKOUT] if CHECKOUT.is_dir() else []),
-        *([Path(named)] if named else []),
+        *([Path(os.path.expanduser(named))] if named else []),  # noqa: PTH111  pathlib's raises where there is no home
         *([_cache()] if find_spec("pooch") else []),
     ]
 
