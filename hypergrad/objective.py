@@ -157,7 +157,7 @@ def read_start(x0: Any) -> Vector:
     if array is None:
         raise ArgumentError(f"x0 is {_describe(x0)}: give a vector of real numbers")
     if array.ndim > 1:
-        raise ArgumentError(f"x0 has shape {array.shape}: give a vector, such as x0.ravel()")
+        raise ArgumentError(f"x0 has shape {array.shape}: give a vector, such as np.ravel(x0)")
     start = np.array(array, ndmin=1)
     if not start.size:
         raise ArgumentError("x0 is empty: give one number per variable")
@@ -214,6 +214,8 @@ def _describe(returned: Any) -> str:
     """What a function returned, in a few words."""
     if returned is None:
         return "None"
+    if isinstance(returned, np.ma.MaskedArray) and returned.size != 1:
+        return f"a masked array of shape {returned.shape}"
     if isinstance(returned, np.ndarray) and returned.size != 1:
         return f"shape {returned.shape} of {returned.dtype}"
     if isinstance(returned, (list, tuple)):

@@ -154,15 +154,21 @@ def test_start_may_be_any_vector(x0, shape):
 
 @pytest.mark.parametrize(
     ("x0", "words"),
-    [(np.ones((2, 2)), r"x0 has shape \(2, 2\): give a vector, such as x0.ravel"), (np.ones((2, 1)), "x0.ravel"),
+    [(np.ones((2, 2)), r"x0 has shape \(2, 2\): give a vector, such as np.ravel"), ([[5], [4]], r"np.ravel\(x0\)"),
      ([], "x0 is empty"), ([1.0, np.nan], r"x0\[1\] is nan"), ([-np.inf], r"x0\[0\] is -inf"), (None, "x0 is None"),
      ("ab", "x0 is 'ab'"), ([1j], "real numbers"), ({}, "x0 is {}"), ([[1], [1, 2]], "real numbers"),
      ([None], "x0 is a list of 1"), (["1"] * 10**6, "x0 is a list of 1000000: give"),
-     (np.ma.array([1.0, 2.0], mask=[0, 1]), "real numbers"), (np.longdouble("1e400"), r"x0\[0\] is inf")],
+     (np.ma.array([1.0, 2.0], mask=[0, 1]), "x0 is a masked array"), (np.longdouble("1e400"), r"x0\[0\] is inf")],
 )  # fmt: skip
 def test_start_that_is_no_vector_is_named(x0, words):
     with pytest.raises(ArgumentError, match=words):
         run(x0=x0)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("convert", [np.asmatrix, np.ndarray.tolist, np.asarray])
+def test_remedy_for_a_start_of_two_dimensions_works(convert):
+    assert run(x0=np.ravel(convert(np.ones((2, 1))))).success
 
 
 # Derivatives that are estimated.
