@@ -214,6 +214,20 @@ def test_single_group_s_rate_is_the_rate_that_learns(kind):
 # Bounds.
 
 
+def reload(opt, path):
+    """Load what was saved a moment ago."""
+    opt.save(path)
+    opt.load(path)
+
+
+GO_ON = {
+    "another option": lambda opt, path: opt.param_groups[-1].update(weight_decay=0.5),
+    "another group": lambda opt, path: opt.add_param_group({"params": [np.ones(3)], "lr": 0.2}),
+    "state_dict": lambda opt, path: opt.load_state_dict(opt.state_dict()),
+    "file": reload,
+}
+
+
 @pytest.mark.parametrize("kind", BOUNDED)
 @pytest.mark.parametrize("lr_scope", ["global", "group"])
 @pytest.mark.parametrize("groups", [1, 2])
@@ -258,6 +272,24 @@ def test_rate_of_every_group_stays_within_the_bounds(kind, lr_scope, sign, share
         ends |= {opt.current_lr, *rates}
     near = 0.7 if sign > 0 else 0.01
     assert min(abs(rate - near) for rate in ends) < 1e-12
+
+
+@pytest.mark.parametrize("kind", BOUNDED)
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("goes_on", GO_ON.values(), ids=GO_ON)
+def test_rate_that_came_below_its_bound_is_no_rate_that_was_written(kind, groups, goes_on, tmp_path, where):
+    """A group with less than the base rate may come below lr_min. What else is written or loaded is taken as before."""
+    pace = {"beta_hyper": 0.5} if kind is HypergradientAdamW else {"hyper_lr": 0.5, "warmup_steps": 0}
+    thetas = [np.ones(3) for _ in range(groups)]
+    params = [{"params": [x], "lr": 0.1 * (1 + number)} for number, x in enumerate(thetas)]
+    opt = make(kind, params, lr=0.4, lr_min=0.1, lr_max=0.8, device=where, **pace)
+    for step in range(3):
+        opt.step(gradients=[np.full(3, (-1.0) ** step)] * groups)
+    low = opt.param_groups[0]["lr"]
+    assert low < 0.1
+    goes_on(opt, tmp_path / "state")
+    assert opt.param_groups[0]["lr"] == low
+    opt.step(gradients=[np.ones(3)] * len(opt.param_groups))
 
 
 @pytest.mark.parametrize("kind", BOUNDED)

@@ -10,8 +10,8 @@ import pytest
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BrokenOptimizerError, CheckpointError, CheckpointWarning
 from hypergrad_validation.cases import TRAJECTORIES, find_gradient, start_run
+from snapshots import OPTIMIZERS, freeze
 
-OPTIMIZERS = [AdamW, HypergradientAdamW, AutoHypergradientAdamW, SGDHD, AdamHD]
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 
 
@@ -99,6 +99,38 @@ def test_rate_that_was_written_and_not_yet_stepped_with_is_part_of_a_state():
                 opt.step(gradients=[x[0], x[1]])
             runs.append([[theta.tolist() for theta in x], opt.param_groups[0]["lr"], opt.param_groups[1]["lr"]])
         assert runs[0] == runs[1], kind
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("lr_scope", ["global", "group"])
+@pytest.mark.parametrize("rates", [(0.5, 0.25), (0.5, None), (None, 0.25)])
+def test_rate_written_to_a_state_counts_as_one_written_to_its_groups(kind, lr_scope, rates, where):
+    more = {} if kind is AdamW else {"lr_scope": lr_scope}
+    thetas = [[np.ones(3), np.ones(2)] for _ in range(2)]
+    one, other = (
+        kind([{"params": [x], "lr": 0.1}, {"params": [y], "lr": 0.07}], lr=0.2, device=where, **more) for x, y in thetas
+    )
+    for opt in (one, other):
+        opt.step(gradients=[np.ones(3), np.ones(2)])
+    state = one.state_dict()
+    for number, rate in enumerate(rates):
+        if rate is not None:
+            state["groups"][number]["lr"] = other.param_groups[number]["lr"] = rate
+    one.load_state_dict(state)
+    for opt in (one, other):
+        opt.step(gradients=[np.ones(3), np.ones(2)])
+    assert freeze([thetas[0], one.state_dict()]) == freeze([thetas[1], other.state_dict()])
+
+
+@pytest.mark.parametrize("kind", [HypergradientAdamW, AutoHypergradientAdamW])
+@pytest.mark.parametrize("rate", [50.0, 1e-9, -0.5])
+def test_rate_written_to_a_state_outside_its_bounds_is_refused(kind, rate):
+    opt = kind([np.ones(3)], device="numpy")
+    opt.step(gradients=[np.ones(3)])
+    state = opt.state_dict()
+    state["groups"][0]["lr"] = rate
+    with pytest.raises(CheckpointError, match=rf"state\['groups'\]: lr={rate!r}: give a number in"):
+        opt.load_state_dict(state)
 
 
 def test_records_of_what_was_before_a_load_are_gone():

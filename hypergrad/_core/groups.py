@@ -51,17 +51,23 @@ def read_groups(
     tensors: Sequence[Tensor],
     policy: Policy,
     traits: Traits,
+    known: Sequence[float],
 ) -> list[GroupOptions]:
     """The options of groups as they are now. Raises ArgumentError for what is out of range, or at odds with the others.
 
     names    of the options that each group has
+    known    the rates that the first groups step with already; one that still stands there was not written by the
+             user, and may lie below lr_min, see Rates.bound
     """
     where = [name_group(number, len(groups)) for number in range(len(groups))]
     options = [_read_group(place, group, names) for place, group in zip(where, groups, strict=True)]
     alone = policy.lr_scope == "group" or not any(one.lr for one in options)
-    for place, one in zip(where, options, strict=True):
+    for number, (place, one) in enumerate(zip(where, options, strict=True)):
+        if number < len(known) and one.lr == known[number]:
+            continue
         if one.lr or alone:  # a group that shares the base rate may stand still
             Number(policy.lr_min, policy.lr_max)(f"{place}lr", one.lr)
+        _check_not_lost(place, one.lr, [tensor for tensor in tensors if tensor.group == number])
     for dtype, number in {(tensor.theta.dtype, tensor.group) for tensor in tensors}:
         if dtype.type(options[number].eps) == 0:
             raise ArgumentError(f"{where[number]}eps={options[number].eps!r} is 0 in {dtype}: give more")
@@ -75,7 +81,7 @@ def read_groups(
     return options
 
 
-def check_written_rate(where: str, rate: float, tensors: Iterable[Tensor]) -> None:
+def _check_not_lost(where: str, rate: float, tensors: Iterable[Tensor]) -> None:
     """Raise ArgumentError for a rate that one of the tensors could not tell from 0."""
     for tensor in tensors:
         if rate and tensor.theta.dtype.itemsize == 4 and abs(rate) <= 2.0**-150:

@@ -18,16 +18,14 @@ from hypergrad._core.groups import (
     Group,
     GroupOptions,
     check_members,
-    check_written_rate,
     complete_group,
     is_as_shown,
-    name_group,
     read_groups,
 )
 from hypergrad._core.interrupt import defer_interrupt
 from hypergrad._core.plan import Work, form_plan
 from hypergrad._core.policy import Settings
-from hypergrad._core.rates import add_group, open_rates, take_written
+from hypergrad._core.rates import add_group, open_rates
 from hypergrad._core.series import Records, Series
 from hypergrad._core.settings import Guarded, ReadOnly
 from hypergrad._core.state import (
@@ -97,9 +95,7 @@ class Optimizer(Guarded):
         thetas = {tensor.name: tensor.theta for tensor in self._tensors}
         check_memory(thetas)
         self._state_was_read = False
-        options = self._read_groups(self._groups)
-        for number, one in enumerate(options):
-            self._check_rate(number, one.lr)
+        options = self._read_groups(self._groups, known=())
         self._device_wish = DeviceWish(check_options(use_gpu=use_gpu)["use_gpu"], device)
         self._backend = open_backend(self._device_wish.use_gpu, device, thetas)
         self._state = self._open_state(options)
@@ -280,11 +276,10 @@ class Optimizer(Guarded):
         tensors = [Tensor(owner, first + i, number) for i, owner in enumerate(entry["params"])]
         check_memory({tensor.name: tensor.theta for tensor in (*self._tensors, *tensors)})
         self._backend.check_parameters({tensor.name: tensor.theta for tensor in tensors})
-        plan = self._plan
+        plan, known = self._plan, [one.lr for one in groups]
         options = read_groups(
-            [*self._groups, entry], self._defaults, [*self._tensors, *tensors], plan.policy, plan.traits
+            [*self._groups, entry], self._defaults, [*self._tensors, *tensors], plan.policy, plan.traits, known
         )
-        check_written_rate(name_group(number, number + 1), options[-1].lr, tensors)
         rates = add_group(state.rates, options[-1].lr)
         learned = tuple(self._plan.rule.edit(one, lr, groups[0].betas[0]) if state.shared else one
                         for one, lr in zip(state.learned, rates.bases, strict=False))  # fmt: skip
@@ -377,13 +372,8 @@ class Optimizer(Guarded):
         check_members(self._groups, self._members)
         if all(map(is_as_shown, self._groups, self._shown)):
             return self._shown, self._state
-        groups = self._read_groups(self._groups)
-        state, written = self._state, [one.lr for one in groups]
-        for number, (rate, shown) in enumerate(zip(written, state.rates.of_groups(), strict=True)):
-            if rate != shown:
-                self._check_rate(number, rate)
-        state = edit(state, self._plan.rule, take_written(state.rates, written), [one.betas[0] for one in groups])
-        return groups, state
+        groups = self._read_groups(self._groups, self._state.rates.of_groups())
+        return groups, edit(self._state, self._plan.rule, groups)
 
     def _sum(self, tasks: Sequence[SumsTask]) -> Blocks:
         """Loop 1."""
@@ -424,12 +414,8 @@ class Optimizer(Guarded):
         if adapts:
             self._defaults["betas"] = shown[0].betas
 
-    def _read_groups(self, groups: Sequence[Mapping[str, Any]]) -> list[GroupOptions]:
-        return read_groups(groups, self._defaults, self._tensors, self._plan.policy, self._plan.traits)
-
-    def _check_rate(self, number: int, rate: float) -> None:
-        tensors = [tensor for tensor in self._tensors if tensor.group == number]
-        check_written_rate(name_group(number, len(self._groups)), rate, tensors)
+    def _read_groups(self, groups: Sequence[Mapping[str, Any]], known: Sequence[float]) -> list[GroupOptions]:
+        return read_groups(groups, self._defaults, self._tensors, self._plan.policy, self._plan.traits, known)
 
     # Saving.
 
@@ -449,7 +435,8 @@ class Optimizer(Guarded):
         """Go on from a state that state_dict gave. The parameters are the caller's to restore; `records` start again.
 
         Raises CheckpointError, which names the entry, with nothing changed, if the state is damaged, or of another
-        optimizer, other options or other parameters. To go on with other options, write them to state["options"].
+        optimizer, other options or other parameters. To go on with other options, write them to state["options"]; what
+        is written to state["groups"] counts as if it were written to param_groups after the load.
         """
         check_members(self._groups, self._members)
         check_state(state, self._fit())

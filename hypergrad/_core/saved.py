@@ -1,13 +1,14 @@
 """The state of an optimizer as plain numbers and arrays that can be saved, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hypergrad._core.groups import GroupOptions
+from hypergrad._core.rates import LARGEST_RATIO, Rates
 from hypergrad._core.series import Records, Series
-from hypergrad._core.state import RECORDS, Seen, State
+from hypergrad._core.state import RECORDS, Seen, State, edit
 from hypergrad._core.states import LARGEST, SCHEMA, ArrayFit, Fit, HistoryFit, Progress, Range, TensorFit
 from hypergrad._core.tensors import Tensor
 from hypergrad_reference import surprise
@@ -33,6 +34,7 @@ OF_HISTORY = ("lr", "weight_decay", "last_beta1_power", "beta1_power")
 """The numbers of a history that a saved state has, beside its scalars."""
 
 Saved = Mapping[str, Any]
+ReadGroups = Callable[[Sequence[Saved], Sequence[float]], object]
 
 
 class Frame(NamedTuple):
@@ -70,7 +72,10 @@ def dump(frame: Frame, state: State, groups: Sequence[GroupOptions]) -> dict[str
         "skipped": state.skipped,
         "schedule": _dump_schedule(frame, state),
         "histories": {name: series.read().copy() for name, series in _list_series(frame, state).items()},
-        "groups": [_dump_group(frame, group) for group in groups],
+        "groups": [
+            _dump_group(frame, group._replace(lr=rate))
+            for group, rate in zip(groups, state.rates.of_groups(), strict=True)
+        ],
         "tensors": [_dump_tensor(frame, state, tensor) for tensor in frame.tensors],
     }
 
@@ -122,14 +127,16 @@ def _dump_tensor(frame: Frame, state: State, tensor: Tensor) -> dict[str, Any]:
     }
 
 
-def fit(frame: Frame, state: State, check_groups: Any) -> Fit:
+def fit(frame: Frame, state: State, read_groups: ReadGroups) -> Fit:
     """What a state must be to be taken up in the place of this one.
 
-    check_groups    raises ArgumentError for options of groups that are out of range
+    read_groups    from groups and the rates that they step with; raises ArgumentError for what is out of range
     """
     low, high = max(frame.lr_min, -LARGEST), min(frame.lr_max, LARGEST)
     ranges = {f"lr{scope}": Range(low, high) for scope in range(len(state.learned))}
-    ranges |= {f"ratio{group}": Range(min(0.0, low)) for group in range(len(state.ratios))}
+    ranges |= {
+        f"ratio{group}": Range(-LARGEST_RATIO if low < 0 else 0.0, LARGEST_RATIO) for group in range(len(state.ratios))
+    }
     histories = {f"lr{scope}": HistoryFit(Range(min(0.0, low)), 1) for scope in range(len(state.learned))}
     if _follows_surprise(frame, state):
         for scope in range(len(state.learned)):
@@ -140,9 +147,20 @@ def fit(frame: Frame, state: State, check_groups: Any) -> Fit:
         histories |= dict.fromkeys(("surprise", "s_bar"), HistoryFit(FRACTION, 0))
     return Fit(
         frame.kind, frame.options, ranges, histories, len(state.ratios),
-        {name: 2 if name == "betas" else 0 for name in frame.group_options}, check_groups,
+        {name: 2 if name == "betas" else 0 for name in frame.group_options},
+        lambda groups, schedule: read_groups(groups, _read_rates(state, schedule).of_groups()),
         [_fit_tensor(frame, tensor) for tensor in frame.tensors], frame.finite,
     )  # fmt: skip
+
+
+def _read_rates(state: State, schedule: Saved) -> Rates:
+    """The rates of a saved schedule that fits, in the place of those of a state."""
+    bases = tuple(float(schedule[f"lr{scope}"]) for scope in range(len(state.learned)))
+    return state.rates._replace(bases=bases, ratios=_read_ratios(state, schedule))
+
+
+def _read_ratios(state: State, schedule: Saved) -> tuple[float, ...]:
+    return tuple(float(schedule[f"ratio{group}"]) for group in range(len(state.ratios)))
 
 
 def _fit_tensor(frame: Frame, tensor: Tensor) -> TensorFit:
@@ -172,12 +190,10 @@ def parse(frame: Frame, state: State, saved: Saved) -> tuple[State, list[GroupOp
     """A saved state that fits, in the place of this one, and the options of its groups. Arrays are copied."""
     groups = [_parse_group(group) for group in saved["groups"]]
     schedule = saved["schedule"]
-    ratios = tuple(float(schedule[f"ratio{group}"]) for group in range(len(state.ratios)))
+    ratios = _read_ratios(state, schedule)
     learned, series = [], []
     for scope, one in enumerate(state.learned):
         known = {name: float(schedule[f"{name}{scope}"]) for name in one._fields if f"{name}{scope}" in schedule}
-        if "beta1" in one._fields:
-            known["beta1"] = groups[state.rates.members(scope)[0]].betas[0]
         learned.append(one._replace(**known))
         names = {name: f"beta1_{scope}" if name == "beta1" else f"{name}{scope}" for name in state.series[scope]}
         series.append({name: Series.start(saved["histories"][entry]) for name, entry in names.items()})
@@ -189,11 +205,12 @@ def parse(frame: Frame, state: State, saved: Saved) -> tuple[State, list[GroupOp
     histories: dict[History, int] = {}
     entries = list(zip(frame.tensors, saved["tensors"], strict=True))
     members = tuple(histories.setdefault(_parse_history(frame, t, entry), len(histories)) for t, entry in entries)
-    return State(
+    parsed = State(
         int(saved["steps"]), int(saved["skipped"]), state.shared, ratios, tuple(learned), tuple(series), seen,
         tuple(histories), members, tuple(_parse_arrays(frame, t, entry["arrays"]) for t, entry in entries),
         tuple(_copy(entry["arrays"].get("grad_grad")) for _, entry in entries), Records([], 0, RECORDS),
-    ), groups  # fmt: skip
+    )  # fmt: skip
+    return edit(parsed, frame.rule, groups), groups
 
 
 def _parse_group(saved: Saved) -> GroupOptions:

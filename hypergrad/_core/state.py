@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hypergrad._core.groups import GroupOptions
 from hypergrad._core.overflow import Sizes
-from hypergrad._core.rates import Rates
+from hypergrad._core.rates import Rates, take_written
 from hypergrad._core.series import Records, Series
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
@@ -81,10 +82,11 @@ def start_series(learned: Any) -> dict[str, Series]:
     return {name: Series.start([getattr(learned, name)]) for name in REASONS if name in learned._fields}
 
 
-def edit(state: State, rule: Rule[Any], rates: Rates, beta1s: Sequence[float]) -> State:
-    """The state after the user has written other rates, or another beta1 for a group."""
+def edit(state: State, rule: Rule[Any], groups: Sequence[GroupOptions]) -> State:
+    """The state with the rates and beta1 that stand in the groups, where the user may have written others."""
+    rates = take_written(state.rates, [one.lr for one in groups])
     learned = tuple(
-        rule.edit(one, lr, beta1s[rates.members(scope)[0]])
+        rule.edit(one, lr, groups[rates.members(scope)[0]].betas[0])
         for scope, (one, lr) in enumerate(zip(state.learned, rates.bases, strict=True))
     )
     return state._replace(learned=learned, ratios=rates.ratios)

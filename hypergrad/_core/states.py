@@ -57,6 +57,10 @@ class TensorFit(NamedTuple):
     list_arrays: Callable[[Progress], Mapping[str, ArrayFit]]
 
 
+CheckGroups = Callable[[Sequence[Mapping[str, Any]], Mapping[str, float]], object]
+"""From the groups of a state and its schedule. Raises ArgumentError for an option of a group that is out of range."""
+
+
 class Fit(NamedTuple):
     """What a state must be to fit an optimizer."""
 
@@ -66,7 +70,7 @@ class Fit(NamedTuple):
     histories: Mapping[str, HistoryFit]
     groups: int
     group_options: Mapping[str, int]  # for each, how many numbers it is a list of; 0: it is a number
-    check_groups: Callable[[Sequence[Mapping[str, Any]]], object]  # raises ArgumentError for what is out of range
+    check_groups: CheckGroups
     tensors: Sequence[TensorFit]
     finite: bool  # whether arrays hold finite numbers only
 
@@ -81,6 +85,7 @@ def check_state(state: Any, fit: Fit) -> None:
     _check_whole("state['steps']", state["steps"], MOST_STEPS)
     _check_whole("state['skipped']", state["skipped"], MOST_STEPS)
     _check_numbers("state['schedule']", state["schedule"], fit.schedule)
+    _check_group_options(state["groups"], state["schedule"], fit.check_groups)
     _check_histories(state["histories"], fit.histories, state["steps"])
     _check_length("state['tensors']", state["tensors"], len(fit.tensors))
     for position, (entry, tensor) in enumerate(zip(state["tensors"], fit.tensors, strict=True)):
@@ -186,8 +191,11 @@ def _check_groups(groups: Any, fit: Fit) -> None:
             _check_length(place, value, length)
             for index, member in enumerate(value):
                 _check_number(f"{place}[{index}]", member, Range())
+
+
+def _check_group_options(groups: Any, schedule: Any, check_groups: CheckGroups) -> None:
     try:
-        fit.check_groups(groups)
+        check_groups(groups, schedule)
     except ArgumentError as error:
         raise CheckpointError(f"state['groups']: {error}") from error
 
