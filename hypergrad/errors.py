@@ -7,6 +7,7 @@ __all__ = [
     "ArrayTypeError",
     "BrokenOptimizerError",
     "BuildError",
+    "BusyOptimizerError",
     "CheckpointError",
     "CheckpointWarning",
     "DeviceError",
@@ -39,6 +40,10 @@ class CheckpointError(ValueError):
 
 class CheckpointWarning(UserWarning):
     """A saved state of an earlier version lacks something that its optimizer had to complete."""
+
+
+class BusyOptimizerError(RuntimeError):
+    """A call was not carried out: a signal handler, or other code that it ran, has changed the optimizer meanwhile."""
 
 
 class BrokenOptimizerError(RuntimeError):

@@ -166,3 +166,32 @@ def test_thread_that_steps_meets_readers_and_a_maker(kind, where):
 
     run_threads(step, read, make)
     assert opt.state_dict()["steps"] == 50
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("size", [3, 70_000])
+def test_threads_that_step_one_optimizer_take_turns(kind, size, where):
+    """Whatever the order, the gradients are alike: the run is that of one thread."""
+    x, alone = np.ones(size, np.float32), np.ones(size, np.float32)
+    opt, calm = (kind([theta], lr=0.01, device=where, **FULL[kind]) for theta in (x, alone))
+    gradient, states = np.full(size, 0.001, np.float32), []
+
+    def step():
+        for _ in range(8):
+            opt.step(gradients=[gradient])
+
+    def save():
+        states.extend(opt.state_dict() for _ in range(8))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        run_threads(step, step, step, save)
+    finally:
+        sys.setswitchinterval(interval)
+    whole = {0: freeze(calm.state_dict())}
+    for steps in range(1, 25):
+        calm.step(gradients=[gradient])
+        whole[steps] = freeze(calm.state_dict())
+    assert freeze([x, opt.state_dict()]) == freeze([alone, calm.state_dict()])
+    assert all(freeze(state) == whole[state["steps"]] for state in states)

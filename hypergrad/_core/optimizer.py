@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -48,7 +49,7 @@ from hypergrad._core.tensors import (
     get_array,
     separate,
 )
-from hypergrad.errors import ArrayTypeError, BrokenOptimizerError, NonFiniteError
+from hypergrad.errors import ArrayTypeError, BrokenOptimizerError, BusyOptimizerError, NonFiniteError
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
 from hypergrad_reference.rule import History
@@ -81,6 +82,7 @@ class Optimizer(Guarded):
         use_gpu: bool,
         device: "DeviceChoice",
     ) -> None:
+        self._turn = RLock()
         self._settings = settings.check()
         self._plan = form_plan(self._settings)
         self._defaults = check_options(**defaults)
@@ -235,16 +237,29 @@ class Optimizer(Guarded):
         Raises ArgumentError or ArrayTypeError for a gradient of the wrong kind or a group that was changed, and
         NonFiniteError for NaN or inf in a gradient or in what the step would write (unless nonfinite says otherwise).
         A step that raises has changed nothing, with one exception: after BrokenOptimizerError something has failed
-        while the step was writing. Ctrl-C meanwhile is answered after the step.
+        while the step was writing. Ctrl-C meanwhile is answered after the step. Threads that step the same optimizer,
+        or take its state, wait for each other.
         """
-        self._check_whole()
         if closure is not None and not callable(closure):
             raise ArrayTypeError(f"closure is {type(closure).__name__}: give gradients by name, step(gradients=[...])")
+        with self._turn:
+            self._check_whole()
         loss = None if closure is None else closure()
+        with self._turn:
+            self._step(gradients)
+        return loss
+
+    def _step(self, gradients: Sequence[Any] | Mapping[int, Any] | None) -> None:
+        check_members(self._groups, self._members)
+        found = find_gradients(self._tensors, gradients)  # may run code of the user, which may take a step
+        self._check_whole()
+        if found:
+            self._follow_memory()
+        known = self._state
         groups, state = self._take_written()
-        work = self._collect(gradients, groups)
+        work = self._collect(found, groups)
         if not work.tensors:
-            return loss
+            return
         self._backend.begin()
         sums = self._sum(self._plan.list_sums(state, work))  # loop 1
         trouble = self._plan.find_trouble(state, work, sums)
@@ -252,11 +267,10 @@ class Optimizer(Guarded):
             after, tasks = self._plan.decide(state, work, sums)  # the scalars between the loops
             after, trouble = self._foresee(after, tasks, sums)
         if trouble is not None:
-            self._pass_over(state, trouble)
-            return loss
+            self._pass_over(known, state, trouble)
+            return
         self._backend.prepare(tasks, self._plan.policy.clear_grad)
-        self._commit(after, lambda: self._write(after, tasks, work))  # loop 2
-        return loss
+        self._commit(known, after, lambda: self._write(after, tasks, work))  # loop 2
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Take up more parameters, at any time; they start fresh, in step 1 of their own.
@@ -266,19 +280,23 @@ class Optimizer(Guarded):
         Under lr_scope="global" the group steps in the proportion of its "lr" to the base rate as it is now.
         Raises what the constructor raises, with nothing changed.
         """
-        self._check_whole()
+        with self._turn:
+            self._check_whole()
+            self._add_group(group)
+
+    def _add_group(self, group: Mapping[str, Any]) -> None:
         if not isinstance(group, Mapping):
             raise ArrayTypeError(f'group is {type(group).__name__}: give a dict, {{"params": [...]}}')
-        number, first = len(self._groups), len(self._tensors)
+        number, first, known = len(self._groups), len(self._tensors), self._state
         groups, state = self._take_written()
         (entry,) = collect_groups([group])
         complete_group(number, entry, self._defaults)
         tensors = [Tensor(owner, first + i, number) for i, owner in enumerate(entry["params"])]
         check_memory({tensor.name: tensor.theta for tensor in (*self._tensors, *tensors)})
         self._backend.check_parameters({tensor.name: tensor.theta for tensor in tensors})
-        plan, known = self._plan, [one.lr for one in groups]
+        plan, rates_now = self._plan, [one.lr for one in groups]
         options = read_groups(
-            [*self._groups, entry], self._defaults, [*self._tensors, *tensors], plan.policy, plan.traits, known
+            [*self._groups, entry], self._defaults, [*self._tensors, *tensors], plan.policy, plan.traits, rates_now
         )
         rates = add_group(state.rates, options[-1].lr)
         learned = tuple(self._plan.rule.edit(one, lr, groups[0].betas[0]) if state.shared else one
@@ -303,7 +321,7 @@ class Optimizer(Guarded):
             self._places = None
             self._show(after, options)
 
-        self._commit(after, take_up)
+        self._commit(known, after, take_up)
 
     # The parts of a step.
 
@@ -311,18 +329,31 @@ class Optimizer(Guarded):
         if self._state.broken is not None:
             raise BrokenOptimizerError(self._state.broken)
 
-    def _commit(self, after: State, write: Callable[[], None]) -> None:
-        """Write, then take up a new state. If anything stops it before that is done, the optimizer is broken."""
-        step = self._state.step
+    def _check_known(self, known: State) -> None:
+        """Raise BusyOptimizerError if the state is another by now."""
+        if self._state is not known:
+            raise BusyOptimizerError(
+                "nothing was done, since another call has changed the optimizer meanwhile: let a signal handler set "
+                "a flag, and look at it after the step"
+            )
+
+    def _commit(self, known: State, after: State, write: Callable[[], None]) -> None:
+        """Write, then take up a new state. If anything stops it before that is done, the optimizer is broken.
+
+        known    what `after` was made of. Raises BusyOptimizerError if it is the state no longer
+        """
+        step = known.step
         remedy = f"the last good step is {step}: restore the parameters and load a state saved then"
+        writing = known._replace(broken=f"step {step + 1} was stopped while it was writing; {remedy}")
         with defer_interrupt():
-            self._state = self._state._replace(broken=f"step {step + 1} was stopped while it was writing; {remedy}")
+            self._check_known(known)
+            self._state = writing
             try:
                 write()
                 self._state = after
             except BaseException as error:
                 broken = f"step {step + 1} failed while it was writing ({error}); {remedy}"
-                self._state = self._state._replace(broken=broken)
+                self._state = known._replace(broken=broken)
                 raise BrokenOptimizerError(broken) from error
 
     def _write(self, after: State, tasks: Sequence[UpdateTask], work: Work) -> None:
@@ -334,11 +365,8 @@ class Optimizer(Guarded):
                     gradient.original.fill(0)
         self._show(after, work.groups)
 
-    def _collect(self, gradients: Sequence[Any] | Mapping[int, Any] | None, groups: Sequence[GroupOptions]) -> Work:
+    def _collect(self, found: Sequence[tuple[Tensor, Any]], groups: Sequence[GroupOptions]) -> Work:
         """Look at the gradients that the user gave."""
-        found = find_gradients(self._tensors, gradients)
-        if found:
-            self._follow_memory()
         given = [(t, flatten_gradient(t, gradient, self._plan.policy.clear_grad)) for t, gradient in found]
         for tensor, gradient in given:
             if not isinstance(gradient.flat, np.ndarray):
@@ -393,12 +421,13 @@ class Optimizer(Guarded):
         )
         return after._replace(sizes=sizes), trouble
 
-    def _pass_over(self, state: State, trouble: str) -> None:
+    def _pass_over(self, known: State, state: State, trouble: str) -> None:
         """Raise NonFiniteError, or count a step that is not taken."""
         if self._plan.policy.nonfinite == "raise":
             raise NonFiniteError(f"{trouble}; nothing was changed, nonfinite='skip' passes over such a step")
         record = skip(state, trouble)
-        self._state = self._state._replace(skipped=record.skipped, records=record.records)
+        self._check_known(known)
+        self._state = known._replace(skipped=record.skipped, records=record.records)
 
     def _show(self, state: State, groups: Sequence[GroupOptions]) -> None:
         """Write the options as they are now, and what is learned, to where the user reads them."""
@@ -427,9 +456,10 @@ class Optimizer(Guarded):
         param_groups), "tensors" (a dict for each parameter, in order: "shape", "dtype", "group", "step", "moved",
         "numbers", "arrays", these flat). `records` are not part of it.
         """
-        groups, state = self._take_written()
-        self._fetch()
-        return saved.dump(self._frame(), state, groups)
+        with self._turn:
+            groups, state = self._take_written()
+            self._fetch()
+            return saved.dump(self._frame(), state, groups)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that state_dict gave. The parameters are the caller's to restore; `records` start again.
@@ -438,15 +468,20 @@ class Optimizer(Guarded):
         optimizer, other options or other parameters. To go on with other options, write them to state["options"]; what
         is written to state["groups"] counts as if it were written to param_groups after the load.
         """
+        with self._turn:
+            self._take_up(state)
+
+    def _take_up(self, entries: Mapping[str, Any]) -> None:
+        known = self._state
         check_members(self._groups, self._members)
-        check_state(state, self._fit())
-        after, groups = saved.parse(self._frame(), self._state, state)
+        check_state(entries, self._fit())
+        after, groups = saved.parse(self._frame(), known, entries)
 
         def take_up() -> None:
             self._backend.forget()
             self._show(after, groups)
 
-        self._commit(after, take_up)
+        self._commit(known, after, take_up)
 
     def save(self, path: PathName) -> None:
         """Write state_dict, and the latest records for `hypergrad explain`, to one .npz file, whole or not at all.
@@ -496,7 +531,7 @@ class Optimizer(Guarded):
     def _list_members(self) -> dict[str, Any]:
         """What a copy is made of, all on the host."""
         self._fetch()
-        return {name: value for name, value in self.__dict__.items() if name not in ("_backend", "_places")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_backend", "_places", "_turn")}
 
     def __getstate__(self) -> dict[str, Any]:
         """For copy.deepcopy and pickle: a twin has parameters of its own, which are those of a model copied with it."""
@@ -512,8 +547,11 @@ class Optimizer(Guarded):
         """A twin with a state of its own for the same parameters."""
         owners = {id(tensor.owner): tensor.owner for tensor in self._tensors}
         twin = object.__new__(type(self))
-        twin.__dict__.update(deepcopy(self._list_members(), owners))
+        twin.__setstate__(deepcopy(self._list_members(), owners))
         return twin
+
+    def __setstate__(self, members: dict[str, Any]) -> None:
+        self.__dict__.update(members, _turn=RLock())
 
 
 def _show_record(record: Any) -> Any:

@@ -17,21 +17,23 @@ class Series(NamedTuple):
 
     memory: NDArray[np.float64]  # with room to spare; only what lies behind `length` is ever written
     length: int
+    filled: list[int]  # one entry: how much of the memory is in use, by this series or by one that grew out of it
 
     @classmethod
     def start(cls, values: Any = ()) -> "Series":
         """A series of its own."""
         memory = np.array(values, np.float64)
-        return cls(memory, memory.size)
+        return cls(memory, memory.size, [memory.size])
 
     def append(self, value: float) -> "Series":
-        """The series with one number more. Of two that were appended to the same series, the later one counts."""
-        memory = self.memory
-        if self.length == memory.size:
-            memory = np.empty(self.length + self.length // 8 + 64)
-            memory[: self.length] = self.memory
-        memory[self.length] = value
-        return Series(memory, self.length + 1)
+        """The series with one number more."""
+        memory, length, filled = self
+        if length == memory.size or length != filled[0]:  # no room, or another number is there
+            memory, filled = np.empty(length + length // 8 + 64), [length]
+            memory[:length] = self.memory[:length]
+        filled[0] = length + 1
+        memory[length] = value
+        return Series(memory, length + 1, filled)
 
     def read(self) -> NDArray[np.float64]:
         """The numbers: a read-only view, which costs the same however many there are."""
@@ -47,17 +49,18 @@ class Records(NamedTuple):
     ['b', 'c']
     """
 
-    memory: list[Any]  # twice as many at most; only what lies behind `length` is ever written
+    memory: list[Any]  # twice as many at most; those behind `length` are of records that grew out of these
     length: int
     most: int
 
     def append(self, record: Any) -> "Records":
-        """The records with one more; as `Series.append`."""
-        if self.length >= 2 * self.most:
-            return Records([*self.read()[1:], record], self.most, self.most)
-        del self.memory[self.length :]
-        self.memory.append(record)
-        return Records(self.memory, self.length + 1, self.most)
+        """The records with one more."""
+        memory, length, most = self
+        if length == 2 * most or length != len(memory):
+            memory = memory[max(0, length - most + 1) : length]
+            length = len(memory)
+        memory.append(record)
+        return Records(memory, length + 1, most)
 
     @property
     def last(self) -> Any:
