@@ -218,12 +218,46 @@ def test_subclass_may_declare_attributes():
         opt.other = 1
 
 
+WRITES = {
+    "set": lambda entries, key: entries.__setitem__(key, 0.5),
+    "delete": lambda entries, key: entries.__delitem__(key),
+    "clear": lambda entries, key: entries.clear(),
+    "pop": lambda entries, key: entries.pop(key, None),
+    "popitem": lambda entries, key: entries.popitem(),
+    "setdefault": lambda entries, key: entries.setdefault("momentum", 0.5),
+    "update": lambda entries, key: entries.update({key: 0.5}),
+    "update by name": lambda entries, key: entries.update(lr=0.5),
+}
+
+
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_defaults_can_only_be_read(kind):
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_defaults_can_only_be_read(kind, write):
     opt = make(kind)
     with pytest.raises(SettingError, match=re.escape("write to param_groups, as in opt.param_groups[0]['lr']")):
-        opt.defaults["lr"] = 0.5
+        write(opt.defaults, "lr")
     assert dict(opt.defaults)["lr"] == 0.01
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_of_a_state_only_the_arrays_can_be_written_to(kind, write, where):
+    thetas = [np.ones(3), np.ones(3)]
+    opt, other = (kind([theta], device=where, **FULL[kind]) for theta in thetas)
+    for one in (opt, other):
+        one.step(gradients=[np.ones(3)])
+    for entries, key in ((opt.state, id(thetas[0])), (opt.state[id(thetas[0])], "step")):
+        with pytest.raises(SettingError, match="give load_state_dict an edited state_dict"):
+            write(entries, key)
+    assert freeze(opt.state_dict()) == freeze(other.state_dict())
+    name = next(name for name in opt.state[id(thetas[0])] if name != "step")
+    opt.state[id(thetas[0])][name][...] = 0
+    state = other.state_dict()
+    state["tensors"][0]["arrays"][name][...] = 0
+    other.load_state_dict(state)
+    for one in (opt, other):
+        one.step(gradients=[np.ones(3)])
+    assert freeze([thetas[0], opt.state_dict()]) == freeze([thetas[1], other.state_dict()])
 
 
 # Groups.

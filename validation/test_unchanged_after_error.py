@@ -265,6 +265,15 @@ def test_histories_that_are_held_neither_stop_a_step_nor_change(hold, tmp_path):
     assert all(longer[name] == len(before[name]) + 200 for name in names)
 
 
+def test_histories_cannot_be_made_writable():
+    opt, _, _ = make_stepped(AutoHypergradientAdamW, steps=5)
+    for name in ("lr_history", "beta1_history", "surprise_history", "s_bar_history"):
+        history = getattr(opt, name)
+        for array in (history, history[1:], np.asarray(history.base)):
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                array.setflags(write=True)
+
+
 # Ctrl-C.
 
 

@@ -97,9 +97,13 @@ def check_count(name: str, value: Any) -> int:
     return int(number)
 
 
+NO_SEQUENCES = (str, bytes, bytearray, memoryview, Mapping, Set)
+"""What can be iterated over, and yet is no sequence of numbers."""
+
+
 def check_betas(name: str, value: Any) -> tuple[float, float]:
     """Two numbers in [0, 1), in their order."""
-    ordered = isinstance(value, Iterable) and not isinstance(value, (str, Mapping, Set))
+    ordered = isinstance(value, Iterable) and not isinstance(value, NO_SEQUENCES)
     if not ordered or (isinstance(value, np.ndarray) and value.ndim == 0):
         raise ArgumentError(f"{name}={show(value)}: give two numbers, as in (0.9, 0.999)")
     betas = tuple(value)

@@ -58,6 +58,12 @@ if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice
 
 
+STATE_REFUSAL = (
+    "state can only be read, its arrays excepted: write into one, as in opt.state[id(x)]['exp_avg'][...] = 0, give "
+    "load_state_dict an edited state_dict(), or make a new optimizer to start again"
+)
+
+
 class Optimizer(Guarded):
     """Parameters, their groups, and the two-phase step of a rule.
 
@@ -156,7 +162,9 @@ class Optimizer(Guarded):
     @property
     def defaults(self) -> Mapping[str, Any]:
         """The options of a group that says nothing else, "lr" as it is now."""
-        return ReadOnly(self._defaults)
+        return ReadOnly(
+            self._defaults, "defaults can only be read: write to param_groups, as in opt.param_groups[0]['lr'] = 0.1"
+        )
 
     @property
     def group_options(self) -> tuple[str, ...]:
@@ -198,8 +206,11 @@ class Optimizer(Guarded):
         return self._state.records.last
 
     @property
-    def state(self) -> dict[int, dict[str, Any]]:
-        """By id(param), for each that has taken a step: its step and what the rule keeps, in the parameter's shape."""
+    def state(self) -> Mapping[int, Mapping[str, Any]]:
+        """By id(param), for each that has taken a step: its step and what the rule keeps, in the parameter's shape.
+
+        The arrays are those of the optimizer, and may be written to; the rest can only be read.
+        """
         self._backend.fetch()
         self._state_was_read = True
         entries = {}
@@ -208,8 +219,8 @@ class Optimizer(Guarded):
             if history.step:
                 kept = self._state.arrays[tensor.position]._asdict()
                 arrays = {name: array.reshape(tensor.shape) for name, array in kept.items() if array is not None}
-                entries[id(tensor.owner)] = {"step": history.step, **arrays}
-        return entries
+                entries[id(tensor.owner)] = ReadOnly({"step": history.step, **arrays}, STATE_REFUSAL)
+        return ReadOnly(entries, STATE_REFUSAL)
 
     # What can be done.
 

@@ -36,10 +36,8 @@ class Series(NamedTuple):
         return Series(memory, length + 1, filled)
 
     def read(self) -> NDArray[np.float64]:
-        """The numbers: a read-only view, which costs the same however many there are."""
-        view = self.memory[: self.length]
-        view.flags.writeable = False
-        return view
+        """The numbers: a view that cannot be made writable, which costs the same however many there are."""
+        return np.asarray(self.memory[: self.length].data.toreadonly())
 
 
 class Records(NamedTuple):

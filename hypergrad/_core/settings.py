@@ -2,26 +2,26 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from hypergrad._core.checks import OPTIONS, show
 from hypergrad.errors import SettingError
 
 
-class ReadOnly(Mapping[str, Any]):
+class ReadOnly(Mapping[Any, Any]):
     """A dict to look at.
 
-    >>> dict(ReadOnly({"lr": 0.5}))
+    >>> dict(ReadOnly({"lr": 0.5}, "writing here has no effect"))
     {'lr': 0.5}
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
+    def __init__(self, values: Mapping[Any, Any], refusal: str) -> None:
+        self._values, self._refusal = values, refusal
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: Any) -> Any:
         return self._values[name]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._values)
 
     def __len__(self) -> int:
@@ -30,11 +30,10 @@ class ReadOnly(Mapping[str, Any]):
     def __repr__(self) -> str:
         return repr(self._values)
 
-    def __setitem__(self, name: str, value: Any) -> None:
-        raise SettingError(
-            f"defaults[{name!r}] = {show(value)} would change no group: write to param_groups, as in "
-            f"opt.param_groups[0][{name!r}]"
-        )
+    def _refuse(self, *given: Any, **named: Any) -> NoReturn:
+        raise SettingError(self._refusal)
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
 
 class Guarded:
