@@ -137,7 +137,7 @@ def test_betas_of_any_sequence_become_two_floats(kind, betas):
 @pytest.mark.parametrize(
     "betas", [0.9, "ab", None, {0.5, 0.75}, {0.5: 0.75, 0.75: 0.5}, (True, 0.5), ("0.5", 0.5), np.ones((2, 2)) / 2,
               (0.5, 1.0), (0.5, -0.5), (0.5, float("nan")), np.array(0.5), b"\0\0", bytearray(2), memoryview(b"\0\0")],
-    ids=repr,
+    ids=lambda betas: "memoryview" if isinstance(betas, memoryview) else repr(betas),
 )  # fmt: skip
 def test_what_are_no_betas_is_refused_by_name(betas):
     with pytest.raises(ArgumentError, match=r"^betas.*: give (two numbers|a number)"):
