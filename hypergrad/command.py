@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "conform":
             command.add_argument("--steps", type=int, default=LONG_RUN, help="of the long run; default: %(default)s")
         if name == "bench":
-            command.add_argument("--tune", action="store_true", help="measure launch shapes anew and remember them")
+            command.add_argument("--tune", action="store_true", help="measure launch shapes again and remember them")
             command.add_argument("--power", type=int, action="append", help="2^POWER elements; default: 24 and 25")
             command.add_argument("--sizes", action="store_true", help="also GB/s from 2^10 to 2^26 elements")
             command.add_argument("--save", metavar="FILE", help="keep everything as JSON")

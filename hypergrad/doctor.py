@@ -19,7 +19,7 @@ from hypergrad_kernels import runtime
 SELF_TEST = 257
 """Elements of the largest arrays of a self-test: every tail, few seconds."""
 REFUSES, DIFFERS = "does not compile", "computes other bits"
-"""How the verdicts begin on a device that is of no use, and on one that is wrong."""
+"""How the verdicts begin on a device that does not work, and on one that is wrong."""
 PACKAGES = (
     "hypergrad-opencl", "numpy", "scipy", "pyopencl",
     "intel-opencl-rt", "intel-cmplr-lib-rt", "pocl-binary-distribution",

@@ -86,7 +86,7 @@ class Launcher:
         shape = choose_shape(form.file, form.kernel, form.dtype, self.measured, self.default)
         if shape.access == "ALIGNED" and self.arrays.device.in_place and not _is_aligned(call, shape.width):
             shape = shape._replace(access="PACKED")
-        # types set once: converting NumPy scalars anew at each launch costs more than the launch
+        # types set once: converting NumPy scalars again at each launch costs more than the launch
         sizes: list[type[np.generic] | None] = [np.uint64] * (1 + len(call.sizes))
         return self._compile(form, shape, form.kernel, "", [*sizes, *[None] * len(form.arrays)])
 

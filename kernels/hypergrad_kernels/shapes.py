@@ -14,7 +14,7 @@ class Shape(NamedTuple):
     """Launch shape of a kernel."""
 
     width: int  # elements of a vector
-    local_size: int  # items of a work-group; always stated, since leaving it open makes some runtimes compile anew
+    local_size: int  # items of a work-group; always stated, since leaving it open makes some runtimes compile again
     steps: int = 1  # vectors that an item of an elementwise kernel takes, one after another
     access: str = "PACKED"  # "PACKED", "VLOAD" or "ALIGNED": how vectors are reached, see common.cl
     groupwise: bool = False  # in a kernel that sums, a group takes a block; otherwise an item does
@@ -71,7 +71,7 @@ def find_default(device: cl.Device) -> Shapes:
 
 @cache
 def _name(dtype: np.dtype[np.floating[Any]]) -> str:
-    return dtype.name  # NumPy composes it anew each time, which costs as much as a small launch
+    return dtype.name  # NumPy composes it again each time, which costs as much as a small launch
 
 
 def choose_shape(file: str, kernel: str, dtype: np.dtype[np.floating[Any]], measured: Shapes, default: Shapes) -> Shape:
