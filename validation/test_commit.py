@@ -4,12 +4,13 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad.errors import ArgumentError, BrokenOptimizerError
+from hypergrad.errors import ArgumentError, BrokenOptimizerError, BusyOptimizerError
 from hypergrad_reference import adamw_auto
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,6 +160,64 @@ def test_fault_at_any_line_of_a_change_of_state_changes_nothing_or_breaks_the_op
         outcome for outcome, following in zip(outcomes, [*outcomes[1:], None], strict=True) if outcome != following
     ]
     assert order == ["before", "broken", "after"]
+
+
+class Interrupter:
+    """Counts the functions that are entered and the lines that are run, and steps once at one of these places."""
+
+    def __init__(self, step, place):
+        self.step, self.place, self.places = step, place, 0
+
+    def __call__(self, frame, event, argument):
+        # _swap neither calls nor loops after its first instruction, so that Python runs no signal handler there
+        if event == "call" or (event == "line" and frame.f_code.co_name != "_swap"):
+            self.places += 1
+            if self.places == self.place:
+                self.step()
+        return self if frame.f_code.co_filename.startswith(TRACED) else None
+
+
+@pytest.mark.parametrize("kept", ["the same memory", "another memory"])
+def test_step_taken_anywhere_within_a_step_is_taken_whole_or_refused(kept):
+    """A signal handler may run wherever Python enters a function or begins a line."""
+
+    def make():
+        theta = np.ones(3)
+        owner = SimpleNamespace(data=theta, grad=np.ones(3))
+        opt = AdamW([owner], device="numpy")
+        opt.step()
+        if kept == "another memory":
+            owner.data = owner.data.copy()
+        return opt, owner
+
+    def run(place):
+        opt, owner = make()
+        taken = []
+
+        def step():
+            try:
+                opt.step()
+                taken.append(True)
+            except (BusyOptimizerError, BrokenOptimizerError):
+                taken.append(False)
+
+        tracer = Interrupter(step, place)
+        run_traced(tracer, step)
+        return tracer.places, taken, freeze([owner.data, opt.state_dict(), opt.records])
+
+    after = {0: None}
+    opt, owner = make()
+    for steps in (1, 2):
+        opt.step()
+        after[steps] = freeze([owner.data, opt.state_dict(), opt.records])
+    places, _, state = run(None)
+    assert state == after[1]
+    seen = set()
+    for place in range(1, places + 1):
+        _, taken, state = run(place)
+        assert state == after[sum(taken)], place
+        seen.add(tuple(taken))
+    assert seen == {(True, True), (True, False), (False, True)}
 
 
 # What tensors share.

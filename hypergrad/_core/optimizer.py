@@ -340,13 +340,14 @@ class Optimizer(Guarded):
         if self._state.broken is not None:
             raise BrokenOptimizerError(self._state.broken)
 
-    def _check_known(self, known: State) -> None:
-        """Raise BusyOptimizerError if the state is another by now."""
+    def _swap(self, known: State, after: State) -> None:
+        """Replace the state. Raises BusyOptimizerError if it is not `known`, since another call has replaced it."""
         if self._state is not known:
             raise BusyOptimizerError(
                 "nothing was done, since another call has changed the optimizer meanwhile: let a signal handler set "
                 "a flag, and look at it after the step"
             )
+        self.__dict__["_state"] = after  # by way of __setattr__ a signal handler could take a step after the look
 
     def _commit(self, known: State, after: State, write: Callable[[], None]) -> None:
         """Write, then take up a new state. If anything stops it before that is done, the optimizer is broken.
@@ -357,11 +358,10 @@ class Optimizer(Guarded):
         remedy = f"the last good step is {step}: restore the parameters and load a state saved then"
         writing = known._replace(broken=f"step {step + 1} was stopped while it was writing; {remedy}")
         with defer_interrupt():
-            self._check_known(known)
-            self._state = writing
+            self._swap(known, writing)
             try:
                 write()
-                self._state = after
+                self._swap(writing, after)
             except BaseException as error:
                 broken = f"step {step + 1} failed while it was writing ({error}); {remedy}"
                 self._state = known._replace(broken=broken)
@@ -387,11 +387,12 @@ class Optimizer(Guarded):
 
     def _follow_memory(self) -> None:
         """Take up parameters whose memory was replaced. Raises ArgumentError if they cannot serve."""
+        known = self._state
         moved = {tensor.position: theta for tensor in self._tensors if (theta := tensor.find_moved()) is not None}
         if moved:
             check_memory({tensor.name: moved.get(tensor.position, tensor.theta) for tensor in self._tensors})
             self._places = None
-            self._state = self._state._replace(sizes=None)
+            self._swap(known, known._replace(sizes=None))
             for position, theta in moved.items():
                 self._tensors[position].theta = theta
 
@@ -437,8 +438,7 @@ class Optimizer(Guarded):
         if self._plan.policy.nonfinite == "raise":
             raise NonFiniteError(f"{trouble}; nothing was changed, nonfinite='skip' passes over such a step")
         record = skip(state, trouble)
-        self._check_known(known)
-        self._state = known._replace(skipped=record.skipped, records=record.records)
+        self._swap(known, known._replace(skipped=record.skipped, records=record.records))
 
     def _show(self, state: State, groups: Sequence[GroupOptions]) -> None:
         """Write the options as they are now, and what is learned, to where the user reads them."""
