@@ -22,7 +22,8 @@ test: $(VENV)/ready
 	$(PYTEST) -n auto
 
 # The files with tests that read MNIST and the authors' logs, and are skipped without them.
-DATA := $(addprefix validation/test_,data.py figures_baydin.py findings_baydin.py verdicts.py)
+DATA := $(addprefix validation/tests/,problems/test_data.py figures/test_figures_baydin.py \
+        papers/test_findings_baydin.py papers/test_verdicts.py)
 
 test-data: $(VENV)/ready
 	$(PYTEST) -n auto $(DATA) -k "not hdm2025 and not osgm2025"
@@ -43,8 +44,8 @@ mutants: $(VENV)/ready
 
 # One process per runtime: OCL_ICD_VENDORS names its one file. Intel's comes with this package, PoCL 3.0 with its extra
 # pocl; Debian's packages are pocl-opencl-icd and oclgrind. PoCL 3.0 alone may compile nothing: it knows no new processor.
-SUITE    := validation/test_kernels.py validation/test_sums.py validation/test_trajectories.py \
-            validation/test_sgd_adam_hd.py validation/test_command.py validation/test_processes.py
+SUITE    := $(addprefix validation/tests/,kernels/test_kernels.py kernels/test_sums.py kernels/test_processes.py \
+            optimizers/test_trajectories.py optimizers/test_sgd_adam_hd.py command/test_command.py)
 ICD_intel    = $(shell $(BIN)/python -c "from hypergrad_kernels.runtime import find_library; print(find_library() or '/nonexistent')")
 ICD_pip      = $(shell ls $(abspath .cache/pip-pocl)/pyopencl/.libs/libpocl-*.so 2> /dev/null || echo /nonexistent)
 ICD_debian   = /etc/OpenCL/vendors/pocl.icd
@@ -64,7 +65,7 @@ on-intel on-pip on-debian: on-%: $(VENV)/ready
 on-oclgrind: $(VENV)/ready
 	@test -e $(ICD_oclgrind) || { echo "== oclgrind: NOT FOUND, not tested"; exit 0; }; echo "== oclgrind"; \
 	OCL_ICD_VENDORS=$(ICD_oclgrind) OCLGRIND_DATA_RACES=1 OCLGRIND_UNINITIALIZED=1 OCLGRIND_MAX_ERRORS=1000 \
-	PYOPENCL_NO_CACHE=1 $(PYTEST) -q -n auto validation/test_kernels.py -k "$(SMALL)"
+	PYOPENCL_NO_CACHE=1 $(PYTEST) -q -n auto validation/tests/kernels/test_kernels.py -k "$(SMALL)"
 
 # A table of targets for each runtime, at launch shapes measured first, in a cache of its own.
 BENCH = hypergrad bench --tune --sizes --save out/bench-$*.json
@@ -93,7 +94,7 @@ build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad reference kernel
 	$(PYTHON) -m venv build/wheel/venv
 	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt \
 	    hypothesis pytest pytest-timeout build/wheel/*.whl
-	cp validation/conftest.py validation/test_kernels.py validation/test_wheel.py build/wheel/
+	cp validation/conftest.py validation/tests/kernels/test_kernels.py validation/tests/checkout/test_wheel.py build/wheel/
 	printf '[pytest]\nfilterwarnings = error\n' > build/wheel/pytest.ini
 	touch $@
 

@@ -79,7 +79,7 @@ def minimize(
     What a function or a callback does with the arrays that it gets does not reach the method, and an error that it
     raises passes unchanged. Warnings of NumPy about floating point are off during a run.
 
-    The default was chosen by measurement, which `python -m hypergrad_validation.default_method` repeats: of the methods
+    The default was chosen by measurement, which `python -m hypergrad_papers.default_method` repeats: of the methods
     of this package it solves the most of 111 problems within 1000 gradients, all classic test functions among them, in
     small and in large units. The problems are those, and the SVMs and logistic regressions on 28 sets of LIBSVM and 11
     of scikit-learn. Work is the median over all problems; the methods that are not listed solve 55 % of the classic

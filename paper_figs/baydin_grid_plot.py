@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hypergrad_validation.baydin_runs import NAMES, RATES
+from hypergrad_papers.baydin2018.runs import NAMES, RATES
 from paper_figs.style import WIDTH
 
 TITLE = "Baydin et al. 2018: initial rate against beta"

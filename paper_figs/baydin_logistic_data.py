@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation import data
-from hypergrad_validation.baydin_runs import HYPER_LR, NAMES, settings, train
+from hypergrad_papers.baydin2018.runs import HYPER_LR, NAMES, settings, train
+from hypergrad_problems import data
 from paper_figs import sets
 from paper_figs.cells import Runner
 from paper_figs.store import Result

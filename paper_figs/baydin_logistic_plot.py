@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hypergrad_validation.baydin_runs import NAMES
+from hypergrad_papers.baydin2018.runs import NAMES
 from paper_figs.style import METHODS, WIDTH
 
 TITLE = "Baydin et al. 2018: logistic regression"

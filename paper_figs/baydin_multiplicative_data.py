@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation import data
-from hypergrad_validation.baydin_runs import NAMES, settings, train
+from hypergrad_papers.baydin2018.runs import NAMES, settings, train
+from hypergrad_problems import data
 from paper_figs.baydin_logistic_data import average, choose, name_data
 from paper_figs.cells import Runner
 from paper_figs.store import Result

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from hypergrad_validation.baydin_runs import NAMES
+from hypergrad_papers.baydin2018.runs import NAMES
 from paper_figs.baydin_logistic_plot import MARKS
 from paper_figs.style import METHODS, WIDTH
 

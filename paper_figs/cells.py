@@ -16,15 +16,25 @@ from tqdm import tqdm
 
 import hypergrad
 import hypergrad_kernels
+import hypergrad_papers
+import hypergrad_problems
 import hypergrad_reference
 import hypergrad_validation
 import paper_figs
-from hypergrad_validation.claims import Extent
+from hypergrad_papers.claims import Extent
 
 FOLDER = Path(__file__).parent / "data"
 PACKAGES = {
     package.__name__: Path(str(package.__file__)).parent
-    for package in (hypergrad_reference, hypergrad_kernels, hypergrad, hypergrad_validation, paper_figs)
+    for package in (
+        hypergrad_reference,
+        hypergrad_kernels,
+        hypergrad,
+        hypergrad_validation,
+        hypergrad_problems,
+        hypergrad_papers,
+        paper_figs,
+    )
 }
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
 """What may change a result without a change of ours."""

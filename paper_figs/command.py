@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import joblib
 import matplotlib.pyplot as plt
 
-from hypergrad_validation.claims import Claim, Extent, Outcome, Verdict, evaluate, list_claims
+from hypergrad_papers.claims import Claim, Extent, Outcome, Verdict, evaluate, list_claims
 from paper_figs import report, sets, store, style, trial
 from paper_figs.cells import FOLDER, Runner, hash_code
 from paper_figs.figures import FIGURES, Figure

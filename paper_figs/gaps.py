@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from hypergrad_validation.colt import first_index
+from hypergrad_papers.osgm2025.runs import first_index
 from paper_figs.style import METHODS
 
 POINTS = 250

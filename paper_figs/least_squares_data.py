@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hypergrad_validation import colt
+from hypergrad_papers.osgm2025 import runs as colt
 from paper_figs import gaps
 from paper_figs.cells import Runner
 from paper_figs.store import Result

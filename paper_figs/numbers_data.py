@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from hypergrad_validation.bounds import ROUNDINGS
-from hypergrad_validation.claims import Extent
-from hypergrad_validation.rounding import ORDERS, follow_drift, measure_sum
+from hypergrad_papers.bounds import ROUNDINGS
+from hypergrad_papers.claims import Extent
+from hypergrad_papers.rounding import ORDERS, follow_drift, measure_sum
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

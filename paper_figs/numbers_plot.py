@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hypergrad_validation.rounding import ORDERS
+from hypergrad_papers.rounding import ORDERS
 from paper_figs.style import WIDTH
 
 TITLE = "What float32 does to sums and to the update"

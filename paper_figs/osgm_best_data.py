@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation import solver_table
-from hypergrad_validation.solver_grids import Case, run_grids
-from hypergrad_validation.solver_table import Record, find_best
+from hypergrad_papers.hdm2025 import solver_table
+from hypergrad_papers.hdm2025.solver_grids import Case, run_grids
+from hypergrad_papers.hdm2025.solver_table import Record, find_best
 from paper_figs.cells import Runner
 from paper_figs.gaps import POINTS
 from paper_figs.solver_gaps_data import SETS, name_case

@@ -1,6 +1,6 @@
 """OSGM on the SVM of Gao et al. 2025 (COLT), figure 3."""
 
-from hypergrad_validation import colt
+from hypergrad_papers.osgm2025 import runs as colt
 from paper_figs import gaps
 from paper_figs.cells import Runner
 from paper_figs.sets import choose

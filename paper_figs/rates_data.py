@@ -9,9 +9,9 @@ from scipy.optimize import minimize
 
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BuildError, DeviceNotFoundError
-from hypergrad_validation.data import load
-from hypergrad_validation.problems import Problem, mean_logistic, quadratic, random_rotation
-from hypergrad_validation.training import Run, agree, train
+from hypergrad_problems.data import load
+from hypergrad_problems.problems import Problem, mean_logistic, quadratic, random_rotation
+from hypergrad_problems.training import Run, agree, train
 from paper_figs.cells import Runner
 from paper_figs.opencl import describe_device
 from paper_figs.store import Result

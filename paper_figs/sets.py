@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Iterable
 
-from hypergrad_validation import data
-from hypergrad_validation.claims import Extent, list_claims, name_command
+from hypergrad_papers.claims import Extent, list_claims, name_command
+from hypergrad_problems import data
 from paper_figs.cells import Runner
 
 

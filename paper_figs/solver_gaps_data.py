@@ -7,8 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation.solver_grids import Case, run_grids
-from hypergrad_validation.solver_table import MAXITER, PUBLISHED, TASKS, Record, choose, find_best, hdm_grid, is_solved
+from hypergrad_papers.hdm2025.solver_grids import Case, run_grids
+from hypergrad_papers.hdm2025.solver_table import (
+    MAXITER,
+    PUBLISHED,
+    TASKS,
+    Record,
+    choose,
+    find_best,
+    hdm_grid,
+    is_solved,
+)
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

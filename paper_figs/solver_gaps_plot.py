@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hypergrad_validation.solver_table import GTOL, SOLVERS
+from hypergrad_papers.hdm2025.solver_table import GTOL, SOLVERS
 from paper_figs.style import METHODS, WIDTH
 
 TITLE = "HDM-Best among the solvers"

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation import data
-from hypergrad_validation.claims import Extent
-from hypergrad_validation.data import BUNDLED
-from hypergrad_validation.solver_grids import DENSE_UP_TO, Case, count_features, run_grids
-from hypergrad_validation.solver_table import DIGIT_PAIRS, SOLVERS, TASKS, Record, choose, is_solved
+from hypergrad_papers.claims import Extent
+from hypergrad_papers.hdm2025.solver_grids import DENSE_UP_TO, Case, count_features, run_grids
+from hypergrad_papers.hdm2025.solver_table import DIGIT_PAIRS, SOLVERS, TASKS, Record, choose, is_solved
+from hypergrad_problems import data
+from hypergrad_problems.data import BUNDLED
 from paper_figs.cells import Runner
 from paper_figs.sets import choose as choose_sets
 from paper_figs.solver_gaps_data import FIXED

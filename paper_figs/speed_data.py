@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hypergrad.errors import BuildError, DeviceNotFoundError
-from hypergrad_validation.claims import Extent
+from hypergrad_papers.claims import Extent
 from paper_figs.cells import Runner
 from paper_figs.opencl import describe_device
 from paper_figs.store import Result

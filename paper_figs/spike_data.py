@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hypergrad_validation.hdm_laws import SPIKE, spike
+from hypergrad_papers.hdm2025.laws import SPIKE, spike
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from hypergrad_validation.spiking_runs import (
+from hypergrad_papers.adamw.spiking_runs import (
     METHODS,
     REACH,
     SETTLED,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation.surprise_runs import EVERY, METHODS, SHIFT, SHIFTS, Trace, run_stream
+from hypergrad_papers.adamw.surprise_runs import EVERY, METHODS, SHIFT, SHIFTS, Trace, run_stream
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_validation.adamw_runs import METHODS, PROBLEMS, RATES, TASKS, Ending, run_from
+from hypergrad_papers.adamw.runs import METHODS, PROBLEMS, RATES, TASKS, Ending, run_from
 from paper_figs.cells import Runner
 from paper_figs.rates_data import find_minimum
 from paper_figs.store import Result

@@ -9,8 +9,8 @@ import numpy as np
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BuildError, DeviceNotFoundError
-from hypergrad_validation.problems import quadratic
-from hypergrad_validation.training import agree, train
+from hypergrad_problems.problems import quadratic
+from hypergrad_problems.training import agree, train
 
 N = 10_007
 """Parameters: more than two blocks of the sums, and no multiple of any vector's width."""

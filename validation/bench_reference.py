@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
+from hypergrad_problems import data
+from hypergrad_problems.problems import hdm_svm
 from hypergrad_reference import hdm_best
-from hypergrad_validation import data
 from hypergrad_validation.bench import compare, take_turns
-from hypergrad_validation.problems import hdm_svm
 
 NAME = "a9a" if data.has("a9a") else "breast_cancer"
 

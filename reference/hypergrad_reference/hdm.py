@@ -10,8 +10,9 @@ the sum of h, not for each of them: without a null step f may rise by orders of 
 With a scalar P, no division by ||g||^2 and no projection the rule is SGD-HD of Baydin et al. 2018, beta = eta ||g||^2.
 
 Source: Chu et al. 2025 (HDM), Algorithm 1, equation (8) for the null step; AdaGrad as learner is theirs too. Their
-default of eta is not known; 1 / (2 L) is that of the superlinear bound derived in hypergrad_validation.convergence.
-With `monotone_learned_step` and eta = 1 / L this is Algorithm 2 of Gao, Qu, Ye and Udell 2026.
+default of eta is not known; 1 / (2 L) is that of the superlinear bound derived in
+hypergrad_papers.osgm2025.convergence. With `monotone_learned_step` and eta = 1 / L this is Algorithm 2 of Gao, Qu, Ye
+and Udell 2026.
 """
 
 import math

@@ -1,1 +1,1 @@
-"""Problems, data, cases and bounds: what the proofs and the figures share."""
+"""Cases, conformance and speed: how an installed package shows that its kernels leave the reference's bits."""

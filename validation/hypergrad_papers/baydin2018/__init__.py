@@ -1,0 +1,1 @@
+"""Baydin et al. 2018: Online learning rate adaptation with hypergradient descent."""

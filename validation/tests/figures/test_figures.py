@@ -1,0 +1,430 @@
+"""The figures' machinery: equal numbers however it is run, nothing computed twice, a page that stands alone."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("joblib")
+
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from hypergrad.errors import DeviceNotFoundError
+from hypergrad_papers import claims as verdicts
+from hypergrad_papers.claims import Claim, Extent, Outcome, at_most, evaluate, near
+from hypergrad_problems.training import train
+from paper_figs import __main__, cells, command, rates_data, rates_plot, report, store
+from paper_figs.cells import Runner
+from paper_figs.figures import FIGURES
+from paper_figs.trial import Device, Verdict
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, for_figures):
+    """Data files and pictures of these tests, apart from the user's, as their cells are."""
+    monkeypatch.setattr(command, "FOLDER", for_figures)
+    monkeypatch.setattr(command, "OUT", tmp_path / "out")
+    return tmp_path
+
+
+def count(log, value):
+    """A cell that leaves a line each time it runs."""
+    with Path(log).open("a") as file:
+        file.write(f"{value}\n")
+    if value < 0:
+        raise KeyboardInterrupt
+    return value**2
+
+
+def test_cell_runs_once_for_its_inputs(folder):
+    log = folder / "log"
+    inputs = [{"log": str(log), "value": value} for value in (2, 3)]
+    assert Runner().run(count, inputs) == [4, 9]
+    assert Runner().run(count, inputs) == [4, 9]
+    assert log.read_text().split() == ["2", "3"]
+
+
+def test_interrupted_run_keeps_what_is_done(folder):
+    log = folder / "log"
+    with pytest.raises(KeyboardInterrupt):
+        Runner().run(count, [{"log": str(log), "value": value} for value in (2, -1, 3)])
+    assert Runner().run(count, [{"log": str(log), "value": value} for value in (2, 3)]) == [4, 9]
+    assert log.read_text().split() == ["2", "-1", "3"]
+
+
+def test_changed_code_runs_the_cell_again(folder, monkeypatch):
+    log = folder / "log"
+    inputs = [{"log": str(log), "value": 2}]
+    Runner().run(count, inputs)
+    monkeypatch.setattr(cells, "hash_code", lambda _: "another rule")
+    Runner().run(count, inputs)
+    assert log.read_text().split() == ["2", "2"]
+
+
+def test_process_with_other_code_refuses_the_cell(folder):
+    with pytest.raises(RuntimeError, match="square is other code in this process"):
+        cells.compute(square, "another rule", {"value": 2})
+
+
+def test_edited_file_counts_in_the_next_process_only(monkeypatch):
+    path = Path(rates_data.__file__)
+    before = hash_anew(path)
+    monkeypatch.setattr(Path, "read_bytes", lambda self: b"x = 1")
+    assert hash_anew(path) == before
+    monkeypatch.delitem(cells.SOURCES, path)
+    assert hash_anew(path) != before
+
+
+def collect(runner):
+    """A few cells of a figure, as bytes."""
+    inputs = [
+        {"problem": problem, "method": method, "lr": 1e-3, "device": "numpy"}
+        for problem in ("quadratic", "breast_cancer")
+        for method in rates_data.METHODS
+    ]
+    return [tuple(array.tobytes() for array in run[:3]) for run in runner.run(rates_data.cell, inputs)]
+
+
+def test_jobs_change_no_bit(folder, monkeypatch):
+    one = collect(Runner(jobs=1))
+    monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
+    assert collect(Runner(jobs=2)) == one
+
+
+def find_data():
+    """A cell: where this process looks for data sets."""
+    return os.environ.get("HYPERGRAD_DATA")
+
+
+def count_threads():
+    """A cell: the largest number of threads that a BLAS library may take."""
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return max(pool["num_threads"] for pool in threadpool_info())
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_cell_has_one_blas_thread(folder, jobs):
+    with threadpool_limits(2):
+        assert Runner(jobs=jobs).run(count_threads, [{}]) == [1]
+
+
+def test_dask_changes_no_bit(folder, monkeypatch):
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+    one = collect(Runner(jobs=1))
+    monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
+    patience = dask.config.set({"distributed.comm.timeouts.connect": "120s"})  # workers may start slowly
+    with (
+        patience,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+    ):
+        assert collect(Runner(dask=cluster.scheduler_address)) == one
+        monkeypatch.setenv("HYPERGRAD_DATA", str(folder))
+        assert Runner(dask=cluster.scheduler_address).run(find_data, [{}]) == [str(folder)]
+
+
+def test_picture_is_drawn_again_for_other_data_or_another_plot_and_else_not(folder, monkeypatch):
+    drawn = []
+    draw = rates_plot.draw
+    monkeypatch.setattr(rates_plot, "draw", lambda *given: drawn.append(1) or draw(*given))
+    monkeypatch.setattr(rates_data, "STEPS", 5)
+    figure = next(figure for figure in FIGURES if figure.name == "rates")
+    (folder / "out").mkdir()
+
+    def make_once():
+        command.make(figure, Runner())
+        return len(drawn)
+
+    assert (make_once(), make_once()) == (1, 1)
+    monkeypatch.setattr(command, "hash_code", lambda _: "another plot")
+    assert make_once() == 2
+    compute = rates_data.compute
+    monkeypatch.setattr(
+        rates_data, "compute", lambda runner: compute(runner)._replace(facts=compute(runner).facts | {"new": 1})
+    )
+    assert (make_once(), make_once()) == (3, 3)
+
+
+def test_data_file_tells_where_it_comes_from(tmp_path):
+    arrays = {"a/b": np.arange(3.0)}
+    store.save(tmp_path / "x", store.Result(arrays, {"seed": 1}), {"rule": "ab12"})
+    loaded, document = store.load(tmp_path / "x")
+    assert loaded["a/b"].tobytes() == arrays["a/b"].tobytes()
+    assert document["facts"] == {"seed": 1}
+    assert document["command"]
+    assert document["code"] == {"rule": "ab12"}
+    assert document["environment"]["numpy"] == np.__version__
+
+
+def test_command_writes_pictures_and_a_page_that_stands_alone(folder, monkeypatch, capsys, device):
+    monkeypatch.setattr(rates_data, "STEPS", 30)
+    assert command.main(["--only", "rates", "--jobs", "1"]) == 0
+    page = (folder / "out" / "selection.html").read_text()
+    assert str(folder / "out" / "selection.html") in capsys.readouterr().out
+    assert {path.suffix for path in (folder / "out").glob("rates.*")} == {".svg", ".pdf", ".png"}
+    assert "all 14 runs equal in every bit" in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert len(re.findall(r'<img [^>]*alt="[^"]{40,}"', page)) == page.count("<img ") == 1
+
+
+def count_rows(page, verdict):
+    """Rows of the tables with this verdict, or waiting for the same."""
+    return page.count(f'<b class="verdict {verdict}">')
+
+
+def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
+    def compute(run):
+        """Two and three, squared."""
+        return [near("of two", 4.0, run(square, [{"value": 2}])[0]), near("of three", 8.0, 9.0, abs=0.5)]
+
+    facts = ("hdm2025", "1", "a table", "none is needed", ())
+    claims = [
+        Claim(compute, *facts, Extent.BUNDLED, ""),
+        Claim(compute, *facts, Extent.FULL, ""),
+        Claim(compute, *facts, Extent.BUNDLED, "it takes a machine that nobody has"),
+    ]
+    monkeypatch.setattr(command, "list_claims", lambda: claims)
+    assert command.main(["--only", "claims", "--jobs", "1"]) == 0
+    page = (folder / "out" / "selection.html").read_text()
+    assert (count_rows(page, "not-run"), count_rows(page, "not-reproduced")) == (2, 1)
+    assert "1 of 2 checks hold" in page
+    assert "of three: published 8, ours 9, accepted 7.5 to 8.5" in page
+    assert "<code>make figures FULL=1</code>" in page
+    assert "It takes a machine that nobody has" in page
+    assert command.main(["--only", "claims", "--jobs", "1", "--full"]) == 0
+    page = (folder / "out" / "selection.html").read_text()
+    assert (count_rows(page, "not-run"), count_rows(page, "not-reproduced")) == (1, 2)
+
+
+def test_claim_shows_the_check_nearest_to_its_limit_and_digits_that_tell():
+    checks = [at_most("tiny", 1e-12, 2e-6), at_most("close", 1.9e-6, 2e-6), near("exact", 3.0, 3.0)]
+    claim = Claim(lambda _: checks, "hdm2025", "1", "a table", "none is needed", (), Extent.BUNDLED, "")
+    claim.compute.__doc__ = "It holds."
+    rows = report.describe(evaluate(claim))["checks"]
+    assert [row["what"] for row in rows] == ["close", "tiny", "exact"]
+    assert rows[0] | {"ours": "1.9e-06", "accepted": "at most 2e-06"} == rows[0]
+    fine = report.describe(
+        Outcome(claim, [near("x", 313.129, 313.1290001, rel=1e-10)], verdicts.Verdict.NOT_REPRODUCED, "")
+    )
+    assert fine["checks"][0]["ours"] == "313.1290001"
+    assert fine["checks"][0]["accepted"] == "313.12899997 to 313.12900003"
+
+
+def test_error_ends_one_figure_and_one_claim_and_is_told(folder, monkeypatch, capsys):
+    def fail(_):
+        """Two numbers of a list of one."""
+        return [1.0][1]
+
+    facts = ("hdm2025", "1", "a table", "none is needed", (), Extent.BUNDLED, "")
+    claims = [Claim(fail, *facts), Claim(lambda _: [near("of two", 4.0, 4.0)], *facts)]
+    claims[1].compute.__doc__ = "It holds."
+    monkeypatch.setattr(command, "list_claims", lambda: claims)
+    monkeypatch.setattr(rates_data, "compute", fail)
+    assert command.main(["--only", "claims", "--only", "rates", "--only", "spike", "--jobs", "1"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("IndexError") == 2
+    assert "failed: rates, hdm2025, row 1;" in told
+    page = (folder / "out" / "selection.html").read_text()
+    assert '<h2 id="rates">' not in page
+    assert '<h2 id="spike">' in page
+    assert "its computation failed" in page
+    assert (count_rows(page, "reproduced"), count_rows(page, "not-reproduced")) == (1, 1)
+
+
+def square(value):
+    """A cell of a claim."""
+    return value**2
+
+
+def test_verdict_tells_runs_that_differ_apart(folder, monkeypatch):
+    monkeypatch.setattr(rates_data, "STEPS", 5)
+    monkeypatch.setattr(rates_data, "agree", lambda *_: False)
+    monkeypatch.setattr(rates_data, "describe_device", lambda: {"device": "one"})
+    monkeypatch.setattr(rates_data, "RATES", (1e-3,))
+    monkeypatch.setattr(rates_data, "train", lambda *given, device, **options: train(*given, device="numpy", **options))
+    assert rates_data.compute(Runner()).facts["OpenCL against NumPy"].startswith("runs differ: [{")
+
+
+def test_verdict_is_not_kept_when_the_device_is_gone(folder, monkeypatch):
+    def refuse():
+        raise DeviceNotFoundError("no OpenCL device was found")
+
+    monkeypatch.setattr(rates_data, "STEPS", 5)
+    monkeypatch.setattr(rates_data, "RATES", (1e-3,))
+    monkeypatch.setattr(rates_data, "train", lambda *given, device, **options: train(*given, device="numpy", **options))
+    monkeypatch.setattr(rates_data, "describe_device", lambda: {"device": "one"})
+    assert rates_data.compute(Runner()).facts["OpenCL against NumPy"].endswith("equal in every bit")
+    monkeypatch.setattr(rates_data, "describe_device", refuse)
+    assert rates_data.compute(Runner()).facts["OpenCL against NumPy"] == "not run: no OpenCL device was found"
+
+
+def test_one_devices_runs_are_not_taken_for_anothers(folder, monkeypatch):
+    devices = []
+
+    def count(*given, device, **options):
+        devices.append(device)
+        return train(*given, device="numpy", **options)
+
+    monkeypatch.setattr(rates_data, "STEPS", 5)
+    monkeypatch.setattr(rates_data, "RATES", (1e-3,))
+    monkeypatch.setattr(rates_data, "train", count)
+    for name, runs in (("one", 12), ("one", 0), ("other", 6)):  # NumPy and OpenCL, none, OpenCL
+        devices.clear()
+        monkeypatch.setattr(rates_data, "describe_device", lambda name=name: {"device": name})
+        rates_data.compute(Runner())
+        assert len(devices) == runs
+    assert set(devices) == {"opencl"}
+
+
+def hash_anew(path):
+    """As another process would."""
+    return cells.hash_code.__wrapped__(str(path))
+
+
+def test_hash_follows_what_the_module_imports_and_nothing_else(tmp_path, monkeypatch):
+    for name, text in {
+        "__init__": "", "cell": "def cell():\n    from rules import outer", "outer": "import rules.inner",
+        "inner": "theta - lr * grad", "other": "1",
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.py").write_text(text)
+    kernel = tmp_path / "kernel.cl"
+    kernel.write_text("theta - lr * grad;")
+    monkeypatch.setattr(cells, "PACKAGES", {"rules": tmp_path, "hypergrad_kernels": tmp_path})
+
+    def changes(name, text):
+        before = hash_anew(tmp_path / "cell.py")
+        (tmp_path / name).write_text(text)
+        return hash_anew(tmp_path / "cell.py") != before
+
+    assert not changes("other.py", "2")
+    assert changes("inner.py", "theta + lr * grad")
+    assert changes("outer.py", "from rules.inner import theta")
+    assert changes("kernel.cl", "theta + lr * grad;")
+
+
+def test_hash_follows_the_libraries(monkeypatch):
+    before = hash_anew(__file__)
+    assert hash_anew(__file__) == before
+    monkeypatch.setattr(cells, "version", lambda name: f"{name} of tomorrow")
+    assert hash_anew(__file__) != before
+
+
+def test_list_names_every_figure(capsys):
+    assert command.main(["--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        *(figure.name for figure in FIGURES),
+        "claims",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ("--only nonsense", "choose from rates, baydin_logistic"),
+        ("--only", "expected one argument"),
+        ("--only=", "choose from rates"),
+        ("--only RATES", "choose from rates"),
+        ("--only rates,spike", "choose from rates"),
+        ("--jobs 0", "give 1 or more"),
+        ("--jobs -1", "give 1 or more"),
+        ("--jobs 1.5", "give 1 or more"),
+        ("--jobs many", "give 1 or more"),
+        ("--jobs=", "give 1 or more"),
+        ("--data=", "name the one that holds libsvm/"),
+        ("--data ~/none", "name the one that holds libsvm/"),
+        ("--data /none", "name the one that holds libsvm/"),
+        ("--data /dev/null", "name the one that holds libsvm/"),
+        ("--full x", "give 1 or mlp"),
+        ("--full 2", "give 1 or mlp"),
+        ("--full=", "give 1 or mlp"),
+        ("--dask nowhere", "give the HOST:PORT of `dask scheduler`"),
+        ("--dask 127.0.0.1:1", "give the HOST:PORT of `dask scheduler`"),
+        ("--dask tcp://127.0.0.1:x", "give the HOST:PORT of `dask scheduler`"),
+        ("--dask=", "give the HOST:PORT of `dask scheduler`"),
+        ("--nonsense", "--nonsense"),
+        ("rates", "rates"),
+    ],
+)
+def test_argument_that_cannot_be_is_refused_in_one_line_with_the_remedy(arguments, remedy, capsys):
+    if "--dask" in arguments:
+        pytest.importorskip("distributed")
+    with pytest.raises(SystemExit) as refusal:
+        command.main(arguments.split())
+    told = capsys.readouterr()
+    assert (refusal.value.code, told.out, told.err.count("\n")) == (2, "", 1)
+    assert remedy in told.err
+
+
+def test_data_folder_that_the_environment_names_must_exist(monkeypatch, capsys):
+    monkeypatch.setenv("HYPERGRAD_DATA", "/none")
+    with pytest.raises(SystemExit):
+        command.main(["--only", "spike"])
+    assert "/none is no folder: name the one that holds libsvm/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["~", "~/sets", "~/sets/"])
+def test_data_folder_may_be_named_from_home(name, tmp_path, monkeypatch):
+    (tmp_path / "sets").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command.parse_arguments(["--data", name]).data == Path(name.replace("~", str(tmp_path)))
+
+
+def test_folder_that_cannot_be_written_is_refused_in_one_line(folder, monkeypatch):
+    (folder / "out").write_text("a file of this name")
+    with pytest.raises(SystemExit, match=r"out cannot be written: .*; run from a folder of your own$"):
+        command.main(["--only", "spike"])
+
+
+def test_command_names_the_device_first_and_the_report_the_verdicts_and_the_time_last(folder, capsys, monkeypatch):
+    monkeypatch.setattr(command, "list_claims", lambda: [Claim(count, "hdm2025", "1", "", "", (), Extent.FULL, "")])
+    monkeypatch.setattr(command.trial, "find_device", lambda: Device("A device, OpenCL 3.0"))
+    monkeypatch.setattr(command.trial, "compare_bits", lambda: Verdict(10, ()))
+    assert command.main(["--only", "claims", "--jobs", "1"]) == 0
+    first, second, *_, place, counts, time = capsys.readouterr().out.splitlines()
+    assert first == "OpenCL: the kernels run on A device, OpenCL 3.0"
+    assert second == "kernels against NumPy: all 10 runs equal NumPy's in every bit"
+    assert place == f"report: {folder / 'out' / 'selection.html'}"
+    assert counts == "claims: 0 reproduced, 0 not reproduced, 1 not run, 0 no published value"
+    assert re.fullmatch(r"took \d+ min \d+ s", time)
+
+
+def test_command_without_a_device_says_so_first_and_on_the_page(folder, capsys, monkeypatch):
+    def refuse(*given, device="auto", **options):
+        raise DeviceNotFoundError("device='opencl': no OpenCL device was found;\n  install one")
+
+    monkeypatch.setattr(command.trial, "AdamW", refuse)
+    monkeypatch.setenv("OCL_ICD_VENDORS", "/nowhere")
+    assert command.main(["--only", "spike", "--jobs", "1"]) == 0
+    trouble = "no OpenCL device was found; install one OCL_ICD_VENDORS is set to /nowhere."
+    assert capsys.readouterr().out.startswith(
+        f"OpenCL: NO DEVICE, NumPy runs the loops. {trouble} What to do: .venv/bin/hypergrad"
+    )
+    page = (folder / "out" / "selection.html").read_text()
+    assert "No OpenCL device: no kernel ran" in page
+    assert trouble in page
+
+
+def test_kernels_that_differ_or_fail_are_told_and_the_exit_code_is_1(folder, capsys, monkeypatch):
+    monkeypatch.setattr(command.trial, "find_device", lambda: Device("A device, OpenCL 3.0"))
+    monkeypatch.setattr(command.trial, "compare_bits", lambda: Verdict(10, ("AdamW in float32",)))
+    assert command.main(["--only", "spike", "--jobs", "1"]) == 1
+    told = capsys.readouterr()
+    assert "kernels against NumPy: 1 of 10 runs differ from NumPy's: AdamW in float32" in told.out
+    assert "failed: kernels against NumPy;" in told.err
+    assert "do not give NumPy's bits" in (folder / "out" / "selection.html").read_text()
+    monkeypatch.setattr(command.trial, "compare_bits", lambda: 1 / 0)
+    assert command.main(["--only", "spike", "--jobs", "1"]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert "The kernels failed on this device" in (folder / "out" / "selection.html").read_text()
+
+
+def test_interrupt_ends_the_command_in_one_line(monkeypatch, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "main", interrupt)
+    assert __main__.run() == 130
+    assert capsys.readouterr().err == "interrupted: what is done is kept, the same command continues from there\n"
