@@ -1,7 +1,8 @@
 # make figures   reproduce and draw: out/report.html        make test    every test
 #     FULL=1     every data set that is there (HYPERGRAD_DATA)  FULL=mlp   the networks of 100 epochs too
 #     FETCH=1    download the data sets that are missing first
-# make bench     speed, as ratios inside one run             make check   ruff, mypy, tests on the built wheel
+# make bench     speed, as ratios inside one run             make check   ruff, mypy, the documents, the built wheel
+# make docs      the site: out/docs/index.html               make figures comes first; seconds if they are drawn
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
 #
 # Each works in a fresh clone with Python >= 3.11, make and a package index. PYTHON names the interpreter.
@@ -12,11 +13,15 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures test test-data bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
+.PHONY: figures docs test test-data bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
         bench-intel bench-pip bench-debian mutants clean
 
 figures: $(VENV)/ready
 	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL)) $(if $(FETCH),--fetch)
+
+# Warnings are errors, as is a reference to nothing. The site needs no network, neither to be built nor to be read.
+docs: figures $(VENV)/docs-ready
+	$(BIN)/python -m sphinx --fail-on-warning --jobs auto docs out/docs
 
 test: $(VENV)/ready
 	$(PYTEST) -n auto
@@ -37,6 +42,7 @@ check: $(VENV)/ready build/wheel/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(PYTEST) -q -n 0 README.md docs
 	cd build/wheel && venv/bin/python -m pytest -q .
 
 mutants: $(VENV)/ready
@@ -79,6 +85,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,figures,dask]'
 	touch $@
 
+$(VENV)/docs-ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 # Beside the environment, where it would be one more device in every test; the wheel is for Linux on x86-64.
 .cache/pip-pocl/ready: $(VENV)/ready
 	rm -rf .cache/pip-pocl
@@ -99,4 +109,4 @@ build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad reference kernel
 	touch $@
 
 clean:
-	rm -rf $(VENV) .cache build dist out paper_figs/data .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .cache build dist out paper_figs/data docs/gallery docs/reference/generated docs/static/mathjax .pytest_cache .mypy_cache .ruff_cache

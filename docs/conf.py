@@ -1,0 +1,100 @@
+"""Sphinx: `make docs` builds the site; warnings are errors."""
+
+import re
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+sys.path[:0] = [str(DOCS), *(str(ROOT / folder) for folder in ("", "reference", "kernels", "validation"))]
+
+project = "hypergrad"
+author = "the authors of hypergrad"
+project_copyright = "the authors of hypergrad, MIT licence"
+release = metadata.version("hypergrad-opencl")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx_design",
+    "extensions.reference",
+    "extensions.docstrings",
+    "extensions.gallery",
+]
+exclude_patterns = ["build"]
+suppress_warnings = ["config.cache"]
+
+# Markdown.
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
+myst_heading_anchors = 4
+
+# The reference.
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+nitpicky = True
+nitpick_ignore_regex = [
+    # The documents of other packages are elsewhere, and the build needs no network.
+    (r"py:.*", r"(numpy|np|scipy|pyopencl|collections|typing|types|contextlib|pathlib|optparse)\..*"),
+    (r"py:.*", r"(NDArray|Callable|Iterable|Iterator|Sequence|Mapping|Any|Path|OptimizeResult|Self)"),
+    # Type aliases and annotations that name what stands in internal modules.
+    (r"py:.*", r"hypergrad\._core\..*|DeviceChoice|hypergrad_reference\.rule\.Learned"),
+]
+
+# The page.
+html_theme = "furo"
+html_title = "hypergrad"
+html_static_path = ["static"]
+html_css_files = ["hypergrad.css"]
+html_show_sphinx = False
+html_copy_source = False
+html_show_sourcelink = False
+templates_path: list[str] = []
+
+# MathJax as one file, without fonts of its own, so that a page works from file:// and without a network.
+mathjax_path = "mathjax/tex-svg.js"
+mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "global"}}
+
+# Documents of the repository that are pages of the site as well, and where links between them lead.
+PAGES = {
+    "README.md": "project/readme",
+    "CHANGELOG.md": "project/changelog",
+    "CONTRIBUTING.md": "project/contributing",
+    "validation/FINDINGS.md": "explanation/findings",
+    "reference/README.md": "reference/rules",
+    "kernels/README.md": "reference/kernels",
+    "validation/data/README.md": "project/data",
+}
+LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)\s#]+)(#[^)\s]*)?(?=\))")
+
+
+def point_to_pages(app: Any, path: Path, docname: str, content: list[str]) -> None:
+    """Links of an included document lead to its neighbours' pages, and to files of the repository elsewhere."""
+    folder = (DOCS / path).resolve().parent
+
+    def point(link: re.Match[str]) -> str:
+        target = (folder / link[1]).resolve().relative_to(ROOT).as_posix()
+        page = PAGES.get(target)
+        return f"/{page}.md{link[2] or ''}" if page else f"/../{target}"
+
+    content[0] = LINK.sub(point, content[0])
+
+
+def copy_mathjax(app: Any) -> None:
+    """Take MathJax's one file out of the package from PyPI that has it."""
+    found = [file for file in metadata.distribution("sphinx-mathjax-offline").files or [] if file.name == "tex-svg.js"]
+    target = DOCS / "static/mathjax/tex-svg.js"
+    target.parent.mkdir(exist_ok=True)
+    if not target.exists():
+        shutil.copy(str(found[0].locate()), target)
+
+
+def setup(app: Any) -> None:
+    """Connect what this file adds."""
+    app.connect("builder-inited", copy_mathjax)
+    app.connect("include-read", point_to_pages)

@@ -1,0 +1,1 @@
+"""Extensions of Sphinx: they render docstrings, write the reference and the gallery."""

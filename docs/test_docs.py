@@ -1,0 +1,211 @@
+"""The documents: what they show runs, what they link to is there, and they are spelled correctly."""
+
+import ast
+import doctest
+import inspect
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from extensions import docstrings, reference
+from hypergrad_reference import sums
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+GENERATED = (DOCS / "gallery", DOCS / "reference/generated")
+PAGES = sorted(page for page in DOCS.rglob("*.md") if not set(page.parents) & set(GENERATED))
+DOCUMENTS = [
+    *PAGES, *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *(ROOT / name for name in (
+        "validation/FINDINGS.md", "validation/data/README.md", "reference/README.md", "kernels/README.md",
+    )),
+]  # fmt: skip
+SOURCES = sorted(
+    path
+    for folder in ("hypergrad", "reference", "kernels", "validation", "paper_figs", "docs", "examples")
+    for path in (ROOT / folder).rglob("*.py")
+    if "generated" not in path.parts and "build" not in path.parts
+)
+FENCE = re.compile(
+    r"^(?P<indent> *)(?P<marks>```+)(?P<language>[\w{}-]*)[^\n]*\n(?P<body>.*?)^ *(?P=marks)\s*$", re.M | re.S
+)
+LINK = re.compile(r"(?<!\\)\]\((?!\w+:)(?P<file>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def name_page(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def list_fences(page):
+    for fence in FENCE.finditer(page.read_text("utf-8")):
+        yield fence["language"], re.sub(f"^{fence['indent']}", "", fence["body"], flags=re.MULTILINE)
+
+
+# What a page shows.
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
+def test_page_shows_what_happens(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for language, body in list_fences(page):
+        if language == "python":
+            run_python(body, names, page.name)
+        elif language == "console":
+            run_console(body)
+
+
+def run_python(body, names, place):
+    if ">>>" not in body:
+        exec(compile(body, place, "exec"), names)
+        return
+    example = doctest.DocTestParser().get_doctest(body, names, place, place, 0)
+    told = []
+    doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(example, out=told.append, clear_globs=False)
+    names.update(example.globs)
+    assert not told, "".join(told)
+
+
+def run_console(body):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for entry in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+        command, _, wanted = entry.partition("\n")
+        done = subprocess.run(
+            ["bash", "-c", command], env={**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        got = done.stdout + done.stderr
+        assert doctest.OutputChecker().check_output(wanted, got, FLAGS), f"$ {command}\n{got}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
+def test_block_of_code_has_a_language_that_is_checked(page):
+    known = {"python", "console", "sh", "text"}
+    assert {language for language, _ in list_fences(page) if not language.startswith("{")} <= known
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_page)
+def test_command_that_is_not_run_exists(document):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
+    commands = [
+        line.split("#")[0].strip() for language, body in list_fences(document) if language == "sh"
+        for line in body.splitlines()
+    ]  # fmt: skip
+    for command in filter(None, commands):
+        for target in re.findall(r"^make ([\w-]+)", command):
+            assert re.search(rf"^{target}(?: [\w-]+)*:", makefile, re.M), command
+        for module in re.findall(r"-m (hypergrad[\w.]*|paper_figs)", command):
+            assert import_module(module), command
+        for extra in re.findall(r"\[([\w,]+)\]", command):
+            assert set(extra.split(",")) <= extras, command
+        assert re.match(
+            r"make |pip install |cd |git |(\S*/)?(python|hypergrad|torchrun|mpiexec|sbatch|srun) ", command
+        ), command
+
+
+# What a document links to.
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_page)
+def test_link_leads_somewhere(document):
+    for link in LINK.finditer(document.read_text("utf-8")):
+        path = link["file"]
+        target = (DOCS / path[1:] if path.startswith("/") else document.parent / path) if path else document
+        if set(target.resolve().parents) & set(GENERATED):  # the build looks at these
+            continue
+        assert target.exists(), link[0]
+        if link["anchor"]:
+            assert link["anchor"] in list_anchors(target), link[0]
+
+
+def list_anchors(document):
+    text = document.read_text("utf-8")
+    titles = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles} | set(
+        re.findall(r"^\(([\w-]+)\)=$", text, re.M)
+    )
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name_page)
+def test_docstring_names_what_exists(source):
+    files = {path.name for path in SOURCES} | {path.name for path in ROOT.glob("kernels/**/*.cl")}
+    for text in list_docstrings(source):
+        for name in re.findall(r"\bhypergrad(?:_\w+)?(?:\.\w+)+", text):
+            assert exists(name), name
+        for name in re.findall(
+            r"\b(?:hypergrad_\w+|validation|kernels|reference|paper_figs)/[\w/]*?(\w+\.(?:py|cl))\b", text
+        ):
+            assert name in files, name
+
+
+def list_docstrings(source):
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
+            yield text
+
+
+def exists(name):
+    module, *rest = name.split(".")
+    thing = import_module(module)
+    for part in rest:
+        module = f"{module}.{part}"
+        if hasattr(thing, part):
+            thing = getattr(thing, part)
+        elif part.isupper() or part in ("py", "cl"):  # NAME stands for any name
+            return True
+        else:
+            try:
+                thing = import_module(module)
+            except ImportError:
+                return False
+    return True
+
+
+# The reference.
+
+
+def test_public_symbol_has_a_docstring():
+    assert not reference.find_undocumented()
+
+
+def test_public_symbol_without_a_docstring_is_found(monkeypatch):
+    monkeypatch.setattr(sums.total, "__doc__", None)
+    assert reference.find_undocumented() == ["hypergrad_reference.sums.total"]
+
+
+def test_name_in_a_docstring_becomes_a_link_to_the_nearest_symbol():
+    find = reference.list_symbols().find
+    assert find("Constants", "hypergrad_reference.hdm.step") == "hypergrad_reference.hdm.Constants"
+    assert find("ArgumentError", "hypergrad.AdamW") == "hypergrad.errors.ArgumentError"
+    assert find("nothing", "hypergrad.AdamW") is None
+
+
+@pytest.mark.parametrize("name", reference.list_symbols().documented)
+def test_docstring_keeps_its_words_when_it_is_rendered(name):
+    text = inspect.getdoc(reference.list_symbols().documented[name]) or ""
+    rendered = re.sub(r":py:obj:`([^<]*) <[^>]*>`", r"\1", "\n".join(docstrings.render(text.splitlines())))
+    rendered = rendered.replace(".. code-block:: text", "").replace(":class: equation", "")
+
+    def strip(text):
+        return re.sub(r"[\s`\\]", "", re.sub(r"^- ", "", text, flags=re.M))
+
+    assert strip(rendered).replace(",", "") == strip(text).replace(",", "")
+
+
+# Spelling.
+
+
+def test_documents_and_docstrings_are_spelled_correctly():
+    done = subprocess.run(
+        [sys.executable, "-m", "codespell_lib", *map(str, [*DOCUMENTS, *SOURCES, *ROOT.glob("kernels/**/*.cl")])],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert not done.stdout, done.stdout
