@@ -29,7 +29,7 @@ from hypergrad_reference.adamw import (
     exact_scalars,
 )
 from hypergrad_reference.hypergradient import check_gradients
-from hypergrad_reference.rule import Bounds, History, Options, Sums, Traits
+from hypergrad_reference.rule import Bounds, History, Options, Sums, Traits, decay_hypergradient
 from hypergrad_reference.sums import block_sums, total
 from hypergrad_reference.types import Vector
 
@@ -224,6 +224,7 @@ def step(
     normalization: str = "gradient",
     momentum_rule: str | None = None,
     watch: surprise.Watch | None = None,
+    decay_in_hypergradient: bool = False,
 ) -> tuple[list[Vector], State, Record]:
     """One step of AutoHypergradientAdamW: the whole algorithm.
 
@@ -241,6 +242,7 @@ def step(
     normalization    a key of NORMALIZERS
     momentum_rule    a key of MOMENTUM_RULES; None leaves beta1 alone
     watch            follows the surprise of the gradients, if given
+    decay_in_hypergradient    the numerator of h is the derivative with weight decay: `rule.decay_hypergradient`
 
     Returns the tensors, the state and the record of the step; inputs are untouched.
     Raises ValueError if a gradient is missing (not None) or differs from its tensor in shape or dtype.
@@ -263,6 +265,11 @@ def step(
     sums = _sum(
         [(g, kept, kept.scalars) for g, kept in tensors if kept.scalars is not None], state.learned.lr, momentum_rule
     )
+    if decay_in_hypergradient and sums is not None:
+        pairs = [(theta, g) for theta, g, kept in zip(thetas, grads, state.kept, strict=True) if kept.scalars]
+        grad_theta = total(block_sums(g, theta) for theta, g in pairs if g is not None)
+        h = decay_hypergradient(sums.grad_direction, grad_theta, state.learned.lr, of_adamw.weight_decay)
+        sums = sums._replace(grad_direction=h)
     normalize, _ = NORMALIZERS[normalization]
     follow = None if momentum_rule is None else MOMENTUM_RULES[momentum_rule][0]
     learned, record = schedule(t, state.learned, sums, constants, normalize, follow)
@@ -273,10 +280,10 @@ def step(
         grad_sq = total(block_sums(g, g) for g, _ in tensors)
         seen = watch.observe(seen, grad_sq, total(block_sums(x, x) for x in deviations))
     # loop 2
-    moved, after = [], []
+    stepped, after = [], []
     for theta, g, kept in zip(thetas, grads, state.kept, strict=True):
         if g is None:
-            moved.append(theta.copy())
+            stepped.append(theta.copy())
             after.append(kept._replace(scalars=None))
             continue
         n, power = kept.moments.step + 1, kept.beta1_power * learned.beta1
@@ -287,9 +294,9 @@ def step(
         ema = kept.grad_ema
         if watch is not None and watching:
             ema = g.copy() if ema is None else surprise.follow(ema, g, watch.gamma)
-        moved.append(theta)
+        stepped.append(theta)
         after.append(Kept(moments, scalars, g.copy(), ema, kept.beta1_power, power))
-    return moved, State(t, learned, seen, after), record
+    return stepped, State(t, learned, seen, after), record
 
 
 def _sum(movers: list[tuple[Vector, Kept, adamw.ExactScalars]], lr: float, momentum_rule: str | None) -> Sums | None:
@@ -322,6 +329,7 @@ class Rule(NamedTuple):
     normalization: str = "gradient"  # a key of NORMALIZERS
     momentum_rule: str = "seed"  # a key of MOMENTUM_RULES
     base: Base = Base()
+    decay_in_hypergradient: bool = False
 
     @property
     def _derives_momentum(self) -> bool:
@@ -331,7 +339,10 @@ class Rule(NamedTuple):
     def traits(self) -> Traits:
         """The moments are kept, and for the derivative with respect to beta1 the last gradient."""
         keeps = (*self.base.keeps, "last_grad") if self._derives_momentum else self.base.keeps
-        return Traits(keeps, self.base.grad_scale, adapts_beta1=self.adapt_momentum, remembers_norm=True)
+        return Traits(
+            keeps, self.base.grad_scale, adapts_beta1=self.adapt_momentum,
+            decays_hypergradient=self.decay_in_hypergradient, remembers_norm=True,
+        )  # fmt: skip
 
     def init(self, lr: float, beta1: float) -> Learned:
         """The rate and beta1 before the first step."""
@@ -348,6 +359,8 @@ class Rule(NamedTuple):
         names = ("grad_grad", "grad_direction", *NORMALIZERS[self.normalization][1])
         if self.adapt_momentum:
             names = (*names, *MOMENTUM_RULES[self.momentum_rule][1])
+        if self.decay_in_hypergradient:
+            names = (*names, "grad_theta")
         return tuple(dict.fromkeys(names))
 
     def schedule(self, step: int, learned: Learned, sums: Sums | None, bounds: Bounds) -> tuple[Learned, Record]:
@@ -355,6 +368,8 @@ class Rule(NamedTuple):
         normalize, _ = NORMALIZERS[self.normalization]
         follow = MOMENTUM_RULES[self.momentum_rule][0] if self.adapt_momentum else None
         constants = self.constants._replace(lr_min=bounds[0], lr_max=bounds[1])
+        if self.decay_in_hypergradient and sums is not None:
+            sums = sums._replace(grad_direction=sums.decayed_grad_direction)
         return schedule(step, learned, sums, constants, normalize, follow)
 
     def scalars(self, options: Options, history: History) -> adamw.Scalars:

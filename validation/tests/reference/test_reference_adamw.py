@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hypergrad import HypergradientAdamW
-from hypergrad_reference import adamw, adamw_auto, adamw_hd, surprise
+from hypergrad_reference import adamw, adamw_auto, adamw_hd, rule, surprise
 from hypergrad_reference.adamw import Moments
 from hypergrad_reference.adamw_auto import Constants, Learned
 from hypergrad_reference.rule import Sums, Term, total_over_groups
@@ -232,3 +232,22 @@ def test_hypergradient_of_groups_weighs_each_by_its_rate_and_decay():
         Term(2.0, 0.5, 0.5, [show(2.0, 0.25)]),
     ]
     assert total_over_groups(terms).decayed_grad_direction == 12.0
+
+
+def test_decay_in_the_hypergradient_of_auto_is_part_of_its_numerator():
+    constants, of_adamw = adamw_auto.Constants(warmup_steps=1), adamw.Constants(weight_decay=0.25)
+    thetas, grads = [np.array([8.0, -1.0])], [np.array([1.0, 3.0])]
+    first, state, _ = adamw_auto.step(thetas, grads, adamw_auto.init(thetas, 0.5, 0.9), constants, of_adamw)
+    _, _, plain = adamw_auto.step(first, grads, state, constants, of_adamw)
+    _, _, decayed = adamw_auto.step(first, grads, state, constants, of_adamw, decay_in_hypergradient=True)
+    exact = rule.decay_hypergradient(plain.grad_direction, float(grads[0] @ first[0]), 0.5, 0.25)
+    assert decayed.grad_direction == exact != plain.grad_direction
+    history = rule.History(0, 1, moved=True)
+    asked = adamw_auto.Rule(constants, decay_in_hypergradient=True)
+    sums = rule.Sums(plain.grad_direction, 1.0, last_grad_grad=10.0, decayed_grad_direction=exact)
+    learned, record = asked.schedule(2, adamw_auto.Learned(0.5, 0.9), sums, (1e-6, 1.0))
+    assert "grad_theta" in asked.products(2, history)
+    assert (learned, record) == adamw_auto.Rule(constants).schedule(
+        2, adamw_auto.Learned(0.5, 0.9), sums._replace(grad_direction=exact), (1e-6, 1.0)
+    )
+    assert record.grad_direction == exact
