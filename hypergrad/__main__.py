@@ -1,7 +1,7 @@
-"""`python -m hypergrad` is the command `hypergrad`."""
+"""`python -m hypergrad` is the command `hypergrad`; nothing below imports what it opens."""
 
 import sys
 
-from hypergrad.command import main
+from hypergrad_validation.command import main
 
 sys.exit(main())

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypergrad import AdamW, HypergradientAdamW, command
+from hypergrad import AdamW, HypergradientAdamW
 from hypergrad.errors import DeviceError
-from hypergrad_validation import conformance
+from hypergrad_validation import command, conformance
 
 
 def run(capsys, *arguments):

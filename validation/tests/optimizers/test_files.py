@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW, command
+from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad._core import checkpoint
 from hypergrad.errors import ArgumentError, BrokenOptimizerError, CheckpointError
+from hypergrad_validation import command
 
 OPTIMIZERS = [AdamW, HypergradientAdamW, AutoHypergradientAdamW, SGDHD, AdamHD]
 SCHEMA2 = Path(__file__).with_name("schema2")
@@ -459,7 +460,7 @@ def test_option_that_could_not_be_loaded_is_not_saved(tmp_path):
 # Commands.
 
 
-@pytest.mark.parametrize("module", ["hypergrad", "hypergrad.command"])
+@pytest.mark.parametrize("module", ["hypergrad", "hypergrad_validation.command"])
 def test_command_runs_as_a_module(module, tmp_path):
     make().save(tmp_path / "run.npz")
     for arguments, code in (

@@ -13,8 +13,8 @@ from tabulate import tabulate
 
 from hypergrad._core import checkpoint
 from hypergrad._core.files import check_target, replace_file
-from hypergrad.doctor import examine
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError
+from hypergrad_validation.doctor import examine
 
 if TYPE_CHECKING:
     from hypergrad_validation.bench import Row
