@@ -10,7 +10,9 @@ from scipy.optimize import minimize
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BuildError, DeviceNotFoundError
 from hypergrad_problems.data import load
-from hypergrad_problems.problems import Problem, mean_logistic, quadratic, random_rotation
+from hypergrad_problems.problem import Problem
+from hypergrad_problems.quadratics import quadratic, random_rotation
+from hypergrad_problems.set_models import mean_logistic
 from hypergrad_problems.training import Run, agree, train
 from paper_figs.cells import Runner
 from paper_figs.opencl import describe_device

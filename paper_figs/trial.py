@@ -9,7 +9,7 @@ import numpy as np
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BuildError, DeviceNotFoundError
-from hypergrad_problems.problems import quadratic
+from hypergrad_problems.quadratics import quadratic
 from hypergrad_problems.training import agree, train
 
 N = 10_007

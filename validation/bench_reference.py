@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hypergrad_problems import data
-from hypergrad_problems.problems import hdm_svm
+from hypergrad_problems.set_models import hdm_svm
 from hypergrad_reference import hdm_best
 from hypergrad_validation.bench import compare, take_turns
 

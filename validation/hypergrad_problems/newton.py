@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hypergrad_problems.problems import Problem
+from hypergrad_problems.problem import Problem
 
 
 def find_least_value(problem: Problem, gtol: float = 1e-10, steps: int = 100) -> float:

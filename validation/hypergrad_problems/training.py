@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from hypergrad_problems.problems import Problem
+from hypergrad_problems.problem import Problem
 from hypergrad_reference.types import Vector
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad_papers.baydin2018.mnist_runs import Words, initial_weights, loss_and_gradients
 from hypergrad_problems.data import load
-from hypergrad_problems.problems import Problem, mean_logistic, softmax_regression
+from hypergrad_problems.problem import Problem
+from hypergrad_problems.set_models import mean_logistic
+from hypergrad_problems.softmax import softmax_regression
 from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS
 from hypergrad_reference.types import Vector
 

@@ -21,7 +21,7 @@ from hypergrad_papers.osgm2025.laws import (
     share,
     slack,
 )
-from hypergrad_problems import problems
+from hypergrad_problems import quadratics, toys
 from hypergrad_problems.runs import run
 from hypergrad_reference import action, hdm, hdm_agd, hdm_hb, learner
 from hypergrad_reference.action import Action
@@ -33,7 +33,7 @@ from hypergrad_reference.types import Vector
 
 
 def _problems() -> tuple[Any, ...]:
-    return random_quadratic(), random_logistic(), problems.huber([1.0, 0.5, 0.1])
+    return random_quadratic(), random_logistic(), toys.huber([1.0, 0.5, 0.1])
 
 
 # The scalar quadratic
@@ -44,7 +44,7 @@ def closed_form_error(
 ) -> float:
     """The largest relative error against x_{K+1} = x_1 e^K r^(K (K-1) / 2), e = 1 - a alpha_1, r = 1 - eta a."""
     constants = hdm.Constants(hyper_lr=eta, stepsize=np.array([stepsize]))
-    states = run(hdm, problems.scalar_quadratic(a, x), constants, steps)
+    states = run(hdm, quadratics.scalar_quadratic(a, x), constants, steps)
     e, r = 1 - a * stepsize, 1 - eta * a
     expected = [x * e**K * r ** (K * (K - 1) / 2) for K in range(steps + 1)]
     return float(np.abs(np.array([state.x[0] for state in states]) / expected - 1).max())
@@ -53,7 +53,7 @@ def closed_form_error(
 def end_at_second_step() -> list[float]:
     """x_1, x_2, x_3 on x^2 with eta = 1/a and dyadic numbers."""
     constants = hdm.Constants(hyper_lr=0.5, stepsize=np.array([0.125]))
-    return [float(state.x[0]) for state in run(hdm, problems.scalar_quadratic(2.0, 4.0), constants, 2)]
+    return [float(state.x[0]) for state in run(hdm, quadratics.scalar_quadratic(2.0, 4.0), constants, 2)]
 
 
 # The laws of the hypergradient feedback
@@ -103,7 +103,7 @@ def _law_slacks_at(problem: Any, shape: Shape, rng: np.random.Generator) -> list
     ]
     if mu > 0:
         laws.append(("5: h >= -1/(2 mu)", _slack(-1 / (2 * mu), h(P))))
-    if isinstance(problem, problems.Quadratic):
+    if isinstance(problem, quadratics.Quadratic):
         inverse = np.linalg.inv(problem.hessian)
         best = hypergradient(attempt(inverse, FULL))
         trial = attempt(inverse + 0.4 / L * rng.standard_normal((n, n)), FULL)
@@ -116,7 +116,7 @@ def _law_slacks_at(problem: Any, shape: Shape, rng: np.random.Generator) -> list
 def _scaling_error(shape: Shape, rng: np.random.Generator, c: float = 3.0) -> float:
     """Of h -> h/c and of an unchanged slope under f -> c f, P -> P/c."""
     spectrum, P = np.array([1.0, 0.5, 0.2]), rng.standard_normal(shape.zeros(3).shape)
-    plain, scaled = (problems.quadratic(scale * spectrum, x0=[1.0, -2.0, 3.0]) for scale in (1.0, c))
+    plain, scaled = (quadratics.quadratic(scale * spectrum, x0=[1.0, -2.0, 3.0]) for scale in (1.0, c))
     a, b = (try_stepsize(p, shape, R, p.x0, *p.value_and_gradient(p.x0)) for p, R in ((plain, P), (scaled, P / c)))
     difference = HYPERGRADIENT.slope(scaled, b, shape) - HYPERGRADIENT.slope(plain, a, shape)
     return float(np.max([abs(hypergradient(b) - hypergradient(a) / c), _norm(difference)]))
@@ -281,8 +281,8 @@ def superlinear_slacks() -> dict[str, float]:
     }
 
 
-def _rotated(spectrum: list[float]) -> problems.Quadratic:
-    return problems.quadratic(spectrum, rotation=problems.random_rotation(len(spectrum)))
+def _rotated(spectrum: list[float]) -> quadratics.Quadratic:
+    return quadratics.quadratic(spectrum, rotation=quadratics.random_rotation(len(spectrum)))
 
 
 def count_steps(spectrum: list[float], rule: str) -> int:
@@ -324,7 +324,7 @@ def spike(rule: str, steps: int = 200) -> tuple[Vector, Vector]:
     """f(x_k) / f(x_0) and the stepsizes P_k, k = 0, ..., steps, from x_0 = (1, 1) and P_0 = 0."""
     learn, eta, act, shape, project = SPIKE[rule]
     constants = hdm.Constants(1.0, eta, shape=shape, learner=learn, action=act, project=project)
-    states = run(hdm, problems.spike_toy(), constants, steps)
+    states = run(hdm, quadratics.spike_toy(), constants, steps)
     return np.array([state.value for state in states]) / states[0].value, np.array([state.P for state in states])
 
 

@@ -22,8 +22,9 @@ from hypergrad import minimize
 from hypergrad.driver import LOST
 from hypergrad.method_table import QUASI_NEWTON
 from hypergrad_problems.data import DataError, load_two_classes
+from hypergrad_problems.linear_models import LinearModel
 from hypergrad_problems.newton import find_least_value
-from hypergrad_problems.problems import LinearModel, Start, hdm_logistic, hdm_svm, start_a, start_b
+from hypergrad_problems.set_models import Start, hdm_logistic, hdm_svm, start_a, start_b
 from hypergrad_reference.types import Vector
 
 GTOL, MAXITER = 1e-4, 1000

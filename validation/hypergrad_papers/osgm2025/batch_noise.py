@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hypergrad_problems.problems import scalar_quadratic
+from hypergrad_problems.quadratics import scalar_quadratic
 from hypergrad_reference import osgm
 from hypergrad_reference.action import Action, vanilla
 from hypergrad_reference.feedback import Feedback

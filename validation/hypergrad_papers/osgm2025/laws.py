@@ -11,7 +11,7 @@ from scipy import optimize
 
 from hypergrad_papers.osgm2025 import convergence
 from hypergrad_papers.osgm2025.convergence import Sides
-from hypergrad_problems import problems
+from hypergrad_problems import linear_models, matched_quadratics, quadratics
 from hypergrad_problems.newton import find_least_value
 from hypergrad_problems.runs import run
 from hypergrad_reference import action, hdm, hdm_hb, learner, osgm
@@ -25,11 +25,11 @@ FEEDBACKS = {"ratio": RATIO, "hypergradient": HYPERGRADIENT, "gradient norm": GR
 SHAPES = {"full": FULL, "diagonal": DIAGONAL, "scalar": SCALAR}
 
 
-def random_logistic(seed: int = 0, n: int = 8, m: int = 40) -> problems.Logistic:
+def random_logistic(seed: int = 0, n: int = 8, m: int = 40) -> linear_models.Logistic:
     """Regularised logistic regression on m random rows in n variables, its optimum known to rounding."""
     rng = np.random.default_rng(seed)
     features, labels = rng.standard_normal((m, n - 1)), np.sign(rng.standard_normal(m))
-    problem = problems.logistic(features, labels, reg=0.05, mean=True, x0=rng.standard_normal(n), name="logistic")
+    problem = linear_models.logistic(features, labels, reg=0.05, mean=True, x0=rng.standard_normal(n), name="logistic")
     best = optimize.minimize(
         problem.value, problem.x0, jac=problem.gradient, hess=lambda x: hessian_of(problem, x),
         method="trust-exact", options={"gtol": 1e-13},
@@ -37,39 +37,39 @@ def random_logistic(seed: int = 0, n: int = 8, m: int = 40) -> problems.Logistic
     return dataclasses.replace(problem, optimum=best.x, optimal_value=float(best.fun))
 
 
-def random_least_squares(seed: int = 0, n: int = 8) -> problems.LeastSquares:
+def random_least_squares(seed: int = 0, n: int = 8) -> quadratics.LeastSquares:
     """Least squares with n random rows not far from those of I, f* = 0."""
     rng = np.random.default_rng(seed)
     matrix = np.eye(n) + rng.standard_normal((n, n)) / (2 * np.sqrt(n))
-    return problems.least_squares(
+    return quadratics.least_squares(
         matrix, rng.standard_normal(n), rng.standard_normal(n), name="least squares", source="random"
     )  # fmt: skip
 
 
-def random_svm(seed: int = 0, n: int = 8, m: int = 40) -> problems.SmoothedSVM:
+def random_svm(seed: int = 0, n: int = 8, m: int = 40) -> linear_models.SmoothedSVM:
     """Regularised SVM with the squared hinge on m random rows in n variables, f* known to rounding."""
     rng = np.random.default_rng(seed)
     features, labels = rng.standard_normal((m, n - 1)), np.sign(rng.standard_normal(m))
-    problem = problems.smoothed_svm(features, labels, reg=2.0, x0=rng.standard_normal(n), name="SVM")
+    problem = linear_models.smoothed_svm(features, labels, reg=2.0, x0=rng.standard_normal(n), name="SVM")
     return dataclasses.replace(problem, optimal_value=find_least_value(problem))
 
 
-def flat_quadratic(ratio: float = 1e6) -> problems.Quadratic:
+def flat_quadratic(ratio: float = 1e6) -> quadratics.Quadratic:
     """One with mu = 1 and L = ratio that starts on the axis of mu: no trial meets the curvature L."""
-    return problems.quadratic([ratio, 1.0], x0=[0.0, 1.0], name="flat quadratic")
+    return quadratics.quadratic([ratio, 1.0], x0=[0.0, 1.0], name="flat quadratic")
 
 
-def random_quadratic() -> problems.Quadratic:
+def random_quadratic() -> quadratics.Quadratic:
     """A rotated quadratic of condition number 10."""
     spectrum = [1.0, 0.7, 0.5, 0.3, 0.2, 0.1]
-    return problems.quadratic(
-        spectrum, rotation=problems.random_rotation(6), optimum=0.5, x0=2.0, name="quadratic"
+    return quadratics.quadratic(
+        spectrum, rotation=quadratics.random_rotation(6), optimum=0.5, x0=2.0, name="quadratic"
     )  # fmt: skip
 
 
-def mild_quadratic() -> problems.Quadratic:
+def mild_quadratic() -> quadratics.Quadratic:
     """One of condition number 2, so that L^2 ||A^-1||^2 is passed after few steps; f* = 0 at 0."""
-    return problems.quadratic([1.0, 0.8, 0.6, 0.5], rotation=problems.random_rotation(4), name="mild quadratic")
+    return quadratics.quadratic([1.0, 0.8, 0.6, 0.5], rotation=quadratics.random_rotation(4), name="mild quadratic")
 
 
 def hessian_of(problem: Any, x: Vector) -> Vector:
@@ -123,7 +123,7 @@ def _try(problem: Any, shape: Shape, P: Stepsize) -> Trial:
 def closed_form_errors() -> dict[str, float]:
     """The largest relative errors of the iterates on a/2 x^2 and on a diagonal quadratic against their closed forms."""
     a, x = 2.0, 1.5
-    scalar = problems.scalar_quadratic(a, x)
+    scalar = quadratics.scalar_quadratic(a, x)
     errors = {}
     for relative in (0.6, 2.1):  # eta a, stable below 2
         values = [state.x[0] for state in run(hdm, scalar, hdm.Constants(hyper_lr=relative / a), 8)]
@@ -145,7 +145,7 @@ def _relative(ours: Any, expected: Any) -> float:
 
 def _share_errors() -> Iterator[float]:
     """Of (1 - a_i p_i)+ = (1 - a_i p_i) (1 - eta a_i w_i), w_i = g_i^2 / ||g||^2, step by step."""
-    problem = problems.quadratic([1.0, 0.5, 0.25], x0=[1.0, -2.0, 4.0])
+    problem = quadratics.quadratic([1.0, 0.5, 0.25], x0=[1.0, -2.0, 4.0])
     for before, after in pairwise(run(hdm, problem, hdm.Constants(hyper_lr=0.5), 6)):
         share = before.gradient**2 / (before.gradient @ before.gradient)
         expected = (1 - problem.hessian * before.P) * (1 - 0.5 * problem.hessian * share)
@@ -154,7 +154,7 @@ def _share_errors() -> Iterator[float]:
 
 def first_step(hyper_lr: float) -> tuple[float, float]:
     """AdaGrad from P = 0: how far p_i is from its rate, relative, where g_i^2 > 1e-4 ||g||^2; how far x went."""
-    problem = problems.matched_least_squares(1e-1)
+    problem = matched_quadratics.matched_least_squares(1e-1)
     before, after = run(osgm, problem, Constants(hyper_lr), 1)
     large = before.gradient**2 > 1e-4 * (before.gradient @ before.gradient)
     return _relative(after.P[large], hyper_lr), float(np.abs(after.x - before.x).max())

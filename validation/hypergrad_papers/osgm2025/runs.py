@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hypergrad_problems.data import load_two_classes
+from hypergrad_problems.matched_quadratics import matched_least_squares, near_diagonal
 from hypergrad_problems.newton import find_least_value
-from hypergrad_problems.problems import colt_svm, matched_least_squares, near_diagonal
 from hypergrad_problems.runs import iterate
+from hypergrad_problems.set_models import colt_svm
 from hypergrad_reference import adagrad, gradient_descent, nesterov, osgm
 from hypergrad_reference.learner import ogd
 from hypergrad_reference.optimal_diagonal import condition_number, find_optimal_diagonal, jacobi

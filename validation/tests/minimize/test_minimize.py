@@ -9,7 +9,8 @@ import hypergrad
 from hypergrad.errors import ArgumentError
 from hypergrad.method_table import METHODS, QUASI_NEWTON
 from hypergrad_problems.data import load
-from hypergrad_problems.problems import hdm_toy, mean_logistic, quadratic
+from hypergrad_problems.quadratics import hdm_toy, quadratic
+from hypergrad_problems.set_models import mean_logistic
 
 TOY = hdm_toy()
 CONSTANTS = {

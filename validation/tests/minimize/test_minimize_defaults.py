@@ -16,7 +16,8 @@ from hypergrad.smoothness import estimate_smoothness
 from hypergrad_papers.default_method import Trial, main, rank, scale
 from hypergrad_problems.classic_functions import CLASSICS
 from hypergrad_problems.data import load
-from hypergrad_problems.problems import mean_logistic, quadratic, random_rotation
+from hypergrad_problems.quadratics import quadratic, random_rotation
+from hypergrad_problems.set_models import mean_logistic
 
 ESTIMATING = [
     "hdm", "hdm_null", "hdm_lookahead", "hdm_monotone_lookahead", "hdm_learned_step", "hdm_adagrad",

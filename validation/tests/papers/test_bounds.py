@@ -20,7 +20,7 @@ from hypergrad_papers.osgm2025.laws import (
     random_quadratic,
     random_svm,
 )
-from hypergrad_problems import problems
+from hypergrad_problems import problem, quadratics, toys
 from hypergrad_reference import action, learner, osgm
 from hypergrad_reference.feedback import GRADIENT_NORM, RATIO
 from hypergrad_reference.osgm import Constants
@@ -37,9 +37,9 @@ def assert_bounded(sides):
 
 
 QUADRATIC = random_quadratic()
-DIAGONAL_QUADRATIC = problems.quadratic([1.0, 0.5, 0.25, 0.1], x0=[1.0, -2.0, 3.0, 4.0], name="diagonal quadratic")
+DIAGONAL_QUADRATIC = quadratics.quadratic([1.0, 0.5, 0.25, 0.1], x0=[1.0, -2.0, 3.0, 4.0], name="diagonal quadratic")
 LOGISTIC = random_logistic()
-HUBER = problems.huber([1.0, 0.5, 0.1])
+HUBER = toys.huber([1.0, 0.5, 0.1])
 PROBLEMS = [QUADRATIC, DIAGONAL_QUADRATIC, LOGISTIC, HUBER]
 STRONGLY_CONVEX = [QUADRATIC, DIAGONAL_QUADRATIC, LOGISTIC]
 
@@ -177,7 +177,7 @@ def test_certificate_holds_on_one_random_logistic_regression_after_another(shape
 @for_shapes
 def test_certificate_asks_for_gradients_that_grow_and_not_for_strong_convexity(shape):
     """A convex quadratic whose minimisers are a line: ||g||^2 >= 2 mu (f - f*) with mu its least curvature > 0."""
-    problem = problems.quadratic([1.0, 0.5, 0.2, 0.0], rotation=problems.random_rotation(4))
+    problem = quadratics.quadratic([1.0, 0.5, 0.2, 0.0], rotation=quadratics.random_rotation(4))
     assert abs(problem.strong_convexity) < 1e-15
     t = trace_ahead(problem, shape, action.monotone_learned_step)
     for comparator in rivals(t):
@@ -252,12 +252,12 @@ def test_certificate_fails_where_the_stepsize_does_not_learn(problem, shape):
 
 
 def test_certificate_fails_without_the_better_point():
-    problem = problems.quadratic([1.0, 0.1])
+    problem = quadratics.quadratic([1.0, 0.1])
     assert certificate_is_broken(trace_ahead(problem, FULL, action.learned_step, first=50.0), 0.1)
     assert not certificate_is_broken(trace_ahead(problem, FULL, action.monotone_learned_step, first=50.0), 0.1)
 
 
-class Wave(problems.Problem):
+class Wave(problem.Problem):
     """f = x^2 + 3 sin(x)^2: smooth, its gradients grow, and it is not convex."""
 
     def value(self, x):
@@ -295,7 +295,7 @@ def test_learner_lowers_the_feedback_of_the_step_by_its_slope(problem, shape):
 
 def test_gain_of_the_learner_is_one_over_two_l_and_not_two_l_squared():
     """On f = x^2/8 the gain is exactly G^2 / (2 L); the 1/(2 L^2) of the printed proof would be four times that."""
-    problem = problems.scalar_quadratic(0.25, 4.0)
+    problem = quadratics.scalar_quadratic(0.25, 4.0)
     t = trace_ahead(problem, SCALAR, stay, steps=4)
     sides = bounds.learning_descent(t)
     np.testing.assert_array_equal(sides.left, sides.right)
@@ -355,12 +355,12 @@ def test_null_step_linear_bounds_hold(problem, shape):
 
 def test_null_step_bounds_fail_without_the_null_step():
     constants = Constants(0.1, shape=SCALAR, learner=learner.ogd, action=action.vanilla)
-    sides = bounds.mean_progress_linear_convergence(bounds.trace(problems.spike_toy(), constants, 70))
+    sides = bounds.mean_progress_linear_convergence(bounds.trace(quadratics.spike_toy(), constants, 70))
     assert (sides.left > sides.right).any()
 
 
 MILD = mild_quadratic()
-MILD_DIAGONAL = problems.quadratic([1.0, 0.75, 0.5], x0=[1.0, -2.0, 3.0], name="mild diagonal quadratic")
+MILD_DIAGONAL = quadratics.quadratic([1.0, 0.75, 0.5], x0=[1.0, -2.0, 3.0], name="mild diagonal quadratic")
 
 
 @pytest.mark.parametrize(("feedback", "act", "rate", "power", "factor"), SUPERLINEAR.values(), ids=SUPERLINEAR)
@@ -386,7 +386,7 @@ def test_superlinear_bound_is_not_vacuous_and_the_ratios_fall(feedback, act, rat
 
 
 def test_superlinear_bound_fails_for_a_rate_past_its_limit():
-    problem = problems.scalar_quadratic(a=1.0)
+    problem = quadratics.scalar_quadratic(a=1.0)
     constants = Constants(2.5, stepsize=np.array([0.9]), learner=learner.ogd, action=action.vanilla)
     sides = bounds.superlinear_convergence(bounds.trace(problem, constants, 8), np.array([1.0]), 4.0)
     assert (sides.left > sides.right).any()

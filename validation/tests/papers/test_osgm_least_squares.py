@@ -10,7 +10,8 @@ import pytest
 from scipy import optimize
 
 from hypergrad_papers.osgm2025 import runs as colt
-from hypergrad_problems import data, problems
+from hypergrad_problems import data, set_models
+from hypergrad_problems.matched_quadratics import COLT_CONDITION_NUMBERS, matched_least_squares, near_diagonal
 from hypergrad_reference import osgm
 from hypergrad_reference.learner import ogd
 from hypergrad_reference.optimal_diagonal import condition_number, find_optimal_diagonal
@@ -26,7 +27,7 @@ def curves():
         (sigma, seed, name): curve
         for sigma in (1e-2, 1e-3)
         for seed in SEEDS
-        for name, curve in colt.compute_curves(problems.matched_least_squares(sigma, seed), LENGTH).items()
+        for name, curve in colt.compute_curves(matched_least_squares(sigma, seed), LENGTH).items()
     }
 
 
@@ -53,7 +54,7 @@ def test_gradient_descent_follows_the_spectrum_and_the_published_count(seed):
     The tail slope is that of (1 - 1/kappa)^2 only where the second eigenvalue stands clear of the first; in two of
     these draws it is 3 and 4 % larger, and the slope not within 0.5 % at the end. The closed form holds in all.
     """
-    problem = problems.matched_least_squares(1e-1, seed)
+    problem = matched_least_squares(1e-1, seed)
     curve = colt.gap_curve(problem, colt.method_constants(problem)["GD"], LENGTH, least=0.0)
     _, singular, V = np.linalg.svd(problem.matrix)
     shares = (singular * (V @ (problem.x0 - problem.optimum))) ** 2 / 2
@@ -63,15 +64,13 @@ def test_gradient_descent_follows_the_spectrum_and_the_published_count(seed):
         assert curve[k + 1] == pytest.approx(closed_form, rel=1e-5)
     assert colt.first_index(curve, 1e-10) == pytest.approx(1289, rel=0.1)
     slope = (np.log10(curve[-1]) - np.log10(curve[-301])) / 300
-    assert slope <= 2 * np.log10(1 - 1 / problems.COLT_CONDITION_NUMBERS[1e-1]) * (1 - 1e-5)
+    assert slope <= 2 * np.log10(1 - 1 / COLT_CONDITION_NUMBERS[1e-1]) * (1 - 1e-5)
 
 
 def test_first_crossing_of_the_accelerated_method_is_up_to_the_draw():
     """Its gap swings: the published first index below 1e-10 is one dip's, and the published gaps are ordinary."""
     published = {50: -2.33, 100: -3.39, 200: -4.67, 500: -7.27, 1000: -10.06, 1500: -12.35, 1999: -14.47}
-    curves = [
-        colt.compute_fixed(problems.matched_least_squares(1e-1, seed), LENGTH, least=1e-30)["AGD"] for seed in range(24)
-    ]
+    curves = [colt.compute_fixed(matched_least_squares(1e-1, seed), LENGTH, least=1e-30)["AGD"] for seed in range(24)]
     crossings = [colt.first_index(curve, 1e-10) for curve in curves]
     assert min(crossings) < 697 < max(crossings)
     assert max(crossings) > 1.5 * min(crossings)
@@ -83,7 +82,7 @@ def test_first_crossing_of_the_accelerated_method_is_up_to_the_draw():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_toy_has_the_published_numbers(seed):
     """The condition number, that after the best diagonal scaling (proven from below), and the first gap."""
-    problem = problems.near_diagonal(seed)
+    problem = near_diagonal(seed)
     diagonal = find_optimal_diagonal(problem.hessian)
     assert np.linalg.cond(problem.hessian) == pytest.approx(67.54, rel=1e-10)
     # the soft maximum of the solver is off by at most 2 log(n) / sharpness = 7e-4 in log kappa
@@ -113,7 +112,7 @@ def test_hypergradient_reaches_the_end_where_gradient_descent_hardly_moves(curve
 
 
 def test_curves_repeat_the_first_value_as_the_authors_do():
-    problem = problems.matched_least_squares(1e-1)
+    problem = matched_least_squares(1e-1)
     curve = colt.gap_curve(problem, colt.method_constants(problem)["OSGM-H"], 10)
     assert curve[0] == curve[1] == curve[2] == problem.value(problem.x0)  # for the iteration from P = 0 does not move
     assert len(curve) == 10
@@ -132,7 +131,7 @@ def test_svm_gives_the_published_gradient_descent_and_not_the_published_osgm(nam
 
     Rates from 1e-4 to 1e-3 are the best of the paper's grid here; the published slope is that of an accelerated method.
     """
-    problem = problems.colt_svm(data.load(name, reading="authors"))
+    problem = set_models.colt_svm(data.load(name, reading="authors"))
     options = {"maxcor": 30, "ftol": 1e-16, "gtol": 1e-9, "maxiter": 5000}
     best = optimize.minimize(problem.value, problem.x0, jac=problem.gradient, method="L-BFGS-B", options=options)
     problem = dataclasses.replace(problem, optimal_value=best.fun)

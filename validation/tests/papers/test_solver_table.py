@@ -23,7 +23,7 @@ from hypergrad_papers.hdm2025.solver_table import (
     make_problem,
     run_setting,
 )
-from hypergrad_problems.problems import hdm_toy
+from hypergrad_problems.quadratics import hdm_toy
 
 TOY = hdm_toy()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from hypergrad_problems import problems
+from hypergrad_problems import linear_models, matched_quadratics, quadratics, set_models, softmax, toys
 from hypergrad_problems.data import Dataset, load
 
 RNG = np.random.default_rng(0)
@@ -13,19 +13,21 @@ SPARSE = DENSE._replace(features=sparse.csr_array(DENSE.features * (RNG.random((
 CLASSES = DENSE._replace(labels=np.arange(12) % 3.0)
 
 PROBLEMS = {
-    "quadratic": problems.quadratic([0.5, 2.0, 7.0], rotation=problems.random_rotation(3), optimum=[1.0, -2.0, 3.0]),
-    "saddle": problems.quadratic([-1.0, 2.0]),
-    "hdm toy": problems.hdm_toy(),
-    "spike toy": problems.spike_toy(),
-    "least squares": problems.matched_least_squares(1e-1),
-    "svm": problems.smoothed_svm(DENSE.features, DENSE.labels, reg=0.25),
-    "svm sparse": problems.smoothed_svm(SPARSE.features, SPARSE.labels),
-    "logistic": problems.logistic(DENSE.features, DENSE.labels, reg=0.1, mean=True),
-    "logistic sparse": problems.logistic(SPARSE.features, SPARSE.labels),
-    "softmax": problems.softmax_regression(CLASSES, reg=0.1),
-    "rosenbrock": problems.rosenbrock(4),
-    "quartic": problems.quartic(3),
-    "huber": problems.huber([1.0, 0.25, 3.0]),
+    "quadratic": quadratics.quadratic(
+        [0.5, 2.0, 7.0], rotation=quadratics.random_rotation(3), optimum=[1.0, -2.0, 3.0]
+    ),
+    "saddle": quadratics.quadratic([-1.0, 2.0]),
+    "hdm toy": quadratics.hdm_toy(),
+    "spike toy": quadratics.spike_toy(),
+    "least squares": matched_quadratics.matched_least_squares(1e-1),
+    "svm": linear_models.smoothed_svm(DENSE.features, DENSE.labels, reg=0.25),
+    "svm sparse": linear_models.smoothed_svm(SPARSE.features, SPARSE.labels),
+    "logistic": linear_models.logistic(DENSE.features, DENSE.labels, reg=0.1, mean=True),
+    "logistic sparse": linear_models.logistic(SPARSE.features, SPARSE.labels),
+    "softmax": softmax.softmax_regression(CLASSES, reg=0.1),
+    "rosenbrock": toys.rosenbrock(4),
+    "quartic": toys.quartic(3),
+    "huber": toys.huber([1.0, 0.25, 3.0]),
 }
 CONVEX = [name for name, problem in PROBLEMS.items() if problem.strong_convexity >= 0]
 SMOOTH = [name for name in CONVEX if np.isfinite(PROBLEMS[name].smoothness)]
@@ -134,7 +136,7 @@ def test_sparse_data_stay_sparse(name):
     assert sparse.issparse(PROBLEMS[name].columns)
 
 
-@pytest.mark.parametrize("kind", [problems.smoothed_svm, problems.logistic])
+@pytest.mark.parametrize("kind", [linear_models.smoothed_svm, linear_models.logistic])
 def test_sparse_and_dense_data_are_one_problem(kind):
     sparse_one = kind(SPARSE.features, SPARSE.labels)
     dense_one = kind(SPARSE.features.toarray(), SPARSE.labels)
@@ -145,7 +147,7 @@ def test_sparse_and_dense_data_are_one_problem(kind):
 
 @pytest.mark.parametrize("margin", [-1e4, -800.0, -30.0, 0.0, 30.0, 800.0, 1e4])
 def test_logistic_is_stable_for_any_margin(margin):
-    problem = problems.logistic(np.array([[1.0]]), np.array([1.0]))
+    problem = linear_models.logistic(np.array([[1.0]]), np.array([1.0]))
     value, gradient = problem.value_and_gradient(np.array([margin, 0.0]))
     expected = max(0.0, -margin) + np.log1p(np.exp(-abs(margin)))
     assert abs(value - expected) <= 2e-16 * expected
@@ -156,11 +158,14 @@ def test_logistic_is_stable_for_any_margin(margin):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: problems.quadratic([]), "spectrum must be a non-empty vector"),
-        (lambda: problems.rosenbrock(1), "n must be at least 2, got 1"),
-        (lambda: problems.huber([-1.0]), "weights must be a vector of numbers > 0"),
-        (lambda: problems.logistic(np.ones((2, 2)), np.ones(3)), "labels must have one entry a row"),
-        (lambda: problems.smoothed_svm(np.ones((2, 2)), np.ones(2), reg=-1.0), "reg must be finite and >= 0, got -1"),
+        (lambda: quadratics.quadratic([]), "spectrum must be a non-empty vector"),
+        (lambda: toys.rosenbrock(1), "n must be at least 2, got 1"),
+        (lambda: toys.huber([-1.0]), "weights must be a vector of numbers > 0"),
+        (lambda: linear_models.logistic(np.ones((2, 2)), np.ones(3)), "labels must have one entry a row"),
+        (
+            lambda: linear_models.smoothed_svm(np.ones((2, 2)), np.ones(2), reg=-1.0),
+            "reg must be finite and >= 0, got -1",
+        ),
     ],
 )
 def test_bad_argument_is_named(make, words):
@@ -174,10 +179,10 @@ def test_bad_argument_is_named(make, words):
 @pytest.mark.parametrize(
     ("make", "start", "value"),
     [
-        (problems.hdm_svm, problems.start_a, 695.198965729),
-        (problems.hdm_svm, problems.start_b, 764.63127986),
-        (problems.hdm_logistic, problems.start_a, 1015.72775341),
-        (problems.hdm_logistic, problems.start_b, 1047.67047734),
+        (set_models.hdm_svm, set_models.start_a, 695.198965729),
+        (set_models.hdm_svm, set_models.start_b, 764.63127986),
+        (set_models.hdm_logistic, set_models.start_a, 1015.72775341),
+        (set_models.hdm_logistic, set_models.start_b, 1047.67047734),
     ],
 )
 def test_a1a_starts_where_the_authors_start(make, start, value):
@@ -189,5 +194,5 @@ def test_a1a_starts_where_the_authors_start(make, start, value):
 
 
 def test_published_smoothness_of_logistic_regression_is_four_times_the_true_one():
-    problem = problems.hdm_logistic(load("a1a", "authors"))
+    problem = set_models.hdm_logistic(load("a1a", "authors"))
     assert 4 * problem.smoothness <= problem.smoothness_estimate * 1.05

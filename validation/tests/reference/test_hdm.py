@@ -9,16 +9,16 @@ import pytest
 
 from hypergrad_papers.hdm2025 import laws as hdm_laws
 from hypergrad_papers.osgm2025.laws import heavy_ball_sides
-from hypergrad_problems import problems
+from hypergrad_problems import quadratics, toys
 from hypergrad_problems.runs import run
 from hypergrad_reference import action, hdm, hdm_agd, hdm_hb, learner, osgm
 from hypergrad_reference.feedback import RATIO
 from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 
-QUADRATIC = problems.quadratic(
-    [1.0, 0.5, 0.2, 0.05], rotation=problems.random_rotation(4), optimum=0.5, x0=2.0, name="quadratic"
+QUADRATIC = quadratics.quadratic(
+    [1.0, 0.5, 0.2, 0.05], rotation=quadratics.random_rotation(4), optimum=0.5, x0=2.0, name="quadratic"
 )
-HUBER = problems.huber([1.0, 0.5, 0.1])
+HUBER = toys.huber([1.0, 0.5, 0.1])
 
 
 # The scalar quadratic f = a/2 x^2, where 1 - a P_{k+1} = (1 - eta a) (1 - a P_k)
@@ -29,7 +29,7 @@ def test_scalar_quadratic_follows_the_closed_form(shape):
     a, eta, first, x = 2.0, 0.3, 0.1, 1.5
     stepsize = np.full_like(shape.zeros(1), first)
     constants = hdm.Constants(hyper_lr=eta, stepsize=stepsize, shape=shape)
-    states = run(hdm, problems.scalar_quadratic(a, x), constants, 12)
+    states = run(hdm, quadratics.scalar_quadratic(a, x), constants, 12)
     e, r = 1 - a * first, 1 - eta * a
     for K, state in enumerate(states):
         # Rounding of a product of 2 K factors, each a difference that has lost some digits.
@@ -41,7 +41,7 @@ def test_scalar_quadratic_follows_exact_arithmetic_bit_for_bit():
     a, eta = Fraction(2), Fraction(1, 4)
     x, P = Fraction(2), Fraction(1, 4)
     constants = hdm.Constants(hyper_lr=float(eta), stepsize=np.array([float(P)]))
-    for state in run(hdm, problems.scalar_quadratic(float(a), float(x)), constants, 5):
+    for state in run(hdm, quadratics.scalar_quadratic(float(a), float(x)), constants, 5):
         assert (Fraction(state.x[0]), Fraction(state.P[0])) == (x, P)
         g = a * x
         trial = x - P * g
@@ -52,7 +52,7 @@ def test_scalar_quadratic_follows_exact_arithmetic_bit_for_bit():
 @pytest.mark.parametrize(("first", "steps"), [(0.125, 2), (0.0, 2)], ids=["from P > 0", "from P = 0"])
 def test_rate_of_one_over_the_curvature_ends_exactly_at_zero(first, steps):
     constants = hdm.Constants(hyper_lr=0.5, stepsize=np.array([first]))
-    states = run(hdm, problems.scalar_quadratic(2.0, 4.0), constants, steps)
+    states = run(hdm, quadratics.scalar_quadratic(2.0, 4.0), constants, steps)
     assert states[steps - 1].x[0] != 0
     assert states[steps].x[0] == 0
     assert states[steps].value == 0
@@ -61,7 +61,7 @@ def test_rate_of_one_over_the_curvature_ends_exactly_at_zero(first, steps):
 def test_ratio_feedback_on_the_scalar_quadratic_halves_ever_faster():
     """Rate 1 / (4 a^2) gives x_{K+1} = x_1 2^{-K (K-1) / 2}, exactly for a = 2."""
     constants = osgm.osgm_r(1 / 16, bound=0.0, learner=learner.ogd, action=action.vanilla)
-    for K, state in enumerate(run(osgm, problems.scalar_quadratic(2.0, 4.0), constants, 8)):
+    for K, state in enumerate(run(osgm, quadratics.scalar_quadratic(2.0, 4.0), constants, 8)):
         assert state.x[0] == 4.0 * 0.5 ** (K * (K - 1) // 2)
 
 
@@ -69,7 +69,7 @@ def test_too_large_a_rate_with_clipping_cycles_between_the_end_points():
     a, width = 2.0, 0.25
     box = learner.box(1 / a - width, 1 / a + width)
     constants = hdm.Constants(hyper_lr=1.5, stepsize=np.array([0.375]), project=box)
-    states = run(hdm, problems.scalar_quadratic(a, 4.0), constants, 12)
+    states = run(hdm, quadratics.scalar_quadratic(a, 4.0), constants, 12)
     stepsizes = [float(state.P[0]) for state in states[2:]]
     assert stepsizes == [stepsizes[0], stepsizes[1]] * 5 + [stepsizes[0]]
     assert sorted(stepsizes[:2]) == [0.25, 0.75]
@@ -79,13 +79,13 @@ def test_too_large_a_rate_with_clipping_cycles_between_the_end_points():
 
 def test_a_scalar_rate_past_two_over_the_curvature_diverges():
     constants = hdm.Constants(hyper_lr=1.25, stepsize=np.array([0.25]))
-    states = run(hdm, problems.scalar_quadratic(2.0, 1.0), constants, 12)
+    states = run(hdm, quadratics.scalar_quadratic(2.0, 1.0), constants, 12)
     assert abs(states[-1].x[0]) > 1e6
 
 
 def test_diagonal_quadratic_contracts_each_error_by_its_share_of_the_gradient():
     """(1 - a_i p_i) shrinks by (1 - eta a_i g_i^2 / ||g||^2)."""
-    problem = problems.quadratic([1.0, 0.5, 0.25], x0=[1.0, -2.0, 4.0])
+    problem = quadratics.quadratic([1.0, 0.5, 0.25], x0=[1.0, -2.0, 4.0])
     states = run(hdm, problem, hdm.Constants(hyper_lr=0.5), 10)
     for before, after in pairwise(states):
         share = before.gradient**2 / (before.gradient @ before.gradient)
@@ -111,7 +111,7 @@ def test_ogd_with_rate_one_over_rayleigh_is_the_delayed_exact_line_search():
 def test_full_stepsize_takes_the_counted_steps(spectrum, vanilla, ahead):
     """Steps until f / f_1 < 1e-14; the rotation enters by rounding only near there, hence one step of freedom."""
     n = len(spectrum)
-    problem = problems.quadratic(spectrum, rotation=problems.random_rotation(n))
+    problem = quadratics.quadratic(spectrum, rotation=quadratics.random_rotation(n))
     for act, eta, count in (
         (action.vanilla, 0.5, vanilla),
         (action.null_step, 0.5, vanilla),
@@ -170,8 +170,8 @@ def test_rate_is_half_of_one_over_smoothness_unless_given():
 @pytest.mark.parametrize("power", [-3, 4])
 def test_scaling_f_by_a_power_of_two_scales_the_stepsize_and_leaves_x(power):
     c = 2.0**power
-    scaled = problems.quadratic([c * a for a in (1.0, 0.5, 0.125)], x0=[1.0, -2.0, 4.0])
-    plain = problems.quadratic([1.0, 0.5, 0.125], x0=[1.0, -2.0, 4.0])
+    scaled = quadratics.quadratic([c * a for a in (1.0, 0.5, 0.125)], x0=[1.0, -2.0, 4.0])
+    plain = quadratics.quadratic([1.0, 0.5, 0.125], x0=[1.0, -2.0, 4.0])
     for a, b in zip(
         run(hdm, plain, hdm.Constants(hyper_lr=0.5), 20),
         run(hdm, scaled, hdm.Constants(hyper_lr=0.5 / c), 20),
@@ -264,7 +264,7 @@ def test_heavy_ball_as_coded_forgets_the_displacement_on_refusal_and_keeps_f_fal
 
 def test_heavy_ball_lookahead_is_a_gradient_step_on_the_potential():
     """From the trial point, with 1 / (L + omega): on a potential of curvature L + omega it ends at the minimum."""
-    problem = problems.scalar_quadratic(2.0, 4.0)
+    problem = quadratics.scalar_quadratic(2.0, 4.0)
     constants = hdm_hb.Constants(beta=0.5, omega=0.5, smoothness=2.0, stepsize=np.array([0.125]))
     state = hdm_hb.init(problem, problem.x0, constants)._replace(displacement=np.array([-8.0]))
     after = hdm_hb.step_lookahead(problem, state, constants)

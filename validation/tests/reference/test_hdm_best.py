@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hypergrad_problems import data, problems
+from hypergrad_problems import data, quadratics, set_models
 from hypergrad_problems.runs import run, solve
 from hypergrad_reference import hdm_best, hdm_best_mended, hdm_loops
 from hypergrad_reference.objective import Quadratic
@@ -53,14 +53,14 @@ def precision(k):
 
 @pytest.fixture(scope="module")
 def svm_states():
-    problem = problems.hdm_svm(data.load("a1a", reading="authors"))
+    problem = set_models.hdm_svm(data.load("a1a", reading="authors"))
     L = problem.smoothness_estimate
     return L, solve(hdm_best, problem, hdm_best.Constants(L, 10 / L, 10.0), gtol=1e-4)
 
 
 @pytest.fixture(scope="module")
 def logistic_states():
-    problem = problems.hdm_logistic(data.load("a1a", reading="authors"))
+    problem = set_models.hdm_logistic(data.load("a1a", reading="authors"))
     L = problem.smoothness_estimate
     return solve(hdm_best, problem, hdm_best.Constants(L, 100 / L, 3.0), gtol=1e-4)
 
@@ -104,7 +104,7 @@ def test_logistic_a1a_guesses_the_curvature_when_the_authors_do(logistic_states)
     assert np.abs(logistic_states[-1].gradient).max() < 1e-4
 
 
-QUADRATIC = problems.quadratic(np.geomspace(2e-4, 2.0, 30), optimum=0.5, x0=np.linspace(-2.0, 3.0, 30))
+QUADRATIC = quadratics.quadratic(np.geomspace(2e-4, 2.0, 30), optimum=0.5, x0=np.linspace(-2.0, 3.0, 30))
 CONSTANTS = hdm_best.Constants(2.0, 0.5, maxiter=80)  # the guess comes after 20 net accepted steps
 
 
@@ -137,13 +137,13 @@ def test_arrays_have_the_bits_of_the_kernels_loops():
 
 def test_self_test_toy_gives_the_authors_numbers():
     constants = hdm_best.Constants(4.0, 0.25, 10.0, momentum=DIAGONAL, momentum_memory=1e-4)
-    states = solve(hdm_best, problems.hdm_toy(), constants, gtol=1e-6)
+    states = solve(hdm_best, quadratics.hdm_toy(), constants, gtol=1e-6)
     assert len(states) == 32
     assert [state.value for state in states[:5]] == pytest.approx([0, 0, -2.75, -2.75, -2.85902574], abs=5e-9)
 
 
 def test_first_iteration_only_sets_the_stepsize_to_the_rate():
-    problem = problems.quadratic([1.0, 2.0, 4.0], x0=[1.0, 0.0, -3.0])  # no gradient along x_2
+    problem = quadratics.quadratic([1.0, 2.0, 4.0], x0=[1.0, 0.0, -3.0])  # no gradient along x_2
     after = run(hdm_best, problem, hdm_best.Constants(4.0, 0.25), 1)[1]
     assert after.x.tobytes() == problem.x0.tobytes()
     np.testing.assert_allclose(after.P, [0.25, 0.0, 0.25], rtol=2e-10)  # 1e-12 / |r_i|, r_1 = -1/145
@@ -201,7 +201,7 @@ def test_infinite_smoothness_freezes_the_authors_method_and_not_the_mended_one()
     assert run(hdm_best_mended, QUADRATIC, constants, 300)[-1].value < 1e-3
 
 
-SHORT = problems.quadratic(np.geomspace(0.02, 2.0, 12), x0=np.full(12, 1e-5))
+SHORT = quadratics.quadratic(np.geomspace(0.02, 2.0, 12), x0=np.full(12, 1e-5))
 
 
 def test_short_steps_alone_turn_the_authors_stepsize_to_nan():
@@ -220,7 +220,7 @@ def test_short_steps_alone_do_not_stop_the_mended_method():
 
 def test_full_stepsize_is_clipped_entry_by_entry_by_the_authors_only():
     """So that it cannot be the inverse of a Hessian whose inverse has negative entries."""
-    problem = problems.quadratic([1.0, 0.1], rotation=problems.random_rotation(2), x0=[1.0, 2.0])
+    problem = quadratics.quadratic([1.0, 0.1], rotation=quadratics.random_rotation(2), x0=[1.0, 2.0])
     constants = hdm_best.Constants(1.0, 1.0, shape=FULL)
     clipped, free = (run(method, problem, constants, 60) for method in (hdm_best, hdm_best_mended))
     assert all((state.P >= 0).all() for state in clipped)

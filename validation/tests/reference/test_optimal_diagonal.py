@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hypergrad_problems.problems import matched_least_squares
+from hypergrad_problems.matched_quadratics import matched_least_squares
 from hypergrad_reference.optimal_diagonal import _soften, condition_number, find_optimal_diagonal, jacobi
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hypergrad
-from hypergrad_problems import problems
+from hypergrad_problems import linear_models, quadratics, toys
 from hypergrad_problems.runs import run, solve
 from hypergrad_reference import action, feedback, hdm, learner, osgm, osgm_best
 from hypergrad_reference.feedback import GRADIENT_NORM, HYPERGRADIENT, RATIO, regularised, try_stepsize
@@ -17,13 +17,13 @@ from hypergrad_reference.osgm import Constants, DoubleLoop
 from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR, pattern
 
 N = 5
-QUADRATIC = problems.quadratic(
-    [1.0, 0.6, 0.4, 0.2, 0.1], rotation=problems.random_rotation(N), optimum=0.5, x0=2.0, name="quadratic"
+QUADRATIC = quadratics.quadratic(
+    [1.0, 0.6, 0.4, 0.2, 0.1], rotation=quadratics.random_rotation(N), optimum=0.5, x0=2.0, name="quadratic"
 )
-HUBER = problems.huber([1.0, 0.5, 0.2, 0.1, 0.05], x0=3.0)
+HUBER = toys.huber([1.0, 0.5, 0.2, 0.1, 0.05], x0=3.0)
 _RNG = np.random.default_rng(0)
 LOGISTIC = dataclasses.replace(
-    problems.logistic(_RNG.standard_normal((20, N - 1)), np.sign(_RNG.standard_normal(20)), reg=0.1, mean=True),
+    linear_models.logistic(_RNG.standard_normal((20, N - 1)), np.sign(_RNG.standard_normal(20)), reg=0.1, mean=True),
     x0=_RNG.standard_normal(N),
 )
 ROWS, COLUMNS = np.array([0, 1, 1, 2, 3, 4, 4]), np.array([0, 0, 1, 2, 3, 1, 4])
@@ -112,7 +112,7 @@ def _unit(P, index):
 
 def test_feedbacks_and_slopes_are_exact_on_dyadic_numbers():
     """f = (2 x_1^2 + 4 x_2^2) / 2, g = (4, 4), P = diag(1/4, 1/8): powers of two in every denominator."""
-    problem = problems.quadratic([2.0, 4.0], x0=[2.0, 1.0])
+    problem = quadratics.quadratic([2.0, 4.0], x0=[2.0, 1.0])
     h, x, P = [Fraction(2), Fraction(4)], [Fraction(2), Fraction(1)], [Fraction(1, 4), Fraction(1, 8)]
     g = [a * b for a, b in zip(h, x, strict=True)]
     ahead = [a - p * b for a, p, b in zip(x, P, g, strict=True)]
@@ -189,7 +189,7 @@ def test_hypergradient_is_bounded_below_and_by_itself(seed):
 def test_scaling_f_scales_the_hypergradient_bit_for_bit(shape, power):
     c = 2.0**power
     plain, scaled = (
-        problems.quadratic([s, s / 2, s / 4, s / 8, s / 16], x0=[1.0, 2.0, -3.0, 4.0, 5.0]) for s in (1.0, c)
+        quadratics.quadratic([s, s / 2, s / 4, s / 8, s / 16], x0=[1.0, 2.0, -3.0, 4.0, 5.0]) for s in (1.0, c)
     )
     P = random_stepsize(shape, 3)
     a, b = trial_of(plain, shape, P), trial_of(scaled, shape, P / c)
@@ -226,7 +226,7 @@ def test_ratio_keeps_proposition_1_and_its_self_bound(problem, seed):
 
 def test_regularised_hypergradient_is_convex_where_f_is_not():
     """On f = -L/2 x^2 the plain one is concave in P, and weight = L just makes up for it."""
-    problem = problems.quadratic([-2.0, -1.0, -0.5, 1.0, 2.0], x0=[1.0, 2.0, -1.0, 0.5, 3.0])
+    problem = quadratics.quadratic([-2.0, -1.0, -0.5, 1.0, 2.0], x0=[1.0, 2.0, -1.0, 0.5, 3.0])
     rng = np.random.default_rng(1)
     convex, plain = regularised(HYPERGRADIENT, 2.0), HYPERGRADIENT
     violated = 0
@@ -299,7 +299,7 @@ def test_null_step_stays_where_nothing_is_gained():
 
 def test_lookahead_is_a_gradient_step_from_the_trial_point():
     """With L the only curvature it ends at the minimum, from wherever the trial has gone."""
-    problem = problems.scalar_quadratic(2.0, 4.0)
+    problem = quadratics.scalar_quadratic(2.0, 4.0)
     here = problem.value_and_gradient(problem.x0)
     trial = try_stepsize(problem, SCALAR, np.array(0.125), problem.x0, *here)
     assert action.lookahead(problem, trial, unused, 2.0) == (0.0, 0.0, 0.0)
@@ -364,7 +364,7 @@ def test_learned_step_keeps_the_better_of_two_points_and_the_trial_is_neither():
 
 def test_learned_step_follows_the_closed_form_a_step_ahead_of_the_other_order():
     """On x^2 from P = 0 with eta = 1/4: x_{K+1} = x_1 2^{-K (K+1) / 2} exactly, with K (K-1) / 2 if x moves first."""
-    problem = problems.scalar_quadratic(2.0, 4.0)
+    problem = quadratics.scalar_quadratic(2.0, 4.0)
     for act, ahead in ((action.monotone_learned_step, 1), (action.null_step, -1)):
         states = run(hdm, problem, hdm.Constants(hyper_lr=0.25, action=act), 8)
         assert [state.x[0] for state in states] == [4.0 * 0.5 ** (K * (K + ahead) // 2) for K in range(9)]
@@ -402,7 +402,7 @@ def test_line_search_rescues_a_far_step_that_a_null_step_refuses():
 
 def test_norm_null_step_compares_norms_and_not_values():
     """On f = (x_1^2 + 100 x_2^2) / 2 a step may lower f and lengthen the gradient."""
-    problem = problems.quadratic([1.0, 100.0], x0=[10.0, 0.0])
+    problem = quadratics.quadratic([1.0, 100.0], x0=[10.0, 0.0])
     trial = try_stepsize(
         problem, FULL, np.array([[0.5, 0.0], [0.05, 0.0]]), problem.x0, *problem.value_and_gradient(problem.x0)
     )
@@ -498,7 +498,7 @@ def test_practical_bound_ends_below_the_values_it_has_seen():
 
 
 def test_osgm_best_probes_the_curvature_and_counts_its_phases():
-    problem = problems.quadratic(np.geomspace(1e-3, 1.0, 20), x0=1.0)
+    problem = quadratics.quadratic(np.geomspace(1e-3, 1.0, 20), x0=1.0)
     states = solve(osgm_best, problem, osgm_best.Constants(maxiter=100), gtol=1e-9, maxiter=2000)
     assert 0 < states[0].smoothness <= 1.0 + 1e-9
     assert (np.diff([state.value for state in states]) <= 0).all()
@@ -510,14 +510,14 @@ def test_osgm_best_probes_the_curvature_and_counts_its_phases():
 
 
 def test_osgm_best_decays_its_rate_until_phase_2():
-    problem = problems.quadratic([1.0, 1e-3], x0=1.0)
+    problem = quadratics.quadratic([1.0, 1e-3], x0=1.0)
     states = run(osgm_best, problem, osgm_best.Constants(smoothness=1.0), 60)
     assert [states[k].lr for k in (0, 48, 49, 60)] == [1.0, 1.0, 0.8, 0.8]
 
 
 def test_osgm_best_keeps_the_gradient_of_its_point_through_lookaheads():
     """With a learned stepsize far too long for the trial, phase 2 looks ahead."""
-    problem = problems.quadratic([1.0, 0.01], x0=[1e-3, 1.0])
+    problem = quadratics.quadratic([1.0, 0.01], x0=[1e-3, 1.0])
     state = osgm_best.init(problem, problem.x0, osgm_best.Constants(smoothness=1.0))
     state = state._replace(phase=2, P=np.full(2, 60.0))
     after = osgm_best.step(problem, state, osgm_best.Constants(smoothness=1.0))
