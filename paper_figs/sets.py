@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 
 from hypergrad_papers.claims import Extent, list_claims, name_command
-from hypergrad_problems import data
+from hypergrad_problems import data, registry
 from paper_figs.cells import Runner
 
 
@@ -26,7 +26,7 @@ def fetch(extent: Extent) -> list[str]:
     """Download what the claims and figures of an extent need and is missing; those that could not be had, by name."""
     wanted = {name for claim in list_claims() if claim.extent <= extent for name in claim.needs}
     if extent >= Extent.FULL:
-        wanted |= {"mnist", *data.REGISTRY}
+        wanted |= {"mnist", *registry.REGISTRY}
     refused = []
     for name in sorted(wanted):
         if data.has(name):
@@ -34,7 +34,7 @@ def fetch(extent: Extent) -> list[str]:
         print(f"fetching {name}", flush=True)
         try:
             data.fetch(name)
-        except data.DataError as error:
+        except registry.DataError as error:
             print(error, file=sys.stderr)
             refused.append(name)
     return refused

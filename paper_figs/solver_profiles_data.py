@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hypergrad_papers.claims import Extent
 from hypergrad_papers.hdm2025.solver_grids import DENSE_UP_TO, Case, count_features, run_grids
 from hypergrad_papers.hdm2025.solver_table import DIGIT_PAIRS, SOLVERS, TASKS, Record, choose, is_solved
-from hypergrad_problems import data
+from hypergrad_problems import registry
 from hypergrad_problems.data import BUNDLED
 from paper_figs.cells import Runner
 from paper_figs.sets import choose as choose_sets
@@ -25,7 +25,7 @@ def compute(runner: Runner) -> Result:
 
     `nG` profiles count the gradients of the winning run, `all` those of every run of the grid that it took to find it.
     """
-    registered = [name for name in data.REGISTRY if name not in BUNDLED]
+    registered = [name for name in registry.REGISTRY if name not in BUNDLED]
     here, missing = choose_sets(runner, registered)
     names = here if runner.extent >= Extent.FULL else [*BUNDLED, *DIGIT_PAIRS, *here]
     grids = run_grids(runner.run, [Case(task, name) for task in TASKS for name in names])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from hypergrad_papers.claims import Run
 from hypergrad_papers.hdm2025.solver_table import SOLVERS, Record, cell, count_settings
-from hypergrad_problems.data import REGISTRY
+from hypergrad_problems.registry import REGISTRY
 
 DENSE_UP_TO = 3000
 """Features up to which BFGS, which keeps a dense inverse, is run."""

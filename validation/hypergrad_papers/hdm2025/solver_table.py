@@ -21,9 +21,10 @@ from tabulate import tabulate
 from hypergrad import minimize
 from hypergrad.driver import LOST
 from hypergrad.method_table import QUASI_NEWTON
-from hypergrad_problems.data import DataError, load_two_classes
+from hypergrad_problems.data import load_two_classes
 from hypergrad_problems.linear_models import LinearModel
 from hypergrad_problems.newton import find_least_value
+from hypergrad_problems.registry import DataError
 from hypergrad_problems.set_models import Start, hdm_logistic, hdm_svm, start_a, start_b
 from hypergrad_reference.types import Vector
 

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("joblib")
 
 from hypergrad_papers.claims import Extent, list_claims
-from hypergrad_problems import data
+from hypergrad_problems import data, registry
 from paper_figs import command, sets
 from paper_figs.cells import Runner
 
@@ -56,7 +56,7 @@ def test_command_tells_what_could_not_be_fetched_and_runs_all_the_same(
     fetched, for_figures, monkeypatch, tmp_path, capsys
 ):
     def refuse(name):
-        raise data.DataError(f"no network for {name}")
+        raise registry.DataError(f"no network for {name}")
 
     monkeypatch.setattr(data, "fetch", refuse)
     monkeypatch.setattr(command, "FOLDER", for_figures)

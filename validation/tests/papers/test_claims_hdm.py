@@ -7,7 +7,7 @@ from hypergrad_papers.claims import list_claims
 from hypergrad_papers.hdm2025 import claims as claims_hdm
 from hypergrad_papers.hdm2025.authors_counts import MEASURED, Count
 from hypergrad_papers.hdm2025.solver_table import SOLVERS, Record, cell
-from hypergrad_problems import data
+from hypergrad_problems import registry
 
 CLAIMS = {claim.row: claim for claim in list_claims() if claim.paper == "hdm2025"}
 
@@ -47,7 +47,7 @@ def test_a_set_that_is_not_solved_is_named_with_its_solver():
 
 def test_measured_tables_are_whole():
     assert {len(tables) for which, tables in MEASURED.items() if which[1] == "a"} == {28}
-    assert {name for tables in MEASURED.values() for name in tables} <= set(data.REGISTRY)
+    assert {name for tables in MEASURED.values() for name in tables} <= set(registry.REGISTRY)
     missing = [name for tables in MEASURED.values() for name, row in tables.items() if set(row) != set(SOLVERS)]
     assert missing == ["leu", "leu"]
     assert MEASURED["logistic", "b"]["a2a"]["HDM-Best"] == Count(1001, solved=False)

@@ -3,7 +3,7 @@
 import pytest
 
 from hypergrad_papers.claims import Extent, Verdict, evaluate, find_need, list_claims
-from hypergrad_problems import data
+from hypergrad_problems import data, files
 
 CLAIMS = {(claim.paper, claim.row): claim for claim in list_claims()}
 FAILING = {
@@ -58,7 +58,7 @@ NOT_RUN = {
 
 def test_fresh_clone_leaves_out_what_needs_mnist_time_or_papers_and_says_so(monkeypatch, tmp_path):
     monkeypatch.delenv("HYPERGRAD_DATA", raising=False)
-    monkeypatch.setattr(data, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(files, "find_cache", lambda: tmp_path)
     left_out = {}
     for row, claim in CLAIMS.items():
         if need := find_need(claim, Extent.BUNDLED):

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from hypergrad_problems import data
-from hypergrad_problems.data import DataError
+from hypergrad_problems import data, files, registry
+from hypergrad_problems.registry import DataError
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty folder of data, the user's own out of sight, and no way to download."""
     monkeypatch.delenv("HYPERGRAD_DATA", raising=False)
-    monkeypatch.setattr(data, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(files, "find_cache", lambda: tmp_path / "cache")
 
     def refuse(*args, **kwargs):
         raise OSError("no network")
@@ -35,7 +35,10 @@ PUBLISHED = ["logreg_epochs", "mlp/sgd_hd_begin", "mlp/sgdn_hd_begin", "paper_fi
 @pytest.mark.parametrize("name", ADULT)
 def test_adult_sets_of_the_repository_need_no_folder_and_no_network(folder, name):
     assert data.has(name)
-    assert data.load(name, "authors").features.shape == (data.REGISTRY[name].rows, data.REGISTRY[name].largest_index)
+    assert data.load(name, "authors").features.shape == (
+        registry.REGISTRY[name].rows,
+        registry.REGISTRY[name].largest_index,
+    )
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -50,7 +53,7 @@ def test_repository_comes_before_the_folder(folder):
 
 
 def test_folder_is_searched_where_there_is_no_checkout(folder, monkeypatch):
-    monkeypatch.setattr(data, "CHECKOUT", folder / "no checkout")
+    monkeypatch.setattr(files, "CHECKOUT", folder / "no checkout")
     assert not data.has("a1a")
     with pytest.raises(DataError, match=r"libsvm/a1a is not there \(looked in [^,]*cache\)"):
         data.load("a1a")
@@ -60,16 +63,16 @@ def test_folder_is_searched_where_there_is_no_checkout(folder, monkeypatch):
 
 
 def test_repository_holds_registered_files_alone_each_named_in_its_readme():
-    files = {str(file.relative_to(data.CHECKOUT)) for file in data.CHECKOUT.rglob("*") if file.is_file()}
+    there = {str(file.relative_to(files.CHECKOUT)) for file in files.CHECKOUT.rglob("*") if file.is_file()}
     registered = {f"libsvm/{name}.bz2" for name in ADULT} | {f"baydin2018/{name}.csv" for name in PUBLISHED}
-    assert files == registered | {"README.md", "baydin2018/LICENSE"}
-    readme = (data.CHECKOUT / "README.md").read_text()
+    assert there == registered | {"README.md", "baydin2018/LICENSE"}
+    readme = (files.CHECKOUT / "README.md").read_text()
     assert all(name.rpartition("/")[2] in readme for name in ADULT + PUBLISHED)
 
 
 @pytest.mark.parametrize("name", ADULT)
 def test_compressing_a_set_of_the_repository_again_changes_no_byte(name):
-    packed = (data.CHECKOUT / "libsvm" / f"{name}.bz2").read_bytes()
+    packed = (files.CHECKOUT / "libsvm" / f"{name}.bz2").read_bytes()
     assert bz2.compress(bz2.decompress(packed)) == packed
 
 
@@ -107,8 +110,8 @@ TEXT = b"-1 1:0.5 3:2\n+1 2:1\n-1 3:-1\n"
 @pytest.fixture
 def entry(monkeypatch):
     """A small set: 3 rows, 4 features of which the largest that occurs is the third."""
-    row = data.Entry("tiny", 3, 4, 3, (-1, 1), data.text_digest(TEXT), "nowhere/tiny")
-    monkeypatch.setitem(data.REGISTRY, "tiny", row)
+    row = registry.Entry("tiny", 3, 4, 3, (-1, 1), files.text_digest(TEXT), "nowhere/tiny")
+    monkeypatch.setitem(registry.REGISTRY, "tiny", row)
     return row
 
 
@@ -132,8 +135,8 @@ def test_clean_reading_has_the_true_width(folder, entry):
 
 def test_clean_reading_makes_two_labels_minus_and_plus_one(folder, monkeypatch):
     text = b"1 1:1\n2 2:1\n"
-    row = data.Entry("raw", 2, 2, 2, (1, 2), data.text_digest(text), "nowhere/raw")
-    monkeypatch.setitem(data.REGISTRY, "raw", row)
+    row = registry.Entry("raw", 2, 2, 2, (1, 2), files.text_digest(text), "nowhere/raw")
+    monkeypatch.setitem(registry.REGISTRY, "raw", row)
     (folder / "libsvm" / "raw").write_bytes(text)
     assert data.load("raw", "authors", folder).labels.tolist() == [1, 2]
     assert data.load("raw", "clean", folder).labels.tolist() == [-1, 1]
@@ -172,7 +175,7 @@ def test_missing_curve_that_nobody_serves_says_what_to_do(folder):
 
 
 def test_fetched_set_is_there_from_then_on_and_held_against_its_checksum(folder, monkeypatch):
-    asked, content = [], bz2.decompress((data.CHECKOUT / "libsvm" / "a1a.bz2").read_bytes())
+    asked, content = [], bz2.decompress((files.CHECKOUT / "libsvm" / "a1a.bz2").read_bytes())
 
     def retrieve(url, known_hash, path, fname):
         asked.append(url)
@@ -181,11 +184,11 @@ def test_fetched_set_is_there_from_then_on_and_held_against_its_checksum(folder,
         return path / fname
 
     monkeypatch.setattr("pooch.retrieve", retrieve)
-    monkeypatch.setattr(data, "CHECKOUT", folder / "no checkout")
+    monkeypatch.setattr(files, "CHECKOUT", folder / "no checkout")
     for _ in range(2):
         data.fetch("a1a")
     assert data.has("a1a")
-    assert asked == [data.LIBSVM_URL + "a1a"]
+    assert asked == [registry.LIBSVM_URL + "a1a"]
     with pytest.raises(DataError, match="is not libsvm/a2a of the registry"):
         data.fetch("a2a")
 
@@ -225,13 +228,13 @@ def test_bundled_sets_need_no_folder(folder):
     assert (digits.features.min(), digits.features.max()) == (0, 1)
 
 
-AT_HAND = [name for name in data.REGISTRY if data.has(name)]
+AT_HAND = [name for name in registry.REGISTRY if data.has(name)]
 
 
 @pytest.mark.parametrize("reading", ["authors", "clean"])
-@pytest.mark.parametrize("name", [name for name in AT_HAND if data.REGISTRY[name].rows < 60000])
+@pytest.mark.parametrize("name", [name for name in AT_HAND if registry.REGISTRY[name].rows < 60000])
 def test_set_at_hand_is_what_the_table_says(name, reading):
-    loaded, entry = data.load(name, reading), data.REGISTRY[name]
+    loaded, entry = data.load(name, reading), registry.REGISTRY[name]
     width = entry.largest_index if reading == "authors" else entry.features
     assert loaded.features.shape == (entry.rows, width)
     assert loaded.labels.shape == (entry.rows,)
