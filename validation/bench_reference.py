@@ -11,7 +11,7 @@ import pytest
 from hypergrad_problems import data
 from hypergrad_problems.set_models import hdm_svm
 from hypergrad_reference import hdm_best
-from hypergrad_validation.bench import compare, take_turns
+from hypergrad_validation.timing import compare, take_turns
 
 NAME = "a9a" if data.has("a9a") else "breast_cancer"
 

@@ -12,7 +12,9 @@ import pytest
 from hypergrad_kernels.device import open_device
 from hypergrad_kernels.kernels import KERNELS
 from hypergrad_kernels.tuning import tune
-from hypergrad_validation.bench import Bed, compare, count_bytes, take_turns
+from hypergrad_validation.bed import Bed
+from hypergrad_validation.bench import count_bytes
+from hypergrad_validation.timing import compare, take_turns
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,17 +1,12 @@
-"""Every case that kernels, sums and optimizers are tried on, declared once; its name is its id in test output.
+"""Every case that a kernel is tried on, declared once; its name is its id in test output.
 
 A case knows its arrays: they are drawn from a generator seeded by size and array, and lie between GUARD elements of
 GUARD_VALUE on either side, so that `array.base` shows what was written past the ends.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad._core.optimizer import Optimizer
 from hypergrad_reference import sgd_hd
 from hypergrad_reference.adamw import FORM_SCALARS
 from hypergrad_reference.hdm_loops import INNER_PRODUCTS as HDM_PRODUCTS
@@ -19,109 +14,8 @@ from hypergrad_reference.hdm_loops import Arrays as HDMArrays
 from hypergrad_reference.hdm_loops import Learner, adapt_adagrad, adapt_adagrad_inside, adapt_ogd
 from hypergrad_reference.hdm_loops import Scalars as HDMScalars
 from hypergrad_reference.loops import INNER_PRODUCTS, Arrays, Operands, Update
-from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
-
-DTYPES = ("float32", "float64")
-SIZES = (1, 2, 15, 16, 17, 255, 256, 257, 4095, 4096, 4097, 65537, 1000003)
-"""One element, primes, and one off each width, group and block."""
-TAILS = (1, 17, 4097)
-"""Sizes that divide by no width, with 0, 1 and many full vectors before the tail."""
-
-GUARD = 1024  # elements that 64 items with vectors of 16 can reach
-GUARD_VALUE = 2.75
-
-
-# What arrays hold.
-
-
-def _draw_normal(rng: np.random.Generator, n: int, dtype: str) -> Vector:
-    return rng.standard_normal(n).astype(dtype)
-
-
-def _draw_subnormal(rng: np.random.Generator, n: int, dtype: str) -> Vector:
-    return _draw_normal(rng, n, dtype) * np.finfo(dtype).smallest_normal
-
-
-def _draw_huge(rng: np.random.Generator, n: int, dtype: str) -> Vector:
-    return _draw_normal(rng, n, dtype) * (np.finfo(dtype).max / 8)
-
-
-def _draw_bits(rng: np.random.Generator, n: int, dtype: str) -> Vector:
-    """Any finite number there is, each bit pattern as likely as another."""
-    array = np.frombuffer(rng.bytes(n * np.dtype(dtype).itemsize), dtype)
-    return np.where(np.isfinite(array), array, 0).astype(dtype)
-
-
-def _draw_zero(rng: np.random.Generator, n: int, dtype: str) -> Vector:
-    return np.zeros(n, dtype)
-
-
-VALUES: dict[str, Callable[[np.random.Generator, int, str], Vector]] = {
-    "normal": _draw_normal,
-    "subnormal": _draw_subnormal,
-    "huge": _draw_huge,
-    "bits": _draw_bits,
-    "zero": _draw_zero,
-}
-SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "accumulator")
-"""Arrays that hold sums of squares."""
-
-
-class Data(NamedTuple):
-    """What the arrays of a case hold."""
-
-    dtype: str
-    n: int
-    values: str = "normal"  # a key of VALUES
-    offset: int = 0  # elements by which every array begins past the alignment of a fresh one
-    negative_squares: bool = False  # leave the sign of SQUARES to chance
-    planted: tuple[float, ...] = ()  # first elements of `grad` and `grad_ema`
-
-    @property
-    def name(self) -> str:
-        """What is unusual, after dtype and size."""
-        marks = [self.values] * (self.values != "normal") + ["odd-address"] * bool(self.offset)
-        marks += ["negative-squares"] * self.negative_squares + ["nonfinite"] * bool(self.planted)
-        return "-".join((self.dtype, f"n{self.n}", *marks))
-
-    def draw(self, name: str) -> Vector:
-        """The array of that name, fresh, between guards."""
-        array = VALUES[self.values](np.random.default_rng([self.n, *name.encode()]), self.n, self.dtype)
-        if name in SQUARES and not self.negative_squares:
-            array = np.abs(array)
-        if name in ("grad", "grad_ema"):
-            array[: len(self.planted)] = self.planted[: self.n]
-        return surround(array, self.offset)
-
-    def make_out(self, rows: int) -> Vector:
-        """Room for block sums, between guards."""
-        blocks = -(-self.n // BLOCK)
-        return surround(np.zeros(rows * blocks, self.dtype)).reshape(rows, blocks)
-
-
-def surround(array: Vector, offset: int = 0) -> Vector:
-    """A copy between guards; its `base` is the whole."""
-    begin = GUARD + offset
-    whole = np.full(begin + array.size + GUARD, GUARD_VALUE, array.dtype)
-    whole[begin : begin + array.size] = array
-    return whole[begin : begin + array.size]
-
-
-EVERY_SIZE = [Data(dtype, n) for dtype in DTYPES for n in SIZES]
-EVERY_TAIL = [Data(dtype, n) for dtype in DTYPES for n in TAILS]
-ODD_ADDRESSES = [Data(dtype, n, offset=1) for dtype in DTYPES for n in (16, 4097)]
-EXTREMES = [
-    data
-    for dtype in DTYPES
-    for data in (
-        Data(dtype, 1027, "subnormal"),
-        Data(dtype, 1027, "huge"),
-        Data(dtype, 1027, "bits", negative_squares=True),
-        Data(dtype, 3, "zero"),
-        Data(dtype, 19, planted=(math.nan, math.inf, -math.inf)),
-    )
-]
+from hypergrad_validation.drawn import EVERY_SIZE, EVERY_TAIL, EXTREMES, ODD_ADDRESSES, Data
 
 EPS = 1e-3
 """Of every update here: large enough to show where it stands."""
@@ -353,92 +247,5 @@ HDM_SUMS = [
     for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES, *(d for d in EVERY_SIZE if d.n > 4097))
 ]
 
-
 Case = UpdateCase | SumsCase | MoveCase | AdaptCase | HDMSumsCase
 """What a kernel is called with, under a name; `arguments` are those of its `call`."""
-
-
-# Whole runs of the optimizers.
-
-
-def two_groups(thetas: list[Vector]) -> list[dict[str, Any]]:
-    """Tensors in two groups, the second at another rate than the optimizer's."""
-    return [{"params": thetas[:2]}, {"params": thetas[2:], "lr": 3e-3}]
-
-
-class Trajectory(NamedTuple):
-    """An optimizer on several tensors for a number of steps."""
-
-    name: str
-    optimizer: Callable[..., Optimizer]
-    options: Mapping[str, Any]
-    steps: int = 200
-    group: Callable[[list[Vector]], list[Any]] = list
-
-
-TENSORS = (((3,), "float32"), ((17, 5), "float32"), ((), "float64"), ((4, 2, 33), "float64"), ((4099,), "float32"))
-"""Shapes and dtypes of the tensors of a run."""
-
-
-def start_run() -> list[Vector]:
-    """The tensors before the first step."""
-    rng = np.random.default_rng(1)
-    return [np.asarray(rng.standard_normal(shape), dtype) for shape, dtype in TENSORS]
-
-
-def find_gradient(thetas: Sequence[Vector], step: int) -> list[Vector | None]:
-    """Noisy gradients of a quadratic with curvatures from 1 to 2; step counts from 0.
-
-    The second tensor has none in every seventh step, the first none in the first two.
-    """
-    rng = np.random.default_rng([2, step])
-    grads: list[Vector | None] = []
-    for theta in thetas:
-        curvature = np.linspace(1, 2, theta.size).reshape(theta.shape)
-        grads.append(np.asarray(curvature * theta + 0.1 * rng.standard_normal(theta.shape), theta.dtype))
-    if step % 7 == 3:
-        grads[1] = None
-    if step < 2:
-        grads[0] = None
-    return grads
-
-
-ADAMW = {"lr": 1e-2}
-HYPER = {"lr": 1e-3, "beta_hyper": 1e-6}
-LOG = {"lr": 1e-3, "beta_hyper": 1e-5, "log_scale": True}
-AUTO = {"adapt_momentum": True, "track_surprise": True}
-DERIVATIVE = {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "cosine"}
-SGD = {"lr": 1e-2, "hypergrad_lr": 1e-6}
-TRAJECTORIES = [
-    Trajectory("SGDHD", SGDHD, {**SGD, "weight_decay": 1e-3}, steps=1000),
-    Trajectory("SGDHD-heavy-ball", SGDHD, {**SGD, "momentum": 0.9, "dampening": 0.3}, group=two_groups),
-    Trajectory("SGDHD-nesterov", SGDHD, {"momentum": 0.9, "nesterov": True, "rule": "multiplicative"}),
-    Trajectory("AdamHD", AdamHD, {**SGD, "weight_decay": 1e-3}, steps=1000),
-    Trajectory("AdamHD-multiplicative", AdamHD, {**SGD, "rule": "multiplicative"}, group=two_groups),
-    Trajectory("AdamW", AdamW, ADAMW, steps=1000),
-    Trajectory("AdamW-amsgrad", AdamW, {**ADAMW, "amsgrad": True}),
-    Trajectory("AdamW-shader", AdamW, {**ADAMW, "scalar_convention": "shader"}),
-    Trajectory("AdamW-climbs", AdamW, {**ADAMW, "maximize": True, "grad_scale": -0.3, "clear_grad": True}),
-    Trajectory("HypergradientAdamW", HypergradientAdamW, HYPER, steps=1000),
-    Trajectory("HypergradientAdamW-log", HypergradientAdamW, LOG, steps=1000),
-    Trajectory("HypergradientAdamW-decay", HypergradientAdamW, {**HYPER, "decay_in_hypergradient": True}),
-    Trajectory("HypergradientAdamW-shader", HypergradientAdamW, {**HYPER, "scalar_convention": "shader"}),
-    Trajectory("HypergradientAdamW-amsgrad", HypergradientAdamW, {**HYPER, "amsgrad": True}),
-    Trajectory("HypergradientAdamW-propagate", HypergradientAdamW, {**HYPER, "nonfinite": "propagate"}),
-    Trajectory("HypergradientAdamW-groups", HypergradientAdamW, HYPER, group=two_groups),
-    Trajectory("HypergradientAdamW-own-rates", HypergradientAdamW, {**HYPER, "lr_scope": "group"}, group=two_groups),
-    Trajectory("AutoHypergradientAdamW", AutoHypergradientAdamW, AUTO, steps=1000),
-    Trajectory("AutoHypergradientAdamW-rate-alone", AutoHypergradientAdamW, {}),
-    Trajectory("AutoHypergradientAdamW-scaled", AutoHypergradientAdamW, {"track_surprise": True, "grad_scale": 0.3}),
-    Trajectory("AutoHypergradientAdamW-shader", AutoHypergradientAdamW, {**AUTO, "scalar_convention": "shader"}),
-    Trajectory("AutoHypergradientAdamW-derivative", AutoHypergradientAdamW, DERIVATIVE),
-    Trajectory(
-        "AutoHypergradientAdamW-direction-amsgrad",
-        AutoHypergradientAdamW,
-        {**DERIVATIVE, "normalization": "direction", "amsgrad": True},
-    ),
-    Trajectory("AutoHypergradientAdamW-groups", AutoHypergradientAdamW, AUTO, group=two_groups),
-    Trajectory(
-        "AutoHypergradientAdamW-own-rates", AutoHypergradientAdamW, {**AUTO, "lr_scope": "group"}, group=two_groups
-    ),
-]

@@ -17,7 +17,7 @@ from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFo
 from hypergrad_validation.doctor import examine
 
 if TYPE_CHECKING:
-    from hypergrad_validation.bench import Row
+    from hypergrad_validation.timing import Row
 
 LONG_RUN = 10_000
 LONGEST_RUN = 10**9

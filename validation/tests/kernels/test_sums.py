@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from hypergrad_papers.bounds import bound_block_sum, multiply_exactly
 from hypergrad_reference.sums import BLOCK, LANES, block_sums, total, weighted_total
-from hypergrad_validation.cases import DTYPES, EXTREMES, SIZES, Data
 from hypergrad_validation.compare import find_differences
+from hypergrad_validation.drawn import DTYPES, EXTREMES, SIZES, Data
 
 WIDTH = {"float32": 32, "float64": 64}
 

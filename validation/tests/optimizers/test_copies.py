@@ -8,7 +8,7 @@ import pytest
 
 from hypergrad import AdamW
 from hypergrad.errors import ArrayTypeError, DeviceNotFoundError
-from hypergrad_validation.cases import TRAJECTORIES, find_gradient, start_run
+from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 NAMES = (

@@ -511,10 +511,10 @@ def test_command_with_a_bad_argument_is_refused_before_anything_is_measured(argu
 @pytest.fixture
 def short_bench(device, monkeypatch):
     """A bench that measures nothing."""
-    from hypergrad_validation import bench
+    from hypergrad_validation import bench, timing
 
     monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device])
-    row = bench.Row("a figure", "<= 1", bench.Figure(0.5, 0.25, 0.75), True)
+    row = timing.Row("a figure", "<= 1", timing.Figure(0.5, 0.25, 0.75), True)
     for name in ("measure_large", "measure_many", "measure_long"):
         monkeypatch.setattr(bench, name, lambda *_: [row])
     monkeypatch.setattr(bench, "measure_builds", lambda _: {"cold": 1.0, "warm": 0.5})

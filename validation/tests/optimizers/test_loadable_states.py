@@ -10,7 +10,7 @@ from snapshots import OPTIMIZERS, freeze
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BrokenOptimizerError, CheckpointError, CheckpointWarning
-from hypergrad_validation.cases import TRAJECTORIES, find_gradient, start_run
+from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 

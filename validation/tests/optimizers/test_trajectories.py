@@ -8,7 +8,7 @@ import pytest
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad_reference import adamw, adamw_auto, adamw_hd, surprise
 from hypergrad_reference.sums import BLOCK
-from hypergrad_validation.cases import TRAJECTORIES, find_gradient, start_run
+from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 

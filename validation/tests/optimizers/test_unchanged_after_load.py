@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypergrad.errors import CheckpointError
-from hypergrad_validation.cases import TRAJECTORIES, find_gradient, start_run
+from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 NAMES = (

@@ -11,7 +11,7 @@ from hypergrad_reference import adamw, adamw_auto, adamw_hd, rule, surprise
 from hypergrad_reference.adamw import Moments
 from hypergrad_reference.adamw_auto import Constants, Learned
 from hypergrad_reference.rule import Sums, Term, total_over_groups
-from hypergrad_validation.cases import DTYPES, Data
+from hypergrad_validation.drawn import DTYPES, Data
 
 # Two steps on one number, worked out on paper: beta1 = 1/2, beta2 = 3/4, eps = 1, weight_decay = 1/4, lr = 1/2.
 #   g_1 = 1      m = 1/2                     v = 1/4               m_hat = 1   v_hat = 1   d = 1/2   theta = 7 - 1/4
