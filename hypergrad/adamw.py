@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypergrad._core.base import form_base
 from hypergrad._core.checks import check_options
+from hypergrad._core.defaults import AUTO
 from hypergrad._core.optimizer import Optimizer
 from hypergrad._core.policy import Policy
 from hypergrad_reference.adamw import Rule
@@ -57,14 +58,15 @@ class AdamW(Optimizer):
     scalar_convention    "exact": scalars formed in float64, rounded once; "shader": the arithmetic of adamw-update.glsl
     nonfinite            a gradient with NaN or inf: "raise" NonFiniteError, "skip" the step and count it in `skipped`,
                          or "propagate" it, which saves a pass over the gradient
-    use_gpu              OpenCL where a device is found, else NumPy with one warning; False is NumPy
-    device               "numpy" | "opencl" | "opencl:PART[:INDEX]" | a pyopencl Device or Context: exactly that
+    device               "auto": OpenCL where a device is found, else NumPy with one warning; "numpy" | "opencl" |
+                         "opencl:PART[:INDEX]" | a pyopencl Device or Context: exactly that
+    use_gpu              an alias of device: True is "auto", False is "numpy"
 
     Raises ArgumentError or ArrayTypeError for what cannot be used, DeviceNotFoundError for a device that is not there.
 
     >>> import numpy as np
     >>> x = np.array([1.0, -2.0])
-    >>> opt = AdamW([x], lr=0.5, betas=(0.5, 0.75), eps=1.0, weight_decay=0.25, use_gpu=False)
+    >>> opt = AdamW([x], lr=0.5, betas=(0.5, 0.75), eps=1.0, weight_decay=0.25, device="numpy")
     >>> opt.step(gradients=[np.array([1.0, 3.0])])
     >>> x
     array([ 0.625, -2.125])
@@ -86,14 +88,14 @@ class AdamW(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         amsgrad: bool = False,
-        use_gpu: bool = True,
+        use_gpu: bool | None = None,
         *,
         maximize: bool = False,
         grad_scale: float = 1.0,
         clear_grad: bool = False,
         scalar_convention: str = "exact",
         nonfinite: str = "raise",
-        device: "DeviceChoice" = None,
+        device: "DeviceChoice" = AUTO,
     ) -> None:
         super().__init__(
             params, Settings(amsgrad, maximize, grad_scale, clear_grad, scalar_convention, nonfinite),

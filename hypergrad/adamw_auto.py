@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hypergrad._core.base import form_base
 from hypergrad._core.checks import check_options, check_order
+from hypergrad._core.defaults import AUTO
 from hypergrad._core.optimizer import Optimizer
 from hypergrad._core.policy import Policy
 from hypergrad.errors import ArgumentError
@@ -89,11 +90,11 @@ class AutoHypergradientAdamW(Optimizer):
     lr_scope            "global" or "group", as in HypergradientAdamW
     normalization       what <g_t, d_{t-1}> is divided by: "gradient" ||g_{t-1}||^2, "direction" ||d_{t-1}||^2, or
                         "cosine" ||g_t|| ||d_{t-1}||, which does not depend on the scale of the loss
-    momentum_rule       what moves beta1: "seed" <g_t, m_{t-1}>, or "derivative", the derivative of the next loss
+    momentum_rule       what moves beta1: "published" <g_t, m_{t-1}>, or "derivative", the derivative of the next loss
 
     The other arguments, and what is raised, are those of AdamW.
 
-    >>> opt = AutoHypergradientAdamW([np.array([4.0])], use_gpu=False)
+    >>> opt = AutoHypergradientAdamW([np.array([4.0])], device="numpy")
     >>> opt
     AutoHypergradientAdamW(lr=0.001000, beta1=0.9000, hyper_lr=0.01, lr_range=[1e-06, 1.0], adapt_momentum=False, \
 track_surprise=False)
@@ -138,18 +139,18 @@ track_surprise=False)
         beta_min: float = 0.5,
         beta_max: float = 0.9995,
         warmup_steps: int = 10,
-        use_gpu: bool = True,
+        use_gpu: bool | None = None,
         *,
         amsgrad: bool = False,
         lr_scope: str = "global",
         normalization: str = "gradient",
-        momentum_rule: str = "seed",
+        momentum_rule: str = "published",
         maximize: bool = False,
         grad_scale: float = 1.0,
         clear_grad: bool = False,
         scalar_convention: str = "exact",
         nonfinite: str = "raise",
-        device: "DeviceChoice" = None,
+        device: "DeviceChoice" = AUTO,
     ) -> None:
         settings = Settings(
             hyper_lr, hyper_lr_beta, lr_min, lr_max, adapt_momentum, track_surprise, surprise_gamma, surprise_alpha,

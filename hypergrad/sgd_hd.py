@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypergrad._core.checks import check_options
+from hypergrad._core.defaults import AUTO, DefaultNumber, choose_name
 from hypergrad._core.optimizer import Optimizer
 from hypergrad._core.policy import Policy
 from hypergrad.errors import ArgumentError
@@ -20,7 +22,7 @@ class Settings(NamedTuple):
     momentum: float
     dampening: float
     nesterov: bool
-    hypergrad_lr: float
+    hyper_lr: float
     rule: str
     lr_scope: str
     nonfinite: str
@@ -41,13 +43,13 @@ class Settings(NamedTuple):
 
     def form_rule(self) -> Rule:
         """The rule with these constants."""
-        return Rule(self.hypergrad_lr, self.rule, self.momentum, self.dampening, self.nesterov)
+        return Rule(self.hyper_lr, self.rule, self.momentum, self.dampening, self.nesterov)
 
 
 class SGDHD(Optimizer):
     """SGD-HD, SGD-HD with heavy-ball momentum and SGDN-HD (Baydin et al. 2018).
 
-        alpha = alpha + hypergrad_lr <g_t, d_{t-1}>,   theta = theta - alpha d_t
+        alpha = alpha + hyper_lr <g_t, d_{t-1}>,   theta = theta - alpha d_t
         d = g | v = momentum v + (1 - dampening) g | g + momentum v
 
     params          as AdamW takes them; updated in place
@@ -56,8 +58,8 @@ class SGDHD(Optimizer):
     dampening       in [0, 1], of heavy-ball momentum; the first step is not dampened
     weight_decay    L2, coupled: g = grad + weight_decay theta, before everything else
     nesterov        needs momentum > 0 and dampening 0
-    hypergrad_lr    >= 0; 0 is plain SGD
-    rule            "additive" as above, or "multiplicative", alpha = alpha (1 + hypergrad_lr cos(g_t, d_{t-1}))
+    hyper_lr        >= 0; 0 is plain SGD. hypergrad_lr, the source's name, is an alias
+    rule            "additive" as above, or "multiplicative", alpha = alpha (1 + hyper_lr cos(g_t, d_{t-1}))
     lr_scope        "global", one rate for all groups as in the paper, or "group"
     nonfinite, use_gpu, device    as in AdamW
 
@@ -65,7 +67,7 @@ class SGDHD(Optimizer):
 
     >>> import numpy as np
     >>> x = np.array([5.0, -1.0])
-    >>> opt = SGDHD([x], lr=0.5, hypergrad_lr=0.25, use_gpu=False)
+    >>> opt = SGDHD([x], lr=0.5, hyper_lr=0.25, device="numpy")
     >>> opt.step(gradients=[np.array([2.0, 0.0])])
     >>> opt.step(gradients=[np.array([1.0, 3.0])])
     >>> x, opt.current_lr, opt.last_record.hypergradient
@@ -73,11 +75,13 @@ class SGDHD(Optimizer):
     """
 
     options = Settings._fields
-    settable: tuple[str, ...] = ("nonfinite", "hypergrad_lr")
+    settable: tuple[str, ...] = ("nonfinite", "hyper_lr")
+    aliases = MappingProxyType({"hypergrad_lr": "hyper_lr"})
 
     momentum: float
     dampening: float
     nesterov: bool
+    hyper_lr: float
     hypergrad_lr: float
     rule: str
 
@@ -89,19 +93,21 @@ class SGDHD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
-        hypergrad_lr: float = 1e-6,
+        hyper_lr: float = DefaultNumber(1e-6),
         *,
         rule: str = "additive",
         lr_scope: str = "global",
         nonfinite: str = "raise",
-        use_gpu: bool = True,
-        device: "DeviceChoice" = None,
+        hypergrad_lr: float | None = None,
+        use_gpu: bool | None = None,
+        device: "DeviceChoice" = AUTO,
     ) -> None:
-        settings = Settings(momentum, dampening, nesterov, hypergrad_lr, rule, lr_scope, nonfinite)
+        hyper_lr = choose_name("hyper_lr", hyper_lr, "hypergrad_lr", hypergrad_lr)
+        settings = Settings(momentum, dampening, nesterov, hyper_lr, rule, lr_scope, nonfinite)
         super().__init__(params, settings, {"lr": lr, "weight_decay": weight_decay}, use_gpu, device)
 
     def __repr__(self) -> str:
         return (
             f"SGDHD(lr={self.current_lr:.6g}, momentum={self.momentum}, nesterov={self.nesterov}, "
-            f"hypergrad_lr={self.hypergrad_lr}, rule={self.rule!r})"
+            f"hyper_lr={self.hyper_lr}, rule={self.rule!r})"
         )

@@ -25,7 +25,7 @@ START = 1e-4
 
 METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
     "AdamW": (AdamW, {}),
-    "HypergradientAdamW": (HypergradientAdamW, {"beta_hyper": 1e-3}),
+    "HypergradientAdamW": (HypergradientAdamW, {"hyper_lr": 1e-3}),
     "AutoHypergradientAdamW": (AutoHypergradientAdamW, {}),
 }
 

@@ -16,7 +16,7 @@ ALT = (
     "rate still ends lower, on logistic regression by far."
 )
 CAPTION = (
-    "AdamW at five fixed rates (grey, the rate at each curve's end) against HypergradientAdamW (beta_hyper = 1e-3) "
+    "AdamW at five fixed rates (grey, the rate at each curve's end) against HypergradientAdamW (hyper_lr = 1e-3) "
     "and AutoHypergradientAdamW, both from a rate of 1e-4. Left: a rotated quadratic in 50 variables, condition "
     "number 100. Right: logistic regression on scikit-learn's breast_cancer, regularised by 1e-3. Full batch, "
     "float32, no weight decay. On logistic regression the fixed rate of 1 wins by far; it is the default lr_max of "

@@ -19,7 +19,7 @@ ALT = (
 )
 CAPTION = (
     "AdamW, HypergradientAdamW and AutoHypergradientAdamW (Auto, by what it divides its hypergradient by) over 300 "
-    "full-batch steps from eight initial rates, beta1 fixed or adapted by the published rule (seed) or by the "
+    "full-batch steps from eight initial rates, beta1 fixed or adapted by the published rule or by the "
     "derivative. Each number is log10 of the loss at the end over that of AdamW at its best rate of the eight: 0 is "
     "as good, negative is better."
 )

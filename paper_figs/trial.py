@@ -16,10 +16,10 @@ N = 10_007
 """Parameters: more than two blocks of the sums, and no multiple of any vector's width."""
 STEPS = 40
 OPTIMIZERS: dict[Any, dict[str, float]] = {
-    SGDHD: {"lr": 0.1, "hypergrad_lr": 1e-6},
-    AdamHD: {"hypergrad_lr": 1e-6},
+    SGDHD: {"lr": 0.1, "hyper_lr": 1e-6},
+    AdamHD: {"hyper_lr": 1e-6},
     AdamW: {},
-    HypergradientAdamW: {"beta_hyper": 1e-6},
+    HypergradientAdamW: {"hyper_lr": 1e-6},
     AutoHypergradientAdamW: {},
 }
 """Every class, with options that let its rate move."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hypergrad_kernels.calls import Call, Form
     from hypergrad_kernels.launcher import Launch
 
-    DeviceChoice = str | pyopencl.Device | pyopencl.Context | None
+    Device = str | pyopencl.Device | pyopencl.Context
+    DeviceChoice = Device | None
 
 
 class SumsTask(NamedTuple):
@@ -134,7 +135,7 @@ class Kernel(NamedTuple):
 class OpenCLBackend:
     """The kernels, on one device."""
 
-    def __init__(self, device: "str | pyopencl.Device | pyopencl.Context") -> None:
+    def __init__(self, device: "Device") -> None:
         check_fork()
         from hypergrad_kernels import adamw, sgd_hd, sums
         from hypergrad_kernels.arrays import Arrays
@@ -223,24 +224,23 @@ class OpenCLBackend:
 class DeviceWish:
     """What a user asked for, from which the backend of a copy is opened: a device itself can be shared, not pickled."""
 
-    def __init__(self, use_gpu: bool, device: "DeviceChoice") -> None:
-        self.use_gpu, self.device = use_gpu, device
+    def __init__(self, device: "Device") -> None:
+        self.device = device
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "DeviceWish":
         return self
 
-    def __reduce__(self) -> tuple[type["DeviceWish"], tuple[bool, str | None]]:
-        if self.device is None or isinstance(self.device, str):
-            return DeviceWish, (self.use_gpu, self.device)
+    def __reduce__(self) -> tuple[type["DeviceWish"], tuple[str]]:
+        if isinstance(self.device, str):
+            return DeviceWish, (self.device,)
         from hypergrad_kernels.device import name_device
 
-        return DeviceWish, (self.use_gpu, name_device(self.device))
+        return DeviceWish, (name_device(self.device),)
 
 
-def open_backend(use_gpu: bool, device: "DeviceChoice", parameters: Mapping[str, Vector]) -> Backend:
+def open_backend(device: "Device", parameters: Mapping[str, Vector]) -> Backend:
     """The backend that the arguments ask for.
 
-    use_gpu       without a device: True is "auto", False is "numpy"
     device        "auto": OpenCL where there is a device that works and takes the parameters, else NumPy with one
                   warning that says why; "numpy" | "opencl" | "opencl:PART[:INDEX]" | pyopencl.Device |
                   pyopencl.Context: exactly that
@@ -250,15 +250,13 @@ def open_backend(use_gpu: bool, device: "DeviceChoice", parameters: Mapping[str,
     DeviceError if it cannot take their sizes or cannot be used in this process, BuildError if it does not compile,
     ArgumentError if it does not reach one of them.
     """
-    if device is None:
-        device = "auto" if use_gpu else "numpy"
     on_device = [array for array in parameters.values() if is_device_array(array)]
     if isinstance(device, str) and device == "auto" and on_device:
         device = on_device[0].context  # type: ignore[attr-defined]
     return _open_backend(device, parameters)
 
 
-def _open_backend(device: "str | pyopencl.Device | pyopencl.Context", parameters: Mapping[str, Vector]) -> Backend:
+def _open_backend(device: "Device", parameters: Mapping[str, Vector]) -> Backend:
     if isinstance(device, str) and device == "numpy":
         numpy_backend = NumPyBackend()
         numpy_backend.check_parameters(parameters)
@@ -272,7 +270,7 @@ def _open_backend(device: "str | pyopencl.Device | pyopencl.Context", parameters
         return NumPyBackend()
 
 
-def _open_device(device: "str | pyopencl.Device | pyopencl.Context", parameters: Mapping[str, Vector]) -> OpenCLBackend:
+def _open_device(device: "Device", parameters: Mapping[str, Vector]) -> OpenCLBackend:
     trouble = explain_import()
     if trouble is not None:
         asked = "" if device == "opencl" else f"device={device!r}: "

@@ -10,10 +10,11 @@ import numpy as np
 
 from hypergrad._core.files import PathName, find_path, replace_file
 from hypergrad._core.states import SCHEMA, Fit, Progress
+from hypergrad._core.versions import OLD_NAMES, upgrade, upgrade_record
 from hypergrad.errors import CheckpointError, CheckpointWarning
 
 WITHOUT_OPTIONS = 2
-"""The schema before this one."""
+"""The oldest schema that is read."""
 UNREAD = "grad_grad"
 ZIP = b"PK\3\4"
 
@@ -43,7 +44,7 @@ def load(path: PathName, fit: Fit) -> dict[str, Any]:
 
 
 def read(path: PathName) -> dict[str, Any]:
-    """Read what save wrote.
+    """Read what save wrote; its records, and but for schema 2 all of it, in the words of this version.
 
     Raises CheckpointError if the file is not a saved optimizer, damaged, or of an unknown schema; OSError if it
     cannot be read.
@@ -74,13 +75,16 @@ def _parse(file: BinaryIO) -> dict[str, Any]:
     if _digest(document, arrays) != checksum:
         raise CheckpointError("is damaged: its checksum does not match; load another copy")
     state: dict[str, Any] = json.loads(document)
-    if state["schema"] not in (WITHOUT_OPTIONS, SCHEMA):
-        raise CheckpointError(f"has schema {state['schema']!r}: this version reads {WITHOUT_OPTIONS} and {SCHEMA}")
+    if state["schema"] not in (WITHOUT_OPTIONS, OLD_NAMES, SCHEMA):
+        raise CheckpointError(f"has schema {state['schema']!r}: this version reads {WITHOUT_OPTIONS} to {SCHEMA}")
     if not {"kind", "steps", "skipped", "tensors", "records"} <= set(state):
         raise KeyError(f"of a state there is only {sorted(state)}")
     for entry in state["records"]:
         if not all(isinstance(record, dict) for record in (entry if isinstance(entry, list) else [entry])):
             raise TypeError(f"{entry!r} is not a record")
+    if state["schema"] != SCHEMA:
+        state["records"] = [_upgrade_entry(state["kind"], entry) for entry in state["records"]]
+        state = upgrade(state)
     homes: dict[str, dict[str, Any]] = {"histories": {}}
     for position, entry in enumerate(state["tensors"]):
         entry["arrays"] = homes[f"tensors/{position}"] = {}
@@ -89,6 +93,11 @@ def _parse(file: BinaryIO) -> dict[str, Any]:
         homes[home][name] = array
     state["histories"] = homes["histories"]
     return state
+
+
+def _upgrade_entry(kind: str, entry: Any) -> Any:
+    """The record of a step, or those of its groups."""
+    return [upgrade_record(kind, one) for one in entry] if isinstance(entry, list) else upgrade_record(kind, entry)
 
 
 def _digest(document: str, arrays: Mapping[str, Any]) -> str:

@@ -127,8 +127,6 @@ OPTIONS: dict[str, Check] = {
     "weight_decay": Number(),
     "momentum": BELOW_ONE,
     "dampening": SHARE,
-    "hypergrad_lr": Number(),
-    "beta_hyper": Number(),
     "hyper_lr": Number(),
     "hyper_lr_beta": Number(),
     "beta_min": BELOW_ONE,
@@ -154,7 +152,7 @@ OPTIONS: dict[str, Check] = {
     "track_surprise": check_flag,
     "use_gpu": check_flag,
 }
-"""The check of every option, by its name, which means the same in every class."""
+"""The check of every option, by its name, which means the same in every class. An alias has none of its own."""
 
 
 def check_options(**given: Any) -> dict[str, Any]:

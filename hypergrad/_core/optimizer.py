@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
 from threading import RLock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from hypergrad._core import checkpoint, saved
 from hypergrad._core.backend import Backend, DeviceWish, SumsTask, UpdateTask, open_backend
-from hypergrad._core.checks import Number, check_options
+from hypergrad._core.checks import OPTIONS, Number, check_options
+from hypergrad._core.defaults import choose_device
 from hypergrad._core.device_arrays import is_device_array
 from hypergrad._core.files import PathName
 from hypergrad._core.finite import find_overflows
@@ -49,10 +51,11 @@ from hypergrad._core.tensors import (
     get_array,
     separate,
 )
+from hypergrad._core.versions import upgrade
 from hypergrad.errors import ArrayTypeError, BrokenOptimizerError, BusyOptimizerError, NonFiniteError
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
-from hypergrad_reference.rule import History
+from hypergrad_reference.rule import History, Record
 
 if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice
@@ -71,6 +74,7 @@ class Optimizer(Guarded):
     """
 
     settable: tuple[str, ...] = ("nonfinite",)
+    aliases: Mapping[str, str] = MappingProxyType({})  # an option's other name, and its name
 
     _places: Places | None = None  # what a step writes to; None: to be listed again
 
@@ -85,7 +89,7 @@ class Optimizer(Guarded):
         params: Iterable[Any],
         settings: Settings,
         defaults: Mapping[str, Any],
-        use_gpu: bool,
+        use_gpu: bool | None,
         device: "DeviceChoice",
     ) -> None:
         self._turn = RLock()
@@ -104,8 +108,8 @@ class Optimizer(Guarded):
         check_memory(thetas)
         self._state_was_read = False
         options = self._read_groups(self._groups, known=())
-        self._device_wish = DeviceWish(check_options(use_gpu=use_gpu)["use_gpu"], device)
-        self._backend = open_backend(self._device_wish.use_gpu, device, thetas)
+        self._device_wish = DeviceWish(choose_device(use_gpu, device))
+        self._backend = open_backend(self._device_wish.device, thetas)
         self._state = self._open_state(options)
         self._show(self._state, options)
 
@@ -133,18 +137,21 @@ class Optimizer(Guarded):
 
         def __getattr__(self, name: str) -> Any:
             """The value of an option."""
+            option = self.aliases.get(name, name)
             for options in () if name.startswith("_") else (self._settings, self._plan.policy):
-                if name in options._fields:
-                    return getattr(options, name)
+                if option in options._fields:
+                    return getattr(options, option)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Take an option that may change between steps; it is checked as in the constructor."""
-        if name[0] == "_" or name not in self.settable:
+        option = self.aliases.get(name, name)
+        if name[0] == "_" or option not in self.settable:
             super().__setattr__(name, value)
             return
         kind: Any = type(self._settings)
-        settings: Settings = kind(**{**self._settings._asdict(), name: value}).check()
+        value = OPTIONS[option](name, value)
+        settings: Settings = kind(**{**self._settings._asdict(), option: value}).check()
         self._settings, self._plan = settings, form_plan(settings)
 
     # What can be read.
@@ -196,8 +203,20 @@ class Optimizer(Guarded):
         return self._state.skipped
 
     @property
-    def records(self) -> list[Any]:
-        """Why the rate moved, or did not, on the latest 1000 steps; a tuple for each where groups have their own."""
+    def records(self) -> list[Record | tuple[Record, ...]]:
+        """Why the rate moved, or did not, on the latest 1000 steps: a NamedTuple per step.
+
+        Where groups have rates of their own, as in AdamW or by lr_scope="group", a tuple of NamedTuples per step. The
+        first fields are the same for every optimizer, and for a step that was skipped:
+
+        step             the step of the optimizer, from 1
+        lr_before, lr    the learned rate before and after
+        hypergradient    the derivative of the loss at this step with respect to the rate of the step before, in units
+                         of loss / lr; negative: a larger rate would have helped. nan where none was formed
+        reason           what was done with it, or why nothing was, in a few words
+
+        What an optimizer adds is said by `help(type(opt.last_record))`.
+        """
         return self._state.records.read()
 
     @property
@@ -485,6 +504,7 @@ class Optimizer(Guarded):
     def _take_up(self, entries: Mapping[str, Any]) -> None:
         known = self._state
         check_members(self._groups, self._members)
+        entries = upgrade(entries)
         check_state(entries, self._fit())
         after, groups = saved.parse(self._frame(), known, entries)
 
@@ -511,8 +531,8 @@ class Optimizer(Guarded):
         """Go on from a file that save wrote, as load_state_dict does.
 
         Raises CheckpointError, with nothing changed, if it is damaged or no such file, and OSError if it cannot be
-        read. A file of schema 2 holds no options: they are taken to be those of this optimizer, with a
-        CheckpointWarning.
+        read. Files of earlier versions load; one of schema 2 holds no options: they are taken to be those of this
+        optimizer, with a CheckpointWarning.
         """
         self.load_state_dict(checkpoint.load(path, self._fit()))
 
@@ -531,8 +551,7 @@ class Optimizer(Guarded):
     @cached_property
     def _backend(self) -> Backend:
         """Who runs the loops. For a copy the device is opened again when it is needed."""
-        wish = self._device_wish
-        return open_backend(wish.use_gpu, wish.device, {t.name: t.theta for t in self._tensors})
+        return open_backend(self._device_wish.device, {t.name: t.theta for t in self._tensors})
 
     def _fetch(self) -> None:
         """Bring to the host what a device has newer values of."""

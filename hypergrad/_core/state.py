@@ -13,7 +13,7 @@ from hypergrad._core.rates import Rates, take_written
 from hypergrad._core.series import Records, Series
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
-from hypergrad_reference.rule import History, Options, Rule, Scalars, Term, total_over_groups
+from hypergrad_reference.rule import History, Options, Record, Rule, Scalars, Term, total_over_groups
 from hypergrad_reference.types import Vector
 
 RECORDS = 1000
@@ -64,17 +64,23 @@ class State(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """The record of a step that was not taken."""
+    """The record of a step that was not taken; its fields are those of `hypergrad_reference.rule.Record`.
+
+    step      the step that would have been taken
+    reason    what was not finite
+    """
 
     step: int
+    lr_before: float
     lr: float
+    hypergradient: float
     reason: str
 
 
 def skip(state: State, reason: str) -> State:
     """The state after a step that was passed over."""
-    record = Skipped(state.step + 1, state.learned[0].lr, reason)
-    return state._replace(skipped=state.skipped + 1, records=state.records.append(record))
+    records = [Skipped(state.step + 1, one.lr, one.lr, math.nan, reason) for one in state.learned]
+    return state._replace(skipped=state.skipped + 1, records=state.records.append(_join(state, records)))
 
 
 def start_series(learned: Any) -> dict[str, Series]:
@@ -102,8 +108,13 @@ def schedule(state: State, rule: Rule[Any], sums: Blocks, bounds: Sequence[tuple
         learned.append(one)
         records.append(record)
         series.append(_extend(state.series[scope], one, record))
-    record = records[0] if state.shared else tuple(records)
-    return state._replace(learned=tuple(learned), series=tuple(series), records=state.records.append(record))
+    together = state.records.append(_join(state, records))
+    return state._replace(learned=tuple(learned), series=tuple(series), records=together)
+
+
+def _join(state: State, records: Sequence[Record]) -> Record | tuple[Record, ...]:
+    """The record of a step: one where all groups share a rate, else one per group."""
+    return records[0] if state.shared else tuple(records)
 
 
 def _collect_terms(state: State, sums: Blocks) -> list[tuple[int, Term]]:

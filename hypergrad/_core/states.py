@@ -9,7 +9,7 @@ import numpy as np
 
 from hypergrad.errors import ArgumentError, CheckpointError
 
-SCHEMA = 3
+SCHEMA = 4
 ENTRIES = ("schema", "kind", "options", "steps", "skipped", "schedule", "histories", "groups", "tensors")
 TENSOR_ENTRIES = ("shape", "dtype", "group", "step", "moved", "numbers", "arrays")
 LARGEST = sys.float_info.max

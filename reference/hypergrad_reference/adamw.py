@@ -357,11 +357,12 @@ class Base(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A step of AdamW."""
+    """A step of AdamW, which learns nothing; its fields are those of `hypergrad_reference.rule.Record`."""
 
     step: int
+    lr_before: float
     lr: float
-    hypergradient: float = math.nan  # none was formed
+    hypergradient: float = math.nan
     reason: str = "fixed rate"
 
 
@@ -389,7 +390,7 @@ class Rule(NamedTuple):
 
     def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:
         """The same rate."""
-        return learned, Record(step, learned.lr)
+        return learned, Record(step, learned.lr, learned.lr)
 
     def scalars(self, options: Options, history: History) -> Scalars:
         """The scalars of AdamW."""

@@ -5,8 +5,8 @@
     lr    = lr - hyper_lr h / (sqrt(G) + 1e-12), by at most a tenth of lr, then within [lr_min, lr_max]
     hb    = clip(<g_t, m_{t-1}> / ||g_{t-1}||^2, -1, 1), and beta1 likewise with hyper_lr_beta in [beta_min, beta_max]
 
-Nothing moves in the first `warmup_steps` steps, nor where ||g_{t-1}||^2 <= 1e-12. That is the seed's rule. Two of its
-parts can be exchanged for others, named functions here and options of the optimizer:
+Nothing moves in the first `warmup_steps` steps, nor where ||g_{t-1}||^2 <= 1e-12. That is the published rule. Two of
+its parts can be exchanged for others, named functions here and options of the optimizer:
 
     the normalizer       ||g_{t-1}||^2 | ||d_{t-1}||^2 | ||g_t|| ||d_{t-1}||; under f -> c f the quotient changes by
                          1/c, by c, and not at all, since d is free of the scale of f
@@ -29,7 +29,7 @@ from hypergrad_reference.adamw import (
     exact_scalars,
 )
 from hypergrad_reference.hypergradient import check_gradients
-from hypergrad_reference.rule import Bounds, History, Options, Sums, Traits, decay_hypergradient
+from hypergrad_reference.rule import Bounds, History, Options, Sums, Traits, decay_grad_direction
 from hypergrad_reference.sums import block_sums, total
 from hypergrad_reference.types import Vector
 
@@ -61,21 +61,37 @@ class Learned(NamedTuple):
 
 
 class Record(NamedTuple):
-    """Why the rate and beta1 moved, or did not; scalars in float64, nan where a quantity was not formed."""
+    """Why the rate and beta1 moved, or did not; its first fields are those of `hypergrad_reference.rule.Record`.
 
-    step: int  # the step of the optimizer that this record belongs to, from 1
+    hypergradient          -<g_t, d_{t-1}>, or the derivative with weight decay, before it is divided
+    reason                 "adapted", "limited" (to a tenth of the rate), or the bound that the rate met, "lr_min" or
+                           "lr_max"; nothing moved: "warmup", "no direction" (nothing moved in the step before),
+                           "non-finite sum", "small normalizer"
+    beta1_before, beta1    beta1 before and after
+    normalizer             what both hypergradients are divided by
+    normalized             h of the equations: the hypergradient over the normalizer, in [-1, 1]
+    beta1_hypergradient    what moves beta1, before it is divided: <g_t, m_{t-1}>, or under momentum_rule="derivative"
+                           the derivative of the loss at t with respect to the beta1 of step t-1
+    beta1_normalized       hb of the equations: the same over the normalizer, in [-1, 1]
+    lr_accumulator         G of the rate, after the step
+    beta1_accumulator      G of beta1, after the step
+
+    Scalars are float64, nan where a quantity was not formed.
+    """
+
+    step: int
     lr_before: float
     lr: float
+    hypergradient: float
+    reason: str
     beta1_before: float
     beta1: float
-    hypergradient: float  # h after its clip
-    beta1_hypergradient: float  # hb after its clip
-    grad_direction: float  # <g_t, d_{t-1}>
-    beta1_numerator: float  # hb times the normalizer
     normalizer: float
+    normalized: float
+    beta1_hypergradient: float
+    beta1_normalized: float
     lr_accumulator: float
     beta1_accumulator: float
-    reason: str  # "adapted", "limited" (to a tenth), "lr_min", "lr_max", or why not: "warmup", "no direction", ...
 
 
 def _clip(value: float, low: float, high: float) -> float:
@@ -85,14 +101,14 @@ def _clip(value: float, low: float, high: float) -> float:
 def _stay(step: int, state: Learned, reason: str) -> tuple[Learned, Record]:
     nan = math.nan
     record = Record(
-        step, state.lr, state.lr, state.beta1, state.beta1, nan, nan, nan, nan, nan,
-        state.lr_accumulator, state.beta1_accumulator, reason,
+        step, state.lr, state.lr, nan, reason, state.beta1, state.beta1, nan, nan, nan, nan,
+        state.lr_accumulator, state.beta1_accumulator,
     )  # fmt: skip
     return state, record
 
 
 def normalize_by_gradient(sums: Sums) -> float:
-    """||g_{t-1}||^2, the seed's normalizer; 0 where it is too small to learn from."""
+    """||g_{t-1}||^2, the published normalizer; 0 where it is too small to learn from."""
     return sums.last_grad_grad if not sums.last_grad_grad <= LEAST_GRAD_SQ else 0.0
 
 
@@ -107,7 +123,7 @@ def normalize_by_cosine(sums: Sums) -> float:
 
 
 def follow_moment(sums: Sums) -> float:
-    """<g_t, m_{t-1}>, the seed's numerator of hb; neither the derivative nor its negative."""
+    """<g_t, m_{t-1}>, the published numerator of hb; neither the derivative nor its negative."""
     return sums.grad_exp_avg
 
 
@@ -124,7 +140,7 @@ NORMALIZERS: dict[str, tuple[Callable[[Sums], float], tuple[str, ...]]] = {
 """By the name of the option: the function, and the inner products it needs beside <g_t, d_{t-1}>."""
 
 MOMENTUM_RULES: dict[str, tuple[Callable[[Sums], float], tuple[str, ...]]] = {
-    "seed": (follow_moment, ("grad_exp_avg",)),
+    "published": (follow_moment, ("grad_exp_avg",)),
     "derivative": (follow_derivative, ("grad_beta1_derivative",)),
 }
 """By the name of the option: the function, and the inner products it needs."""
@@ -152,8 +168,8 @@ def schedule(
     >>> state, record = schedule(2, Learned(0.5, 0.75), sums, constants, follow=follow_moment)
     >>> state.lr, state.beta1, state.lr_accumulator, state.beta1_accumulator
     (0.5312499999999687, 0.812735701653499, 1.0, 0.9924999999999999)
-    >>> record.hypergradient, record.beta1_hypergradient, record.reason
-    (-1.0, -0.5, 'adapted')
+    >>> record.hypergradient, record.normalized, record.beta1_hypergradient, record.beta1_normalized, record.reason
+    (-4.0, -1.0, -1.0, -0.5, 'adapted')
     """
     if step - 1 < constants.warmup_steps:
         return _stay(step, state, "warmup")
@@ -184,8 +200,8 @@ def schedule(
     else:
         reason = "adapted" if limited == target else "limited"
     record = Record(
-        step, state.lr, lr, state.beta1, beta1, h, hb, sums.grad_direction,
-        math.nan if follow is None else numerator, normalizer, lr_accumulator, beta1_accumulator, reason,
+        step, state.lr, lr, -sums.grad_direction, reason, state.beta1, beta1, normalizer, h,
+        math.nan if follow is None else numerator, hb, lr_accumulator, beta1_accumulator,
     )  # fmt: skip
     return Learned(lr, beta1, lr_accumulator, beta1_accumulator), record
 
@@ -242,7 +258,7 @@ def step(
     normalization    a key of NORMALIZERS
     momentum_rule    a key of MOMENTUM_RULES; None leaves beta1 alone
     watch            follows the surprise of the gradients, if given
-    decay_in_hypergradient    the numerator of h is the derivative with weight decay: `rule.decay_hypergradient`
+    decay_in_hypergradient    the numerator of h is the derivative with weight decay: `rule.decay_grad_direction`
 
     Returns the tensors, the state and the record of the step; inputs are untouched.
     Raises ValueError if a gradient is missing (not None) or differs from its tensor in shape or dtype.
@@ -255,8 +271,8 @@ def step(
     >>> thetas, record.reason
     ([array([ 6.75, -1.25])], 'warmup')
     >>> _, state, record = step(thetas, [np.array([2.0, 4.0])], state, constants, of_adamw)
-    >>> record.grad_direction, record.normalizer, record.hypergradient, state.kept[0].moments.exp_avg
-    (4.0, 10.0, -0.4, array([1.25, 2.75]))
+    >>> record.hypergradient, record.normalizer, record.normalized, state.kept[0].moments.exp_avg
+    (-4.0, 10.0, -0.4, array([1.25, 2.75]))
     """
     check_gradients(thetas, grads)
     t = state.step + 1
@@ -268,8 +284,8 @@ def step(
     if decay_in_hypergradient and sums is not None:
         pairs = [(theta, g) for theta, g, kept in zip(thetas, grads, state.kept, strict=True) if kept.scalars]
         grad_theta = total(block_sums(g, theta) for theta, g in pairs if g is not None)
-        h = decay_hypergradient(sums.grad_direction, grad_theta, state.learned.lr, of_adamw.weight_decay)
-        sums = sums._replace(grad_direction=h)
+        decayed = decay_grad_direction(sums.grad_direction, grad_theta, state.learned.lr, of_adamw.weight_decay)
+        sums = sums._replace(grad_direction=decayed)
     normalize, _ = NORMALIZERS[normalization]
     follow = None if momentum_rule is None else MOMENTUM_RULES[momentum_rule][0]
     learned, record = schedule(t, state.learned, sums, constants, normalize, follow)
@@ -327,7 +343,7 @@ class Rule(NamedTuple):
     constants: Constants
     adapt_momentum: bool = False
     normalization: str = "gradient"  # a key of NORMALIZERS
-    momentum_rule: str = "seed"  # a key of MOMENTUM_RULES
+    momentum_rule: str = "published"  # a key of MOMENTUM_RULES
     base: Base = Base()
     decay_in_hypergradient: bool = False
 

@@ -1,12 +1,12 @@
 """HypergradientAdamW: AdamW whose rate descends its own gradient (Baydin et al. 2018, applied to AdamW).
 
-    h    = sum <g_t, d_{t-1}>             over the tensors stepped at t-1 that have a gradient at t
-    lr   = clip(lr + beta_hyper h)        `schedule_linear`
-    lr   = exp(clip(log lr + beta_hyper h))   `schedule_log`
+    h    = -sum <g_t, d_{t-1}>              over the tensors stepped at t-1 that have a gradient at t
+    lr   = clip(lr - hyper_lr h)            `schedule_linear`
+    lr   = exp(clip(log lr - hyper_lr h))   `schedule_log`
     one AdamW step with the new lr
 
--h is the derivative, with respect to the lr of step t-1, of the loss that g_t belongs to, without weight decay;
-`rule.decay_hypergradient` is the derivative with it. The first step has no direction and changes no rate.
+h is the derivative, with respect to the lr of step t-1, of the loss that g_t belongs to, without weight decay;
+`rule.decay_grad_direction` includes it. The first step has no direction and changes no rate.
 """
 
 import math
@@ -16,19 +16,23 @@ from typing import NamedTuple
 from hypergrad_reference import adamw
 from hypergrad_reference.adamw import Base, Moments
 from hypergrad_reference.hypergradient import check_gradients
-from hypergrad_reference.rule import Bounds, History, Options, Rate, Sums, Traits, decay_hypergradient
+from hypergrad_reference.rule import Bounds, History, Options, Rate, Sums, Traits, decay_grad_direction
 from hypergrad_reference.sums import block_sums, total
 from hypergrad_reference.types import Vector
 
 
 class Record(NamedTuple):
-    """Why a rate moved, or did not; scalars in float64."""
+    """Why a rate moved, or did not; its fields are those of `hypergrad_reference.rule.Record`.
 
-    step: int  # the step of the optimizer that this record belongs to, from 1
+    reason    "adapted", or the bound that the rate met, "lr_min" or "lr_max"; it stayed: "no direction" (nothing moved
+              in the step before), "non-finite sum"
+    """
+
+    step: int
     lr_before: float
     lr: float
-    hypergradient: float  # h as the rule defines it; nan where there was none
-    reason: str  # "adapted" | "lr_min" | "lr_max" | "no direction" | "non-finite sum"
+    hypergradient: float
+    reason: str
 
 
 def _settle(step: int, before: float, after: float, h: float, lr_min: float, lr_max: float) -> Record:
@@ -39,41 +43,41 @@ def _settle(step: int, before: float, after: float, h: float, lr_min: float, lr_
     return Record(step, before, after, h, "adapted")
 
 
-def schedule_linear(step: int, lr: float, h: float, beta_hyper: float, lr_min: float, lr_max: float) -> Record:
+def schedule_linear(step: int, lr: float, h: float, hyper_lr: float, lr_min: float, lr_max: float) -> Record:
     """The next rate, on a linear scale.
 
-        lr = clip(lr + beta_hyper h, lr_min, lr_max)
+        lr = clip(lr - hyper_lr h, lr_min, lr_max)
 
     step            number of the step that is being taken, from 1
     lr              rate of the step before
-    h               <g_t, d_{t-1}>, finite
-    beta_hyper      >= 0, in units of lr / h
+    h               -<g_t, d_{t-1}>
+    hyper_lr        >= 0, in units of lr / h
 
     Returns the record, whose `lr` is the new rate: finite, in [lr_min, lr_max]. A non-finite h leaves lr as it is.
     Source: Baydin et al. 2018, additive rule; the clip is grilly's.
 
-    >>> schedule_linear(2, 0.25, 2.0, 0.0625, 0.0, 1.0)
-    Record(step=2, lr_before=0.25, lr=0.375, hypergradient=2.0, reason='adapted')
+    >>> schedule_linear(2, 0.25, -2.0, 0.0625, 0.0, 1.0)
+    Record(step=2, lr_before=0.25, lr=0.375, hypergradient=-2.0, reason='adapted')
     """
     if not math.isfinite(h):
         return Record(step, lr, lr, h, "non-finite sum")
-    return _settle(step, lr, lr + beta_hyper * h, h, lr_min, lr_max)
+    return _settle(step, lr, lr - hyper_lr * h, h, lr_min, lr_max)
 
 
-def schedule_log(step: int, lr: float, h: float, beta_hyper: float, lr_min: float, lr_max: float) -> Record:
+def schedule_log(step: int, lr: float, h: float, hyper_lr: float, lr_min: float, lr_max: float) -> Record:
     """The next rate, on a logarithmic scale; arguments as in schedule_linear, lr and lr_min > 0.
 
-        lr = exp(clip(log lr + beta_hyper h, log lr_min, log lr_max))
+        lr = exp(clip(log lr - hyper_lr h, log lr_min, log lr_max))
 
     The derivative with respect to log lr is lr h; the rule as published in code drops the factor lr.
     Source: Grillcheese-AI/grilly, optim/hypergradient.py.
 
-    >>> schedule_log(2, 0.25, 4.0, 1.0, 0.125, 0.5)
-    Record(step=2, lr_before=0.25, lr=0.5, hypergradient=4.0, reason='lr_max')
+    >>> schedule_log(2, 0.25, -4.0, 1.0, 0.125, 0.5)
+    Record(step=2, lr_before=0.25, lr=0.5, hypergradient=-4.0, reason='lr_max')
     """
     if not math.isfinite(h):
         return Record(step, lr, lr, h, "non-finite sum")
-    target = math.log(lr) + beta_hyper * h
+    target = math.log(lr) - hyper_lr * h
     return _settle(step, lr, math.exp(min(max(target, math.log(lr_min)), math.log(lr_max))), h, lr_min, lr_max)
 
 
@@ -89,7 +93,7 @@ def keep_rate(step: int, lr: float) -> Record:
 class Constants(NamedTuple):
     """What stays the same over a run."""
 
-    hyper_lr: float = 1e-7  # beta_hyper >= 0
+    hyper_lr: float = 1e-7  # >= 0; beta_hyper in the source
     lr_min: float = 1e-6
     lr_max: float = 1.0
     decay_in_hypergradient: bool = False  # h is the derivative with weight decay
@@ -120,8 +124,8 @@ def step(
     """One step of HypergradientAdamW: the whole algorithm.
 
         d     = m_hat / (sqrt(v_hat) + eps)                  of step t-1, rebuilt from the moments
-        h     = sum <g_t, d_{t-1}>                           or the derivative with weight decay
-        lr    = clip(lr + beta_hyper h, lr_min, lr_max)
+        h     = -sum <g_t, d_{t-1}>                          or the derivative with weight decay
+        lr    = clip(lr - hyper_lr h, lr_min, lr_max)
         m     = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
         theta = theta (1 - lr weight_decay) - lr m_hat / (sqrt(v_hat) + eps)
 
@@ -143,7 +147,7 @@ def step(
     ([array([ 6.75, -1.25])], 'no direction')
     >>> _, state, record = step(thetas, [np.array([2.0, 4.0])], state, schedule_linear, *constants)
     >>> record.hypergradient, state.lr, state.moments[0].exp_avg
-    (4.0, 1.0, array([1.25, 2.75]))
+    (-4.0, 1.0, array([1.25, 2.75]))
     """
     check_gradients(thetas, grads)
     c, t = constants, state.step + 1
@@ -152,11 +156,11 @@ def step(
     seen = [(theta, g, adamw.direction(m, of_adamw)) for theta, g, m, moved in tensors if g is not None and moved]
     # the scalars between the loops
     if seen:
-        h = total(block_sums(g, d) for _, g, d in seen)
+        grad_direction = total(block_sums(g, d) for _, g, d in seen)
         if c.decay_in_hypergradient:
             grad_theta = total(block_sums(g, theta) for theta, g, _ in seen)
-            h = decay_hypergradient(h, grad_theta, state.lr, of_adamw.weight_decay)
-        record = schedule(t, state.lr, h, c.hyper_lr, c.lr_min, c.lr_max)
+            grad_direction = decay_grad_direction(grad_direction, grad_theta, state.lr, of_adamw.weight_decay)
+        record = schedule(t, state.lr, -grad_direction, c.hyper_lr, c.lr_min, c.lr_max)
     else:
         record = keep_rate(t, state.lr)
     # loop 2
@@ -195,7 +199,7 @@ class Rule(NamedTuple):
         """The rate of step t."""
         if sums is None:
             return learned, keep_rate(step, learned.lr)
-        h = sums.decayed_grad_direction if self.decay_in_hypergradient else sums.grad_direction
+        h = -(sums.decayed_grad_direction if self.decay_in_hypergradient else sums.grad_direction)
         adapt = schedule_log if self.log_scale else schedule_linear
         record = adapt(step, learned.lr, h, self.hyper_lr, *bounds)
         return Rate(record.lr), record

@@ -19,15 +19,22 @@ from hypergrad_reference.types import Vector
 
 
 class Record(NamedTuple):
-    """Why a rate moved, or did not; scalars in float64."""
+    """Why a rate moved, or did not; its first fields are those of `hypergrad_reference.rule.Record`.
 
-    step: int  # the step that this record belongs to, from 1
-    lr_before: float  # alpha_{t-1}
-    lr: float  # alpha_t
-    applied: float  # the rate that theta moves with: alpha_t, unless a rule blends it with another
-    hypergradient: float  # h_t; nan where there was none
-    normalizer: float  # what h_t is divided by: 1, or ||g_t|| ||d_{t-1}||; nan where there was no h_t
-    reason: str  # "adapted" | "no direction" | "zero norm" | "zero rate" | "non-finite sum" | "non-finite rate"
+    lr_before, lr    alpha_{t-1} and alpha_t
+    reason           "adapted"; the rate stayed: "no direction" (nothing moved in the step before), "zero norm",
+                     "zero rate", "non-finite sum", "non-finite rate"
+    applied          the rate that theta moves with: alpha_t, unless a rule blends it with another
+    normalizer       what h_t is divided by: 1, or ||g_t|| ||d_{t-1}||; nan where there was no h_t
+    """
+
+    step: int
+    lr_before: float
+    lr: float
+    hypergradient: float
+    reason: str
+    applied: float
+    normalizer: float
 
 
 Schedule = Callable[[int, float, Sums | None], Record]
@@ -69,13 +76,13 @@ def inner_products(grads: Sequence[Vector | None], directions: Sequence[Vector |
 
 
 def _stay(step: int, lr: float, h: float, normalizer: float, reason: str) -> Record:
-    return Record(step, lr, lr, lr, h, normalizer, reason)
+    return Record(step, lr, lr, h, reason, lr, normalizer)
 
 
 def _move(step: int, before: float, after: float, h: float, normalizer: float) -> Record:
     if not math.isfinite(after):
         return _stay(step, before, h, normalizer, "non-finite rate")
-    return Record(step, before, after, after, h, normalizer, "adapted")
+    return Record(step, before, after, h, "adapted", after, normalizer)
 
 
 def _check(hyper_lr: float) -> None:
@@ -99,7 +106,7 @@ def schedule_additive(step: int, lr: float, sums: Sums | None, hyper_lr: float) 
     Source: Baydin et al. 2018, Algorithm 4.
 
     >>> schedule_additive(2, 0.25, Sums(-3.0, 9.0, 4.0), hyper_lr=0.125)
-    Record(step=2, lr_before=0.25, lr=-0.125, applied=-0.125, hypergradient=3.0, normalizer=1.0, reason='adapted')
+    Record(step=2, lr_before=0.25, lr=-0.125, hypergradient=3.0, reason='adapted', applied=-0.125, normalizer=1.0)
     """
     _check(hyper_lr)
     if sums is None:
@@ -123,7 +130,7 @@ def schedule_multiplicative(step: int, lr: float, sums: Sums | None, hyper_lr: f
     where eq. 8 has beta'.
 
     >>> schedule_multiplicative(2, 0.25, Sums(-3.0, 9.0, 4.0), hyper_lr=0.5)
-    Record(step=2, lr_before=0.25, lr=0.1875, applied=0.1875, hypergradient=3.0, normalizer=6.0, reason='adapted')
+    Record(step=2, lr_before=0.25, lr=0.1875, hypergradient=3.0, reason='adapted', applied=0.1875, normalizer=6.0)
     """
     _check(hyper_lr)
     if sums is None:

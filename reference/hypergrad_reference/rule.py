@@ -2,7 +2,7 @@
 
     products    which inner products a step needs of a tensor       loop 1 forms them: `loops.inner_products`
     total       their sums over the tensors that share one rate     `total_over_groups`
-    schedule    scalars to scalars: the next rate, and why it moved
+    schedule    scalars to scalars: the next rate, and a record that says why it moved
     scalars     what loop 2 needs: `loops.update`
 
 A rule is a value: a NamedTuple of constants with the pure functions of `Rule`, which see numbers and never arrays.
@@ -100,7 +100,7 @@ def _total_decayed(terms: Iterable[Term]) -> float:
         alike.setdefault((term.ratio, term.lr, term.weight_decay), []).extend(term.blocks)
     return math.fsum(
         ratio
-        * decay_hypergradient(
+        * decay_grad_direction(
             total(blocks["grad_direction"] for blocks in tensors),
             total(blocks["grad_theta"] for blocks in tensors),
             lr,
@@ -110,8 +110,8 @@ def _total_decayed(terms: Iterable[Term]) -> float:
     )
 
 
-def decay_hypergradient(grad_direction: float, grad_theta: float, lr: float, weight_decay: float) -> float:
-    """Minus the derivative of the next loss with respect to lr, for one tensor, weight decay included.
+def decay_grad_direction(grad_direction: float, grad_theta: float, lr: float, weight_decay: float) -> float:
+    """<g_t, d_{t-1}> of one tensor, with its weight decay: minus the derivative of the next loss with respect to lr.
 
         -dL/dlr = (<g_t, d_{t-1}> + wd <g_t, theta_t>) / (1 - lr wd)
 
@@ -119,7 +119,7 @@ def decay_hypergradient(grad_direction: float, grad_theta: float, lr: float, wei
     grad_theta        <g_t, theta_t>, theta_t the point where g_t was taken
     lr, weight_decay  as used at step t-1; lr weight_decay != 1
 
-    >>> decay_hypergradient(3.0, 2.0, 0.5, 0.5)
+    >>> decay_grad_direction(3.0, 2.0, 0.5, 0.5)
     5.333333333333333
     """
     return (grad_direction + weight_decay * grad_theta) / (1 - lr * weight_decay)
@@ -174,6 +174,38 @@ class Traits(NamedTuple):
     remembers_norm: bool = False  # the block sums of ||g_t||^2 are kept for the next step
 
 
+class Record(Protocol):
+    """Why a rate moved in one step, or did not. Each rule has a NamedTuple of its own; its first fields are these."""
+
+    @property
+    def step(self) -> int:
+        """The step of the optimizer that the record belongs to, from 1."""
+        ...
+
+    @property
+    def lr_before(self) -> float:
+        """The learned rate before the step."""
+        ...
+
+    @property
+    def lr(self) -> float:
+        """The learned rate after it."""
+        ...
+
+    @property
+    def hypergradient(self) -> float:
+        """h, the derivative of the loss at t with respect to the rate of step t-1, in units of loss / lr.
+
+        Negative: a larger rate would have helped. nan where none was formed.
+        """
+        ...
+
+    @property
+    def reason(self) -> str:
+        """What the rule did with h, or why it did nothing, in a few words."""
+        ...
+
+
 class Rate(NamedTuple):
     """What most rules learn: a rate alone."""
 
@@ -203,8 +235,8 @@ class Rule(Protocol[Learned]):
         """The inner products that the schedule of step t needs of a tensor; keys of `loops.INNER_PRODUCTS`."""
         ...
 
-    def schedule(self, step: int, learned: Learned, sums: Sums | None, bounds: Bounds) -> tuple[Learned, Any]:
-        """What is learned at step t, and a record with at least step, lr, hypergradient and reason.
+    def schedule(self, step: int, learned: Learned, sums: Sums | None, bounds: Bounds) -> tuple[Learned, Record]:
+        """What is learned at step t, and a record, which is a NamedTuple.
 
         sums      None where no tensor tells how the rate of step t-1 did
         bounds    of the rate; a rule that has none passes over them

@@ -53,11 +53,11 @@ def find_gradient(thetas: Sequence[Vector], step: int) -> list[Vector | None]:
 
 
 ADAMW = {"lr": 1e-2}
-HYPER = {"lr": 1e-3, "beta_hyper": 1e-6}
-LOG = {"lr": 1e-3, "beta_hyper": 1e-5, "log_scale": True}
+HYPER = {"lr": 1e-3, "hyper_lr": 1e-6}
+LOG = {"lr": 1e-3, "hyper_lr": 1e-5, "log_scale": True}
 AUTO = {"adapt_momentum": True, "track_surprise": True}
 DERIVATIVE = {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "cosine"}
-SGD = {"lr": 1e-2, "hypergrad_lr": 1e-6}
+SGD = {"lr": 1e-2, "hyper_lr": 1e-6}
 TRAJECTORIES = [
     Trajectory("SGDHD", SGDHD, {**SGD, "weight_decay": 1e-3}, steps=1000),
     Trajectory("SGDHD-heavy-ball", SGDHD, {**SGD, "momentum": 0.9, "dampening": 0.3}, group=two_groups),

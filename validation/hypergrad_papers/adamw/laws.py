@@ -56,19 +56,19 @@ def trace(normalization: str, momentum_rule: str, scale: float = 1.0) -> Trace:
         opt.step(gradients=[gradient])
         witness.step(gradients=[gradient])
         if step:
-            numerators = (-opt.last_record.grad_direction, opt.last_record.beta1_numerator)
+            numerators = (opt.last_record.hypergradient, opt.last_record.beta1_hypergradient)
             quotients = [numerator / opt.last_record.normalizer for numerator in numerators]
             slope = float(gradient @ last_move) / opt.current_lr
-            rows.append((*quotients, *numerators, slope, witness.last_record.beta1_numerator))
+            rows.append((*quotients, *numerators, slope, witness.last_record.beta1_hypergradient))
         last_move = x - before
     return Trace(*np.array(rows).T)
 
 
 def compute_laws() -> list[Law]:
-    """A row for each normalization, for h, and for each momentum rule, for hb under the seed's normalization."""
+    """A row for each normalization, for h, and for each momentum rule, for hb under the published normalization."""
     laws = []
     for normalization in NORMALIZERS:
-        plain, scaled = trace(normalization, "seed"), trace(normalization, "seed", SCALE)
+        plain, scaled = trace(normalization, "published"), trace(normalization, "published", SCALE)
         laws.append(_judge("h", f"normalization={normalization}", plain.h, scaled.h, plain.h_numerator, plain.lr_slope))
     for rule in MOMENTUM_RULES:
         plain, scaled = trace("gradient", rule), trace("gradient", rule, SCALE)

@@ -28,8 +28,8 @@ REG = 1e-3  # of the two convex problems
 _BOUNDS = {"lr_min": 1e-7, "lr_max": 100.0}
 METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
     "AdamW": (AdamW, {}),
-    "HypergradientAdamW": (HypergradientAdamW, {"beta_hyper": 1e-3, **_BOUNDS}),
-    "HypergradientAdamW, log": (HypergradientAdamW, {"beta_hyper": 1e-1, "log_scale": True, **_BOUNDS}),
+    "HypergradientAdamW": (HypergradientAdamW, {"hyper_lr": 1e-3, **_BOUNDS}),
+    "HypergradientAdamW, log": (HypergradientAdamW, {"hyper_lr": 1e-1, "log_scale": True, **_BOUNDS}),
 } | {
     f"Auto, {normalization}" + (f", beta1 by {rule}" if rule else ""): (
         AutoHypergradientAdamW,

@@ -26,7 +26,7 @@ EVERY = 4  # steps from one loss that is kept to the next
 SHIFTS = ("none", "labels", "pixels")
 METHODS: dict[str, tuple[Any, dict[str, Any], float]] = {
     "AdamW": (AdamW, {"lr": 0.02}, 0.0),
-    "HypergradientAdamW": (HypergradientAdamW, {"beta_hyper": 1e-4}, 0.0),
+    "HypergradientAdamW": (HypergradientAdamW, {"hyper_lr": 1e-4}, 0.0),
     "Auto": (AutoHypergradientAdamW, {}, 0.0),
     "Auto, surprise": (AutoHypergradientAdamW, {"track_surprise": True}, 0.0),
     "Auto, gain 1": (AutoHypergradientAdamW, {"track_surprise": True}, 1.0),

@@ -33,7 +33,7 @@ def use_class(method: str, device: Any = "opencl") -> Method:
     """An optimizer of hypergrad on an OpenCL device as a method of `mnist_runs.run`; device as the class takes it."""
 
     def init(thetas: list[Vector], lr: float) -> Any:
-        return CLASSES[method](thetas, lr=lr, weight_decay=1e-4, hypergrad_lr=HYPER_LR[method], device=device)
+        return CLASSES[method](thetas, lr=lr, weight_decay=1e-4, hyper_lr=HYPER_LR[method], device=device)
 
     def step(thetas: list[Vector], grads: list[Vector], opt: Any) -> tuple[list[Vector], Any, float]:
         opt.step(gradients=grads)

@@ -53,7 +53,7 @@ def test_long_run_has_one_hash_whatever_the_launch_shape(device, monkeypatch):
 
 def test_explain_shows_why_a_rate_moved(capsys, tmp_path):
     x = np.ones(2)
-    opt = HypergradientAdamW([x], lr=0.5, beta_hyper=1.0, device="numpy")
+    opt = HypergradientAdamW([x], lr=0.5, hyper_lr=1.0, device="numpy")
     for _ in range(3):
         opt.step(gradients=[np.ones(2)])
     opt.save(tmp_path / "run.npz")

@@ -10,12 +10,12 @@ OPTIMIZERS = [AdamW, HypergradientAdamW, AutoHypergradientAdamW, SGDHD, AdamHD]
 
 FULL = {
     AdamW: {"amsgrad": True},
-    HypergradientAdamW: {"decay_in_hypergradient": True, "beta_hyper": 1e-3},
+    HypergradientAdamW: {"decay_in_hypergradient": True, "hyper_lr": 1e-3},
     AutoHypergradientAdamW: {
         "adapt_momentum": True, "momentum_rule": "derivative", "track_surprise": True, "warmup_steps": 1
     },
-    SGDHD: {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "hypergrad_lr": 1e-3},
-    AdamHD: {"weight_decay": 0.1, "hypergrad_lr": 1e-3, "rule": "multiplicative"},
+    SGDHD: {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "hyper_lr": 1e-3},
+    AdamHD: {"weight_decay": 0.1, "hyper_lr": 1e-3, "rule": "multiplicative"},
 }  # fmt: skip
 """Options under which a class keeps and learns as much as it can."""
 
@@ -38,6 +38,12 @@ def freeze(value):
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()
     return repr(value)
+
+
+def get_record(opt):
+    """The latest record; of the first group where groups have rates of their own."""
+    latest = opt.last_record
+    return latest[0] if isinstance(latest[0], tuple) else latest
 
 
 def take_snapshot(opt, *arrays):

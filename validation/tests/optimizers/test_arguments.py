@@ -21,10 +21,14 @@ def make(kind, params=None, **options):
     return kind([np.ones(3)] if params is None else params, **({"device": "numpy"} | options))
 
 
+def is_one_of(value, types):
+    return isinstance(value, types) and (bool in types or not isinstance(value, bool))
+
+
 def list_options(kind, *types):
     """The options of a class whose defaults are of these types."""
     parameters = inspect.signature(kind).parameters.values()
-    return [p.name for p in parameters if type(p.default) in types and p.name not in ("device", "use_gpu")]
+    return [p.name for p in parameters if is_one_of(p.default, types) and p.name not in ("device", "use_gpu")]
 
 
 NUMBERS = [(kind, name) for kind in OPTIMIZERS for name in list_options(kind, float, int)]
@@ -34,7 +38,9 @@ WORDS = [(kind, name) for kind in OPTIMIZERS for name in list_options(kind, str)
 
 def test_every_option_of_every_class_has_its_check():
     named = {p for kind in OPTIMIZERS for p in inspect.signature(kind).parameters} - {"params", "device"}
-    assert named == set(OPTIONS)
+    aliases = {alias for kind in OPTIMIZERS for alias in kind.aliases}
+    assert named - aliases == set(OPTIONS)
+    assert {name for kind in OPTIMIZERS for name in kind.aliases.values()} == {"hyper_lr"}
 
 
 NO_NUMBERS = {
@@ -157,7 +163,7 @@ def test_what_are_no_betas_is_refused_by_name(betas):
 def test_warm_up_from_0_steps_with_the_rates_that_were_written(kind, groups, lr_scope, where):
     more = {} if kind is AdamW else {"lr_scope": lr_scope}
     more |= {"lr_min": 0.0} if kind in BOUNDED else {}
-    pace = {HypergradientAdamW: "beta_hyper", AutoHypergradientAdamW: "hyper_lr"}.get(kind, "hypergrad_lr")
+    pace = {HypergradientAdamW: "hyper_lr", AutoHypergradientAdamW: "hyper_lr"}.get(kind, "hyper_lr")
     more |= {} if kind is AdamW else {pace: 0.0}
     thetas = [np.ones(3) for _ in range(groups)]
     opt = make(kind, [{"params": [x]} for x in thetas], lr=0.0, device=where, **more)
@@ -258,7 +264,7 @@ def test_rate_of_every_group_stays_within_the_bounds(kind, lr_scope, sign, share
     """The base rate is within [lr_min, lr_max], and however the groups divide it, none steps with more than lr_max."""
     if lr_scope == "group":
         shares = tuple(share or 1.0 for share in shares)
-    pace = {"beta_hyper": 0.5} if kind is HypergradientAdamW else {"hyper_lr": 0.5, "warmup_steps": 0}
+    pace = {"hyper_lr": 0.5} if kind is HypergradientAdamW else {"hyper_lr": 0.5, "warmup_steps": 0}
     thetas = [np.ones(3), np.ones(3)]
     groups = [{"params": [x], "lr": 0.1 * share} for x, share in zip(thetas, shares, strict=True)]
     opt = make(kind, groups, lr=0.1, lr_min=0.01, lr_max=0.7, lr_scope=lr_scope, weight_decay=0.0, **pace)
@@ -279,7 +285,7 @@ def test_rate_of_every_group_stays_within_the_bounds(kind, lr_scope, sign, share
 @pytest.mark.parametrize("goes_on", GO_ON.values(), ids=GO_ON)
 def test_rate_that_came_below_its_bound_is_no_rate_that_was_written(kind, groups, goes_on, tmp_path, where):
     """A group with less than the base rate may come below lr_min. What else is written or loaded is taken as before."""
-    pace = {"beta_hyper": 0.5} if kind is HypergradientAdamW else {"hyper_lr": 0.5, "warmup_steps": 0}
+    pace = {"hyper_lr": 0.5} if kind is HypergradientAdamW else {"hyper_lr": 0.5, "warmup_steps": 0}
     thetas = [np.ones(3) for _ in range(groups)]
     params = [{"params": [x], "lr": 0.1 * (1 + number)} for number, x in enumerate(thetas)]
     opt = make(kind, params, lr=0.4, lr_min=0.1, lr_max=0.8, device=where, **pace)

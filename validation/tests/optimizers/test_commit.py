@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[3]
 TRACED = tuple(str(ROOT / name) for name in ("hypergrad", "reference", "kernels"))
 
 OPTIMIZERS = {
-    "SGDHD": partial(SGDHD, lr=1e-2, momentum=0.5, hypergrad_lr=1e-3),
-    "AdamHD": partial(AdamHD, hypergrad_lr=1e-6),
+    "SGDHD": partial(SGDHD, lr=1e-2, momentum=0.5, hyper_lr=1e-3),
+    "AdamHD": partial(AdamHD, hyper_lr=1e-6),
     "AdamW": partial(AdamW, clear_grad=True),
-    "HypergradientAdamW": partial(HypergradientAdamW, beta_hyper=1e-4, decay_in_hypergradient=True),
+    "HypergradientAdamW": partial(HypergradientAdamW, hyper_lr=1e-4, decay_in_hypergradient=True),
     "AutoHypergradientAdamW": partial(
         AutoHypergradientAdamW, warmup_steps=1, adapt_momentum=True, momentum_rule="derivative", track_surprise=True
     ),

@@ -130,7 +130,7 @@ FOREIGN = {
     "JSON without an end": lambda path: write_document(path, "[" * 100_000),
     "no schema": lambda path: change_document(path, schema="gone"),
     "schema 1": lambda path: change_document(path, schema=1),
-    "schema 4": lambda path: change_document(path, schema=4),
+    "schema 5": lambda path: change_document(path, schema=5),
     "schema of a list": lambda path: change_document(path, schema=[3]),
     "no kind": lambda path: change_document(path, kind="gone"),
     "no tensors": lambda path: change_document(path, tensors="gone"),

@@ -145,11 +145,11 @@ def test_records_of_what_was_before_a_load_are_gone():
 
 OTHERS = {
     "amsgrad": True, "maximize": True, "grad_scale": 0.5, "clear_grad": True, "scalar_convention": "shader",
-    "nonfinite": "skip", "beta_hyper": 1e-4, "lr_min": 1e-5, "lr_max": 0.5, "log_scale": True, "lr_scope": "group",
+    "nonfinite": "skip", "lr_min": 1e-5, "lr_max": 0.5, "log_scale": True, "lr_scope": "group",
     "decay_in_hypergradient": True, "hyper_lr": 0.5, "hyper_lr_beta": 0.5, "adapt_momentum": True,
     "track_surprise": True, "surprise_gamma": 0.5, "surprise_alpha": 0.5, "trauma_threshold": 0.25, "beta_min": 0.25,
     "beta_max": 0.75, "warmup_steps": 3, "normalization": "cosine", "momentum_rule": "derivative", "momentum": 0.5,
-    "dampening": 0.5, "nesterov": True, "hypergrad_lr": 1e-3, "rule": "multiplicative",
+    "dampening": 0.5, "nesterov": True, "rule": "multiplicative",
 }  # fmt: skip
 """Of every option, a value that is not the default."""
 
@@ -157,7 +157,11 @@ OTHERS = {
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_options_of_a_state_are_those_of_the_constructor_but_the_device_and_those_of_groups(kind):
     opt = kind([np.ones(2)], device="numpy")
-    told = [name for name in inspect.signature(kind).parameters if name not in ("params", "use_gpu", "device")]
+    told = [
+        name
+        for name in inspect.signature(kind).parameters
+        if name not in ("params", "use_gpu", "device", *kind.aliases)
+    ]
     state = opt.state_dict()
     assert sorted([*state["options"], *state["groups"][0]]) == sorted(told)
     assert all(value == getattr(opt, name) for name, value in state["options"].items())
@@ -199,10 +203,10 @@ def test_run_goes_on_with_another_option_if_it_is_written_to_the_state():
 
 
 def test_options_given_as_numbers_of_numpy_are_saved_and_fit_plain_ones(tmp_path):
-    kinds = {"momentum": np.float32(0.5), "hypergrad_lr": np.float64(0.25), "nesterov": np.True_}
+    kinds = {"momentum": np.float32(0.5), "hyper_lr": np.float64(0.25), "nesterov": np.True_}
     given = SGDHD([np.ones(2)], lr=np.float32(0.5), weight_decay=np.float32(0.25), device="numpy", **kinds)
     given.save(tmp_path / "run.npz")
-    plain = SGDHD([np.ones(2)], momentum=0.5, hypergrad_lr=0.25, nesterov=True, device="numpy")
+    plain = SGDHD([np.ones(2)], momentum=0.5, hyper_lr=0.25, nesterov=True, device="numpy")
     plain.load(tmp_path / "run.npz")
     assert plain.param_groups[0]["weight_decay"] == 0.25
 
@@ -282,16 +286,16 @@ def test_load_forgets_what_a_failed_step_left_on_a_device(device, monkeypatch):
     assert not opt.state_dict()["tensors"][0]["arrays"]["exp_avg"].any()
 
 
-# Files of schema 2, written at commit fd213f3 after 8 steps, and where these runs were after 8 and after 16.
+# Files of schema 2 and 3, written at commits fd213f3 and 9de345b after 8 steps; where the runs were after 8 and 16.
 
-SCHEMA2 = Path(__file__).with_name("schema2")
+SCHEMA2, SCHEMA3 = (Path(__file__).with_name(name) for name in ("schema2", "schema3"))
 BETAS = {"betas": (0.5, 0.75)}  # whose powers are exact, so that the numbers depend on no library of mathematics
 RUNS = {
     "AdamW": (AdamW, {"lr": 0.5, "amsgrad": True, "weight_decay": 0.25, **BETAS}),
     "AdamW-shader": (AdamW, {"lr": 0.5, "scalar_convention": "shader", "nonfinite": "propagate", **BETAS}),
     "HypergradientAdamW": (
         HypergradientAdamW,
-        {"lr": 0.125, "beta_hyper": 0.0625, "lr_scope": "group", "decay_in_hypergradient": True, **BETAS},
+        {"lr": 0.125, "hyper_lr": 0.0625, "lr_scope": "group", "decay_in_hypergradient": True, **BETAS},
     ),
     "AutoHypergradientAdamW": (
         AutoHypergradientAdamW, {"lr": 0.125, "track_surprise": True, "warmup_steps": 2, **BETAS},
@@ -303,40 +307,52 @@ RUNS = {
             "warmup_steps": 2, **BETAS,
         },
     ),
-    "SGDHD": (SGDHD, {"lr": 0.125, "hypergrad_lr": 2**-10}),
+    "SGDHD": (SGDHD, {"lr": 0.125, "hyper_lr": 2**-10}),
     "SGDHD-nesterov": (
-        SGDHD, {"lr": 0.125, "hypergrad_lr": 2**-10, "momentum": 0.5, "nesterov": True, "weight_decay": 0.25},
+        SGDHD, {"lr": 0.125, "hyper_lr": 2**-10, "momentum": 0.5, "nesterov": True, "weight_decay": 0.25},
     ),
     "AdamHD": (
-        AdamHD, {"lr": 0.125, "hypergrad_lr": 0.0625, "rule": "multiplicative", "weight_decay": 0.25, **BETAS},
+        AdamHD, {"lr": 0.125, "hyper_lr": 0.0625, "rule": "multiplicative", "weight_decay": 0.25, **BETAS},
     ),
 }  # fmt: skip
 
 
-def start_schema2(name, device="numpy", **more):
+def start_saved(folder, name, device="numpy", **more):
     """The optimizer of a run, and its parameters after 8 and after 16 steps."""
     kind, options = RUNS[name]
-    with np.load(SCHEMA2 / "parameters.npz") as file:
+    with np.load(folder / "parameters.npz") as file:
         at8, at16 = ([file[f"{name}/{position}/at {steps}"] for position in range(2)] for steps in (8, 16))
     groups = [{"params": at8[:1]}, {"params": at8[1:], "lr": 0.25}]
     return kind(groups, device=device, **{**options, **more}), at8, at16
 
 
+def go_on_from(folder, name, opt, thetas, at16, path, device):
+    """Save in today's form, load that into a new optimizer, and arrive where the run was after 16 steps."""
+    opt.save(path)
+    opt = type(opt)([{"params": thetas[:1]}, {"params": thetas[1:]}], device=device, **RUNS[name][1])
+    opt.load(path)
+    for step in range(8, 16):
+        gradients = [theta * 0.5 for theta in thetas]
+        opt.step(gradients=[gradients[0], None if step % 4 == 3 else gradients[1]])
+    assert [theta.tobytes() for theta in thetas] == [theta.tobytes() for theta in at16]
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_file_of_schema_2_loads_with_a_warning_and_goes_on_bit_for_bit(name, device, tmp_path):
     for where in ("numpy", device):
-        opt, thetas, expected = start_schema2(name, where)
+        opt, thetas, at16 = start_saved(SCHEMA2, name, where)
         with pytest.warns(CheckpointWarning, match="did not save all options: .*nonfinite=.*save again") as caught:
             opt.load(SCHEMA2 / f"{name}.npz")
         assert caught[0].filename == __file__
-        opt.save(tmp_path / "today.npz")
-        opt, _, _ = start_schema2(name, where)
-        opt = type(opt)([{"params": thetas[:1]}, {"params": thetas[1:]}], device=where, **RUNS[name][1])
-        opt.load(tmp_path / "today.npz")
-        for step in range(8, 16):
-            gradients = [theta * 0.5 for theta in thetas]
-            opt.step(gradients=[gradients[0], None if step % 4 == 3 else gradients[1]])
-        assert [theta.tobytes() for theta in thetas] == [theta.tobytes() for theta in expected]
+        go_on_from(SCHEMA2, name, opt, thetas, at16, tmp_path / "today.npz", where)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_file_of_schema_3_loads_without_a_warning_and_goes_on_bit_for_bit(name, device, tmp_path):
+    for where in ("numpy", device):
+        opt, thetas, at16 = start_saved(SCHEMA3, name, where)
+        opt.load(SCHEMA3 / f"{name}.npz")
+        go_on_from(SCHEMA3, name, opt, thetas, at16, tmp_path / "today.npz", where)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +367,7 @@ def test_file_of_schema_2_loads_with_a_warning_and_goes_on_bit_for_bit(name, dev
 )
 @pytest.mark.filterwarnings("ignore::hypergrad.errors.CheckpointWarning")
 def test_file_of_schema_2_is_held_to_the_options_that_it_tells(name, more, words):
-    opt, thetas, _ = start_schema2(name, **more)
+    opt, thetas, _ = start_saved(SCHEMA2, name, **more)
     before = show(thetas, opt)
     with pytest.raises(CheckpointError, match=words):
         opt.load(SCHEMA2 / f"{name}.npz")
@@ -361,7 +377,7 @@ def test_file_of_schema_2_is_held_to_the_options_that_it_tells(name, more, words
 @pytest.mark.filterwarnings("ignore::hypergrad.errors.CheckpointWarning")
 def test_file_of_schema_2_of_another_class_is_refused():
     for name in RUNS:
-        opt, _, _ = start_schema2("AdamHD" if name.startswith("SGDHD") else "SGDHD-nesterov")
+        opt, _, _ = start_saved(SCHEMA2, "AdamHD" if name.startswith("SGDHD") else "SGDHD-nesterov")
         if not isinstance(opt, RUNS[name][0]):
             with pytest.raises(CheckpointError, match=f"'kind'.* is '{RUNS[name][0].__name__}'"):
                 opt.load(SCHEMA2 / f"{name}.npz")

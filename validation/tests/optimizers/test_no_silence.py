@@ -152,10 +152,10 @@ def test_policy_may_be_written_and_is_checked(kind):
 
 
 HYPER = {
-    HypergradientAdamW: "beta_hyper",
+    HypergradientAdamW: "hyper_lr",
     AutoHypergradientAdamW: "hyper_lr",
-    SGDHD: "hypergrad_lr",
-    AdamHD: "hypergrad_lr",
+    SGDHD: "hyper_lr",
+    AdamHD: "hyper_lr",
 }
 
 

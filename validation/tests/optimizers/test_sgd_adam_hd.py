@@ -20,24 +20,22 @@ HEAVY_BALL = sgd_hd.Constants(0.9, 0.5)
 NESTEROV = sgd_hd.Constants(0.9, nesterov=True, weight_decay=1e-4)
 METHODS = {
     "sgd": (
-        partial(SGDHD, lr=1e-2, hypergrad_lr=1e-6, weight_decay=1e-3),
+        partial(SGDHD, lr=1e-2, hyper_lr=1e-6, weight_decay=1e-3),
         lambda *a: sgd_hd.step(*a, additive, sgd_hd.Constants(weight_decay=1e-3)),
         sgd_hd.init,
     ),
     "heavy_ball": (
-        partial(SGDHD, lr=1e-2, momentum=0.9, dampening=0.5, hypergrad_lr=1e-6),
+        partial(SGDHD, lr=1e-2, momentum=0.9, dampening=0.5, hyper_lr=1e-6),
         lambda *a: sgd_hd.step(*a, additive, HEAVY_BALL),
         partial(sgd_hd.init, constants=HEAVY_BALL),
     ),
     "nesterov": (
-        partial(
-            SGDHD, lr=1e-2, momentum=0.9, nesterov=True, hypergrad_lr=1e-2, rule="multiplicative", weight_decay=1e-4
-        ),
+        partial(SGDHD, lr=1e-2, momentum=0.9, nesterov=True, hyper_lr=1e-2, rule="multiplicative", weight_decay=1e-4),
         lambda *a: sgd_hd.step(*a, multiplicative, NESTEROV),
         partial(sgd_hd.init, constants=NESTEROV),
     ),
     "adam": (
-        partial(AdamHD, lr=1e-2, hypergrad_lr=1e-6, weight_decay=1e-3),
+        partial(AdamHD, lr=1e-2, hyper_lr=1e-6, weight_decay=1e-3),
         lambda *a: adam_hd.step(*a, additive, adam_hd.Constants(weight_decay=1e-3)),
         adam_hd.init,
     ),
@@ -114,7 +112,7 @@ def test_saved_run_goes_on_bit_for_bit(method, tmp_path):
 
 def test_rate_may_turn_negative():
     theta = np.array([1.0])
-    opt = SGDHD([theta], lr=0.0, hypergrad_lr=1.0, use_gpu=False)
+    opt = SGDHD([theta], lr=0.0, hyper_lr=1.0, use_gpu=False)
     opt.step(gradients=[np.array([1.0])])
     opt.step(gradients=[np.array([-2.0])])
     assert opt.current_lr == -2.0
@@ -123,7 +121,7 @@ def test_rate_may_turn_negative():
 
 def test_rate_stays_finite_where_a_sum_overflows():
     theta = np.array([1.0], np.float32)
-    opt = SGDHD([theta], lr=0.5, hypergrad_lr=1.0, use_gpu=False, nonfinite="propagate")
+    opt = SGDHD([theta], lr=0.5, hyper_lr=1.0, use_gpu=False, nonfinite="propagate")
     for _ in range(2):
         opt.step(gradients=[np.array([1e30], np.float32)])
     assert opt.current_lr == 0.5
@@ -137,7 +135,7 @@ def test_rate_stays_finite_where_a_sum_overflows():
         ({"momentum": 1.0}, "momentum=1.0"),
         ({"dampening": 2.0, "momentum": 0.5}, "dampening=2.0"),
         ({"nesterov": True}, "nesterov=True"),
-        ({"hypergrad_lr": -1e-3}, "hypergrad_lr=-0.001"),
+        ({"hyper_lr": -1e-3}, "hyper_lr=-0.001"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),
         ({"rule": "sideways"}, "rule='sideways'"),
         ({"lr_scope": "tensor"}, "lr_scope='tensor'"),

@@ -80,7 +80,7 @@ def test_adamw_is_the_reference():
     moments = [adamw.init(theta) for theta in thetas]
     for step in range(1000):
         thetas, moments = adamw.step(thetas, find_gradient(thetas, step), moments, 1e-2, OF_ADAMW)
-    records = [(adamw.Record(step + 1, 1e-2),) for step in range(1000)]
+    records = [(adamw.Record(step + 1, 1e-2, 1e-2),) for step in range(1000)]
     opt = compare("AdamW", thetas, moments, records)
     assert list(opt.lr_history) == [1e-2]
 
@@ -108,7 +108,7 @@ def test_hypergradient_adamw_is_the_reference(name, schedule, constants):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("AutoHypergradientAdamW", {"momentum_rule": "seed", "watch": surprise.Watch()}),
+        ("AutoHypergradientAdamW", {"momentum_rule": "published", "watch": surprise.Watch()}),
         ("AutoHypergradientAdamW-rate-alone", {}),
         ("AutoHypergradientAdamW-derivative", {"momentum_rule": "derivative", "normalization": "cosine"}),
     ],
@@ -136,10 +136,10 @@ def test_auto_hypergradient_adamw_is_the_reference(name, options):
 # What must not matter, in all optimizers, since each forms sums of its own.
 
 OPTIMIZERS = {
-    "SGDHD": partial(SGDHD, lr=1e-2, hypergrad_lr=1e-6, momentum=0.9, nesterov=True),
-    "AdamHD": partial(AdamHD, lr=1e-3, hypergrad_lr=1e-6, rule="multiplicative"),
+    "SGDHD": partial(SGDHD, lr=1e-2, hyper_lr=1e-6, momentum=0.9, nesterov=True),
+    "AdamHD": partial(AdamHD, lr=1e-3, hyper_lr=1e-6, rule="multiplicative"),
     "AdamW": partial(AdamW, lr=1e-2),
-    "HypergradientAdamW": partial(HypergradientAdamW, lr=1e-3, beta_hyper=1e-6),
+    "HypergradientAdamW": partial(HypergradientAdamW, lr=1e-3, hyper_lr=1e-6),
     "AutoHypergradientAdamW": partial(AutoHypergradientAdamW, adapt_momentum=True, track_surprise=True),
 }
 SHUFFLED = [3, 0, 4, 2, 1]

@@ -67,11 +67,11 @@ def drive_beta1(momentum_rule):
 
 
 def test_changing_beta1_blows_the_direction_up_unless_the_correction_is_a_product():
-    seed, share = drive_beta1("seed")
+    published, share = drive_beta1("published")
     derivative, _ = drive_beta1("derivative")
     assert share > 0.4  # at the default hyper_lr_beta beta1 jumps from bound to bound
     # |m_hat| / sqrt(v_hat) of gradients that are nearly all noise is below 1 but for chance
-    assert seed > 10
+    assert published > 10
     assert derivative < 1.5
 
 
@@ -97,7 +97,7 @@ def test_surprise_reads_the_noise_and_not_a_change():
 
 
 def test_log_scale_moves_by_h_where_its_derivative_is_lr_h():
-    small, large = (schedule_log(2, lr, 1.0, 0.1, 1e-9, 1e9) for lr in (1e-3, 1e3))
+    small, large = (schedule_log(2, lr, -1.0, 0.1, 1e-9, 1e9) for lr in (1e-3, 1e3))
     # the same factor at either rate, to rounding of exp and log
     assert small.lr / 1e-3 == pytest.approx(large.lr / 1e3, rel=1e-12)
     assert small.lr / 1e-3 == pytest.approx(math.exp(0.1), rel=1e-12)
@@ -123,8 +123,8 @@ def test_shader_forms_one_minus_beta2_in_float32():
     assert errors[1] > 10 * errors[0]
 
 
-def seed_step(x, state, gradient):
-    """The seed's rule as it stands, on one tensor: no check of what is finite."""
+def published_step(x, state, gradient):
+    """The published rule as it stands, on one tensor: no check of what is finite."""
     m, v, lr, d, t = state
     if d is not None:
         lr = min(max(lr + 1e-3 * float(gradient @ d), 1e-6), 1.0) if lr == lr else lr
@@ -134,15 +134,15 @@ def seed_step(x, state, gradient):
     return x - lr * d, (m, v, lr, d, t + 1)
 
 
-def test_one_nan_poisons_the_seed_for_good_and_ours_not_at_all():
+def test_one_nan_poisons_the_published_rule_for_good_and_ours_not_at_all():
     gradients = [np.array([1.0, 2.0]), np.array([np.nan, 1.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0])]
     x, state = np.ones(2), (np.zeros(2), np.zeros(2), 1e-3, None, 1)
     for gradient in gradients:
-        x, state = seed_step(x, state, gradient)
+        x, state = published_step(x, state, gradient)
     assert np.isnan(state[2])
     assert np.isnan(x).all()
     ours = np.ones(2)
-    opt = HypergradientAdamW([ours], beta_hyper=1e-3, nonfinite="skip", device="numpy")
+    opt = HypergradientAdamW([ours], hyper_lr=1e-3, nonfinite="skip", device="numpy")
     for gradient in gradients:
         opt.step(gradients=[gradient])
     assert np.isfinite(ours).all()
@@ -151,14 +151,14 @@ def test_one_nan_poisons_the_seed_for_good_and_ours_not_at_all():
 
 
 def test_tensor_that_sat_out_contributes_nothing():
-    """It did not move, so its derivative is 0; the seed uses the direction of an earlier step."""
+    """It did not move, so its derivative is 0; the published code uses the direction of an earlier step."""
     x, y = np.ones(2), np.ones(3)
-    opt = HypergradientAdamW([x, y], beta_hyper=1e-3, device="numpy")
+    opt = HypergradientAdamW([x, y], hyper_lr=1e-3, device="numpy")
     opt.step(gradients=[np.ones(2), np.ones(3)])
     opt.step(gradients=[np.ones(2), None])
     opt.step(gradients=[np.ones(2), np.ones(3)])
     alone = np.ones(2)
-    single = HypergradientAdamW([alone], beta_hyper=1e-3, device="numpy")
+    single = HypergradientAdamW([alone], hyper_lr=1e-3, device="numpy")
     for _ in range(3):
         single.step(gradients=[np.ones(2)])
     assert opt.last_record.hypergradient == single.last_record.hypergradient

@@ -103,33 +103,33 @@ def test_exact_convention_is_the_textbook_but_for_roundings(dtype, t):
 
 
 def test_hypergradient_moves_the_rate_as_by_hand():
-    """The two steps above with a third gradient of 3: h = <g_3, d_2> = 3 * 2/3, lr = 1/2 + 2/16."""
+    """The two steps above with a third gradient of 3: h = -<g_3, d_2> = -3 * 2/3, lr = 1/2 + 2/16."""
     theta = np.array([8.0])
     opt = HypergradientAdamW(
-        [theta], lr=0.5, betas=(0.5, 0.75), eps=1.0, weight_decay=0.25, beta_hyper=0.0, use_gpu=False
+        [theta], lr=0.5, betas=(0.5, 0.75), eps=1.0, weight_decay=0.25, hyper_lr=0.0, use_gpu=False
     )
     opt.step(gradients=[np.array([1.0])])
     opt.step(gradients=[np.array([2.5])])
-    assert opt.last_record.hypergradient == 1.25  # 5/2 * 1/2
-    opt.beta_hyper = 0.0625
+    assert opt.last_record.hypergradient == -1.25  # -5/2 * 1/2
+    opt.hyper_lr = 0.0625
     opt.step(gradients=[np.array([3.0])])
-    assert opt.last_record.hypergradient == pytest.approx(2, rel=4 * 2**-53, abs=0)
+    assert opt.last_record.hypergradient == pytest.approx(-2, rel=4 * 2**-53, abs=0)
     assert opt.current_lr == pytest.approx(0.625, rel=4 * 2**-53, abs=0)
 
 
 @pytest.mark.parametrize(
     ("h", "lr", "reason"),
     [
-        (2.0, 0.375, "adapted"),
-        (-2.0, 0.125, "adapted"),
+        (-2.0, 0.375, "adapted"),
+        (2.0, 0.125, "adapted"),
         (0.0, 0.25, "adapted"),
-        (100.0, 0.5, "lr_max"),
-        (-100.0, 0.0625, "lr_min"),
+        (-100.0, 0.5, "lr_max"),
+        (100.0, 0.0625, "lr_min"),
         (math.inf, 0.25, "non-finite sum"),
         (math.nan, 0.25, "non-finite sum"),
     ],
 )
-def test_linear_schedule_moves_along_h_within_its_bounds(h, lr, reason):
+def test_linear_schedule_moves_against_h_within_its_bounds(h, lr, reason):
     record = adamw_hd.schedule_linear(5, 0.25, h, 0.0625, 0.0625, 0.5)
     assert (record.step, record.lr_before, record.lr, record.reason) == (5, 0.25, lr, reason)
 
@@ -137,10 +137,10 @@ def test_linear_schedule_moves_along_h_within_its_bounds(h, lr, reason):
 @pytest.mark.parametrize(
     ("h", "lr", "reason"),
     [
-        (math.log(1.5), 0.375, "adapted"),
-        (-math.log(2.0), 0.125, "adapted"),
-        (5.0, 0.5, "lr_max"),
-        (-5.0, 0.0625, "lr_min"),
+        (-math.log(1.5), 0.375, "adapted"),
+        (math.log(2.0), 0.125, "adapted"),
+        (-5.0, 0.5, "lr_max"),
+        (5.0, 0.0625, "lr_min"),
         (math.inf, 0.25, "non-finite sum"),
     ],
 )
@@ -199,7 +199,7 @@ def test_auto_schedule_waits_for_the_warmup():
 def test_auto_schedule_moves_beta1_against_its_numerator(numerator, hb, beta1):
     sums = Sums(0.0, last_grad_grad=2.0, grad_exp_avg=numerator)
     after, record = adamw_auto.schedule(11, Learned(0.5, 0.75), sums, AUTO, follow=adamw_auto.follow_moment)
-    assert (record.beta1_hypergradient, record.beta1_numerator, record.lr) == (hb, numerator, 0.5)
+    assert (record.beta1_normalized, record.beta1_hypergradient, record.lr) == (hb, numerator, 0.5)
     assert after.beta1 == record.beta1 == pytest.approx(beta1, rel=2e-12, abs=0)  # the eps of the root
 
 
@@ -240,14 +240,14 @@ def test_decay_in_the_hypergradient_of_auto_is_part_of_its_numerator():
     first, state, _ = adamw_auto.step(thetas, grads, adamw_auto.init(thetas, 0.5, 0.9), constants, of_adamw)
     _, _, plain = adamw_auto.step(first, grads, state, constants, of_adamw)
     _, _, decayed = adamw_auto.step(first, grads, state, constants, of_adamw, decay_in_hypergradient=True)
-    exact = rule.decay_hypergradient(plain.grad_direction, float(grads[0] @ first[0]), 0.5, 0.25)
-    assert decayed.grad_direction == exact != plain.grad_direction
+    exact = rule.decay_grad_direction(-plain.hypergradient, float(grads[0] @ first[0]), 0.5, 0.25)
+    assert -decayed.hypergradient == exact != -plain.hypergradient
     history = rule.History(0, 1, moved=True)
     asked = adamw_auto.Rule(constants, decay_in_hypergradient=True)
-    sums = rule.Sums(plain.grad_direction, 1.0, last_grad_grad=10.0, decayed_grad_direction=exact)
+    sums = rule.Sums(-plain.hypergradient, 1.0, last_grad_grad=10.0, decayed_grad_direction=exact)
     learned, record = asked.schedule(2, adamw_auto.Learned(0.5, 0.9), sums, (1e-6, 1.0))
     assert "grad_theta" in asked.products(2, history)
     assert (learned, record) == adamw_auto.Rule(constants).schedule(
         2, adamw_auto.Learned(0.5, 0.9), sums._replace(grad_direction=exact), (1e-6, 1.0)
     )
-    assert record.grad_direction == exact
+    assert record.hypergradient == -exact
