@@ -13,9 +13,9 @@ from typing import Any
 
 from scipy.optimize import OptimizeResult
 
-from hypergrad._minimize import minimize
-from hypergrad.method_table import NAMES, find_method, list_options
-from hypergrad.options import tabulate
+from hypergrad._minimize.minimize import minimize
+from hypergrad._minimize.options import tabulate
+from hypergrad._minimize.table import NAMES, find_method, list_options
 
 __all__ = ["NAMES", *NAMES]
 

@@ -19,7 +19,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -86,15 +85,17 @@ def find_added() -> list[Runtime]:
 def find_library() -> Path | None:
     """Where pip or conda has put the library of Intel's runtime."""
     places = [Path(sys.prefix, LIBRARY)]
-    with suppress(PackageNotFoundError):
-        files = distribution(PACKAGE).files or ()
+    metadata = import_module("importlib.metadata")  # slow, and `import hypergrad` has no need of it
+    with suppress(metadata.PackageNotFoundError):
+        files = metadata.distribution(PACKAGE).files or ()
         places[:0] = [Path(str(file.locate())) for file in files if file.name == LIBRARY.name]
     return next((Path(os.path.normpath(place)) for place in places if place.is_file()), None)
 
 
 def _is_installed() -> bool:
-    with suppress(PackageNotFoundError):
-        return bool(distribution(PACKAGE))
+    metadata = import_module("importlib.metadata")
+    with suppress(metadata.PackageNotFoundError):
+        return bool(metadata.distribution(PACKAGE))
     return False
 
 

@@ -19,8 +19,8 @@ from scipy.optimize import OptimizeResult
 from tabulate import tabulate
 
 from hypergrad import minimize
-from hypergrad.driver import LOST
-from hypergrad.method_table import QUASI_NEWTON
+from hypergrad._minimize.driver import LOST
+from hypergrad._minimize.table import QUASI_NEWTON
 from hypergrad_problems.data import load_two_classes
 from hypergrad_problems.linear_models import LinearModel
 from hypergrad_problems.newton import find_least_value

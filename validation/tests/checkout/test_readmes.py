@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hypergrad.method_table import METHODS
+from hypergrad._minimize.table import METHODS
 from hypergrad_kernels.kernels import KERNELS
 from hypergrad_validation.bench import count_bytes
 

@@ -170,7 +170,7 @@ def test_library_of_a_prefix_needs_no_record(tmp_path, monkeypatch):
     def lack(name):
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(runtime, "distribution", lack)
+    monkeypatch.setattr(metadata, "distribution", lack)
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     assert runtime.find_library() is None
     (tmp_path / runtime.LIBRARY).parent.mkdir(parents=True)

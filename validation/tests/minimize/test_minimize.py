@@ -6,8 +6,8 @@ import scipy.optimize
 from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
 
 import hypergrad
+from hypergrad._minimize.table import METHODS, QUASI_NEWTON
 from hypergrad.errors import ArgumentError
-from hypergrad.method_table import METHODS, QUASI_NEWTON
 from hypergrad_problems.data import load
 from hypergrad_problems.quadratics import hdm_toy, quadratic
 from hypergrad_problems.set_models import mean_logistic

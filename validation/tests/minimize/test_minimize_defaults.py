@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hypergrad
-from hypergrad._minimize import DEFAULT
+from hypergrad._minimize.minimize import DEFAULT
+from hypergrad._minimize.objective import Function
+from hypergrad._minimize.smoothness import estimate_smoothness
 from hypergrad.methods import NAMES
-from hypergrad.objective import Function
-from hypergrad.smoothness import estimate_smoothness
 from hypergrad_papers.default_method import Trial, main, rank, scale
 from hypergrad_problems.classic_functions import CLASSICS
 from hypergrad_problems.data import load

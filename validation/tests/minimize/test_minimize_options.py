@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hypergrad
+from hypergrad._minimize.options import COMMON, FLAG, LIMIT, OPTIONS
+from hypergrad._minimize.table import find_method, list_options
 from hypergrad.errors import ArgumentError
-from hypergrad.method_table import find_method, list_options
 from hypergrad.methods import NAMES
-from hypergrad.options import COMMON, FLAG, LIMIT, OPTIONS
 
 KNOWN = OPTIONS | COMMON
 GOOD = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hypergrad import minimize
-from hypergrad.method_table import METHODS
+from hypergrad._minimize.table import METHODS
 from hypergrad_papers.hdm2025.solver_table import (
     DIGIT_PAIRS,
     SOLVERS,

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from hypergrad._minimize.objective import Function, Point
+from hypergrad._minimize.options import Number, Settings
+from hypergrad._minimize.smoothness import estimate_smoothness
 from hypergrad.errors import ArgumentError
-from hypergrad.objective import Function, Point
-from hypergrad.options import Number, Settings
-from hypergrad.smoothness import estimate_smoothness
 from hypergrad_reference import osgm_best
 from hypergrad_reference.types import Vector
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from hypergrad.driver import CONSTANT_NAMES, Guess, Rule, find_smoothness, probe_smoothness
-from hypergrad.options import COMMON, OPTIONS, Row
-from hypergrad.quasi_newton import SCIPY_DEFAULTS
+from hypergrad._minimize.driver import CONSTANT_NAMES, Guess, Rule, find_smoothness, probe_smoothness
+from hypergrad._minimize.options import COMMON, OPTIONS, Row
+from hypergrad._minimize.quasi_newton import SCIPY_DEFAULTS
 from hypergrad_reference import (
     adagrad,
     adam,

@@ -16,8 +16,8 @@ import math
 import numpy as np
 from scipy.linalg import norm
 
-from hypergrad.differences import EPS
-from hypergrad.objective import Function, Point
+from hypergrad._minimize.differences import EPS
+from hypergrad._minimize.objective import Function, Point
 
 DIFFERENCES, DOUBLINGS = 10, 60
 SHORT = 1e-4

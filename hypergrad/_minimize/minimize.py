@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from hypergrad.differences import SCHEMES
-from hypergrad.driver import drive, lose_start, wrap_callback
+from hypergrad._minimize.differences import SCHEMES
+from hypergrad._minimize.driver import drive, lose_start, wrap_callback
+from hypergrad._minimize.objective import Function, read_start
+from hypergrad._minimize.options import read_options
+from hypergrad._minimize.quasi_newton import run_scipy
+from hypergrad._minimize.table import NAMES, find_method
 from hypergrad.errors import ArgumentError
-from hypergrad.method_table import NAMES, find_method
-from hypergrad.objective import Function, read_start
-from hypergrad.options import read_options
-from hypergrad.quasi_newton import run_scipy
 
 DEFAULT = "osgm_best_mended"
 """The method where none is named; the docstring of `minimize` says why."""
@@ -57,8 +57,9 @@ def minimize(
 
     An option that is None has its default. No method needs an option but `osgm_r`. Where a method needs the smoothness
     L, the first step lr, the strong convexity mu or a guess of f*, and is not given it, the value is estimated at x0
-    and put into the result. hypergrad.smoothness says how L is estimated, by 3 to 6 gradients and one value mostly;
-    `osgm_best` and `osgm_best_mended` take the largest curvature of three random probes, three gradients.
+    and put into the result. L is estimated by a power iteration on differences of gradients, and doubled until the
+    first step of length 1 / L lowers f as it should: 3 to 6 gradients and one value mostly. `osgm_best` and
+    `osgm_best_mended` take the largest curvature of three random probes, three gradients.
 
     Returns OptimizeResult. Its arrays are the caller's.
 

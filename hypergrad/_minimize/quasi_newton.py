@@ -7,7 +7,7 @@ import numpy as np
 import scipy.optimize
 from scipy.optimize import OptimizeResult
 
-from hypergrad.driver import (
+from hypergrad._minimize.driver import (
     INTERRUPTED,
     LOST,
     MESSAGES,
@@ -21,8 +21,8 @@ from hypergrad.driver import (
     make_result,
     measure,
 )
-from hypergrad.objective import Function, Point
-from hypergrad.options import Number, Settings
+from hypergrad._minimize.objective import Function, Point
+from hypergrad._minimize.options import Number, Settings
 from hypergrad_reference.types import Vector
 
 SCIPY_NAMES = {"bfgs": "BFGS", "l_bfgs": "L-BFGS-B"}

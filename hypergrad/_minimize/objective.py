@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
-from hypergrad.differences import SCHEMES, estimate_gradient, estimate_hessian_product
+from hypergrad._minimize.differences import SCHEMES, estimate_gradient, estimate_hessian_product
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.types import Vector
 

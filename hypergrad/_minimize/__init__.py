@@ -1,0 +1,1 @@
+"""`hypergrad.minimize`, and what its methods share: the driver, the function that is minimised, options, estimates."""

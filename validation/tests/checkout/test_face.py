@@ -1,0 +1,63 @@
+"""What looks public is public: names, modules, the version, and what the import costs."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import hypergrad
+from hypergrad import errors
+
+ROOT = Path(hypergrad.__file__).parents[1]
+
+
+def test_all_names_what_users_import_and_each_is_there():
+    classes = ["SGDHD", "AdamHD", "AdamW", "AutoHypergradientAdamW", "HypergradientAdamW", "Optimizer"]
+    assert sorted(hypergrad.__all__) == sorted([*classes, "errors", "methods", "minimize", "__version__"])
+    assert dir(hypergrad) == sorted(hypergrad.__all__)
+    for name in hypergrad.__all__:
+        assert getattr(hypergrad, name) is not None
+    assert all(issubclass(getattr(hypergrad, name), hypergrad.Optimizer) for name in classes)
+
+
+def test_module_without_an_underscore_holds_something_public():
+    for info in pkgutil.iter_modules(hypergrad.__path__):
+        if not info.name.startswith("_") and info.name not in hypergrad.__all__:
+            module = importlib.import_module(f"hypergrad.{info.name}")
+            own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
+            assert {"SGDHD", "AdamHD", "AdamW", "AutoHypergradientAdamW", "HypergradientAdamW"} & set(own), info.name
+
+
+def test_version_is_that_of_the_distribution():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        assert hypergrad.__version__ in (tomllib.load(file)["project"]["version"], "0+unknown")
+
+
+def test_version_of_a_checkout_that_is_not_installed_says_so(monkeypatch):
+    def refuse(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", refuse)
+    monkeypatch.delitem(vars(hypergrad), "__version__", raising=False)
+    assert hypergrad.__version__ == "0+unknown"
+    monkeypatch.delitem(vars(hypergrad), "__version__")
+
+
+def test_import_loads_nothing_that_only_some_users_need():
+    script = (
+        "import sys; before = set(sys.modules); import hypergrad; "
+        "print([name for name in ('scipy', 'pyopencl', 'importlib.metadata', 'torch', 'hypergrad_validation') "
+        "if name in set(sys.modules) - before])"
+    )
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_errors_are_all_public_and_derive_from_a_built_in_kind():
+    for name in errors.__all__:
+        kind = getattr(errors, name)
+        assert any(base.__module__ == "builtins" for base in inspect.getmro(kind)[1:-3]), name  # Exception and above
