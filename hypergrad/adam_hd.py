@@ -13,6 +13,7 @@ from hypergrad_reference.adam_hd import Rule
 
 if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice
+    from hypergrad._core.files import PathName
 
 
 class Settings(NamedTuple):
@@ -48,7 +49,7 @@ class AdamHD(Optimizer):
     hyper_lr        >= 0; 0 is Adam. hypergrad_lr, the source's name, is an alias
     rule            "additive" as above, or "multiplicative", alpha = alpha (1 + hyper_lr cos(g_t, d_{t-1}))
     lr_scope        "global", one rate for all groups as in the paper, or "group"
-    nonfinite, use_gpu, device    as in AdamW
+    nonfinite, records_to, use_gpu, device    as in AdamW
 
     Raises what AdamW raises. The authors' code moves the rate from tensor to tensor within a step and adds eps before
     the bias correction: hypergrad_reference.adam_hd has that as step_pytorch.
@@ -84,12 +85,13 @@ class AdamHD(Optimizer):
         nonfinite: str = "raise",
         hypergrad_lr: float | None = None,
         use_gpu: bool | None = None,
+        records_to: "PathName | None" = None,
         device: "DeviceChoice" = AUTO,
     ) -> None:
         hyper_lr = choose_name("hyper_lr", hyper_lr, "hypergrad_lr", hypergrad_lr)
         settings = Settings(hyper_lr, rule, lr_scope, nonfinite)
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, settings, defaults, use_gpu, device)
+        super().__init__(params, settings, defaults, use_gpu, device, records_to)
 
     def __repr__(self) -> str:
         return f"AdamHD(lr={self.current_lr:.6g}, hyper_lr={self.hyper_lr}, rule={self.rule!r})"

@@ -13,6 +13,7 @@ from hypergrad_reference.adamw import Rule
 
 if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice
+    from hypergrad._core.files import PathName
 
 
 class Settings(NamedTuple):
@@ -58,6 +59,7 @@ class AdamW(Optimizer):
     scalar_convention    "exact": scalars formed in float64, rounded once; "shader": the arithmetic of adamw-update.glsl
     nonfinite            a gradient with NaN or inf: "raise" NonFiniteError, "skip" the step and count it in `skipped`,
                          or "propagate" it, which saves a pass over the gradient
+    records_to           a file to which each step appends its record, for `hypergrad explain FILE --follow`; None: none
     device               "auto": OpenCL where a device is found, else NumPy with one warning; "numpy" | "opencl" |
                          "opencl:PART[:INDEX]" | a pyopencl Device or Context: exactly that
     use_gpu              an alias of device: True is "auto", False is "numpy"
@@ -95,11 +97,12 @@ class AdamW(Optimizer):
         clear_grad: bool = False,
         scalar_convention: str = "exact",
         nonfinite: str = "raise",
+        records_to: "PathName | None" = None,
         device: "DeviceChoice" = AUTO,
     ) -> None:
         super().__init__(
             params, Settings(amsgrad, maximize, grad_scale, clear_grad, scalar_convention, nonfinite),
-            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, use_gpu, device,
+            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, use_gpu, device, records_to,
         )  # fmt: skip
 
     def __repr__(self) -> str:

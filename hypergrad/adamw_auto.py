@@ -17,6 +17,7 @@ from hypergrad_reference.surprise import Watch
 
 if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice
+    from hypergrad._core.files import PathName
 
 
 class Settings(NamedTuple):
@@ -150,6 +151,7 @@ track_surprise=False)
         clear_grad: bool = False,
         scalar_convention: str = "exact",
         nonfinite: str = "raise",
+        records_to: "PathName | None" = None,
         device: "DeviceChoice" = AUTO,
     ) -> None:
         settings = Settings(
@@ -158,7 +160,7 @@ track_surprise=False)
             maximize, grad_scale, clear_grad, scalar_convention, nonfinite,
         )  # fmt: skip
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, settings, defaults, use_gpu, device)
+        super().__init__(params, settings, defaults, use_gpu, device, records_to)
 
     @property
     def beta1_history(self) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from hypergrad_reference.adamw_hd import Rule
 
 if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice
+    from hypergrad._core.files import PathName
 
 
 class Settings(NamedTuple):
@@ -112,6 +113,7 @@ class HypergradientAdamW(Optimizer):
         scalar_convention: str = "exact",
         nonfinite: str = "raise",
         beta_hyper: float | None = None,
+        records_to: "PathName | None" = None,
         device: "DeviceChoice" = AUTO,
     ) -> None:
         hyper_lr = choose_name("hyper_lr", hyper_lr, "beta_hyper", beta_hyper)
@@ -120,7 +122,7 @@ class HypergradientAdamW(Optimizer):
             clear_grad, scalar_convention, nonfinite,
         )  # fmt: skip
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, settings, defaults, use_gpu, device)
+        super().__init__(params, settings, defaults, use_gpu, device, records_to)
 
     def __repr__(self) -> str:
         return (

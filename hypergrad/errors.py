@@ -14,6 +14,7 @@ __all__ = [
     "DeviceNotFoundError",
     "DeviceWarning",
     "NonFiniteError",
+    "RecordError",
     "SettingError",
 ]
 
@@ -32,6 +33,10 @@ class NonFiniteError(ArgumentError, FloatingPointError):
 
 class SettingError(AttributeError):
     """An attribute was written that would have no effect."""
+
+
+class RecordError(OSError):
+    """The record of a step cannot be written to the file that `records_to` names."""
 
 
 class CheckpointError(ValueError):

@@ -14,6 +14,7 @@ from hypergrad_reference.sgd_hd import Rule
 
 if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice
+    from hypergrad._core.files import PathName
 
 
 class Settings(NamedTuple):
@@ -61,7 +62,7 @@ class SGDHD(Optimizer):
     hyper_lr        >= 0; 0 is plain SGD. hypergrad_lr, the source's name, is an alias
     rule            "additive" as above, or "multiplicative", alpha = alpha (1 + hyper_lr cos(g_t, d_{t-1}))
     lr_scope        "global", one rate for all groups as in the paper, or "group"
-    nonfinite, use_gpu, device    as in AdamW
+    nonfinite, records_to, use_gpu, device    as in AdamW
 
     Raises what AdamW raises. A parameter without a gradient sits the step out (the authors' code takes it for zeros).
 
@@ -100,11 +101,12 @@ class SGDHD(Optimizer):
         nonfinite: str = "raise",
         hypergrad_lr: float | None = None,
         use_gpu: bool | None = None,
+        records_to: "PathName | None" = None,
         device: "DeviceChoice" = AUTO,
     ) -> None:
         hyper_lr = choose_name("hyper_lr", hyper_lr, "hypergrad_lr", hypergrad_lr)
         settings = Settings(momentum, dampening, nesterov, hyper_lr, rule, lr_scope, nonfinite)
-        super().__init__(params, settings, {"lr": lr, "weight_decay": weight_decay}, use_gpu, device)
+        super().__init__(params, settings, {"lr": lr, "weight_decay": weight_decay}, use_gpu, device, records_to)
 
     def __repr__(self) -> str:
         return (

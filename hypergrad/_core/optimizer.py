@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
+from pathlib import Path
 from threading import RLock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -41,6 +42,7 @@ from hypergrad._core.state import (
     start_series,
 )
 from hypergrad._core.states import Fit, check_state
+from hypergrad._core.stream import RecordStream
 from hypergrad._core.tensors import (
     Places,
     Tensor,
@@ -66,6 +68,9 @@ STATE_REFUSAL = (
     "load_state_dict an edited state_dict(), or make a new optimizer to start again"
 )
 
+OWN = ("_backend", "_places", "_stream", "_turn")
+"""Members that a copy does not take over."""
+
 
 class Optimizer(Guarded):
     """Parameters, their groups, and the two-phase step of a rule.
@@ -77,6 +82,7 @@ class Optimizer(Guarded):
     aliases: Mapping[str, str] = MappingProxyType({})  # an option's other name, and its name
 
     _places: Places | None = None  # what a step writes to; None: to be listed again
+    _stream: RecordStream | None = None
 
     lr_scope: str
     lr_min: float
@@ -91,6 +97,7 @@ class Optimizer(Guarded):
         defaults: Mapping[str, Any],
         use_gpu: bool | None,
         device: "DeviceChoice",
+        records_to: PathName | None = None,
     ) -> None:
         self._turn = RLock()
         self._settings = settings.check()
@@ -112,6 +119,7 @@ class Optimizer(Guarded):
         self._backend = open_backend(self._device_wish.device, thetas)
         self._state = self._open_state(options)
         self._show(self._state, options)
+        self.records_to = records_to
 
     def _open_state(self, options: Sequence[GroupOptions]) -> State:
         rates = open_rates(self._plan.policy.lr_scope, self._defaults["lr"], [one.lr for one in options])
@@ -225,6 +233,18 @@ class Optimizer(Guarded):
         return self._state.records.last
 
     @property
+    def records_to(self) -> Path | None:
+        """The file to which each step appends its record, for `hypergrad explain FILE --follow`; None for none.
+
+        It may be changed between steps. A file that is there goes on. Copies of an optimizer write to no file.
+        """
+        return None if self._stream is None else self._stream.path
+
+    @records_to.setter
+    def records_to(self, path: PathName | None) -> None:
+        self._stream = None if path is None else RecordStream(path, type(self).__name__)
+
+    @property
     def state(self) -> Mapping[int, Mapping[str, Any]]:
         """By id(param), for each that has taken a step: its step and what the rule keeps, in the parameter's shape.
 
@@ -300,6 +320,7 @@ class Optimizer(Guarded):
             self._pass_over(known, state, trouble)
             return
         self._backend.prepare(tasks, self._plan.policy.clear_grad)
+        self._write_record(after)
         self._commit(known, after, lambda: self._write(after, tasks, work))  # loop 2
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
@@ -457,7 +478,13 @@ class Optimizer(Guarded):
         if self._plan.policy.nonfinite == "raise":
             raise NonFiniteError(f"{trouble}; nothing was changed, nonfinite='skip' passes over such a step")
         record = skip(state, trouble)
+        self._write_record(record)
         self._swap(known, known._replace(skipped=record.skipped, records=record.records))
+
+    def _write_record(self, after: State) -> None:
+        """The last thing that may fail: a step whose record cannot be written is not taken."""
+        if self._stream is not None:
+            self._stream.write(after.records.last)
 
     def _show(self, state: State, groups: Sequence[GroupOptions]) -> None:
         """Write the options as they are now, and what is learned, to where the user reads them."""
@@ -561,7 +588,7 @@ class Optimizer(Guarded):
     def _list_members(self) -> dict[str, Any]:
         """What a copy is made of, all on the host."""
         self._fetch()
-        return {name: value for name, value in self.__dict__.items() if name not in ("_backend", "_places", "_turn")}
+        return {name: value for name, value in self.__dict__.items() if name not in OWN}
 
     def __getstate__(self) -> dict[str, Any]:
         """For copy.deepcopy and pickle: a twin has parameters of its own, which are those of a model copied with it."""

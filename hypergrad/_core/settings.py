@@ -50,7 +50,7 @@ class Guarded:
         if not name.startswith("_"):
             if name in self.settable:
                 value = OPTIONS[name](name, value)
-            elif not self._is_declared(name):
+            elif not (self._is_declared(name) or self._has_setter(name)):
                 raise SettingError(self._explain(name, value))
         object.__setattr__(self, name, value)
 
@@ -61,6 +61,10 @@ class Guarded:
             for kind in type(self).__mro__
             if not kind.__module__.startswith("hypergrad.")
         )
+
+    def _has_setter(self, name: str) -> bool:
+        attribute = getattr(type(self), name, None)
+        return isinstance(attribute, property) and attribute.fset is not None
 
     def _explain(self, name: str, value: Any) -> str:
         kind = type(self).__name__

@@ -5,16 +5,17 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from hypergrad._core import checkpoint
 from hypergrad._core.files import check_target, replace_file
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError
 from hypergrad_validation.doctor import examine
+from hypergrad_validation.explain import follow, is_missing, read_run
+from hypergrad_validation.explain_plot import check_suffix, write_plot
 
 if TYPE_CHECKING:
     from hypergrad_validation.timing import Row
@@ -57,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.add_argument("--sizes", action="store_true", help="also GB/s from 2^10 to 2^26 elements")
             command.add_argument("--save", metavar="FILE", help="keep everything as JSON")
         if name == "explain":
-            command.add_argument("file", help="what opt.save wrote")
+            command.add_argument("file", help="what opt.save wrote, or what an optimizer streams: records_to=")
             command.add_argument("--last", type=int, default=20, help="this many records; default: %(default)s")
+            command.add_argument("--plot", metavar="OUT", help="draw the run into OUT, an .svg, .png or .html")
+            command.add_argument("--follow", action="store_true", help="show a run that is going on, until Ctrl-C")
     try:
         with flushing():
             wanted = parser.parse_args(arguments)
@@ -129,7 +132,7 @@ def _replace_nonfinite(document: Any) -> Any:
     return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
-def _print(rows: list[dict[str, Any]], as_json: bool, headers: str = "keys") -> None:
+def _print(rows: Sequence[Mapping[str, Any]], as_json: bool, headers: str = "keys") -> None:
     if as_json:
         print(_write_json(rows))
     else:
@@ -250,22 +253,26 @@ def _spread_sizes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def explain(wanted: argparse.Namespace) -> int:
-    """Print the latest records of a saved optimizer: what went into the rate, and which clip or limit it met."""
-    state = checkpoint.read(wanted.file)
-    records = []
-    for entry in state["records"][-wanted.last :] if wanted.last > 0 else []:
-        records += entry if isinstance(entry, list) else [entry]
+    """Print, draw or follow the records of a run: what went into the rate, and which clip or limit it met."""
+    if wanted.follow:
+        if wanted.json or wanted.plot is not None:
+            raise ArgumentError("--follow goes without --json and --plot: draw the run when it has ended, or meanwhile")
+        follow(wanted.file, wanted.last)
+        return 0
+    if wanted.plot is not None:
+        check_suffix(wanted.plot)
+    run = read_run(wanted.file)
+    if wanted.plot is not None:
+        write_plot(run, wanted.plot)
+    records = [record for step in (run.records[-wanted.last :] if wanted.last > 0 else []) for record in step]
     if not wanted.json:
-        print(f"{state['kind']}, {state['steps']} steps, {state['skipped']} skipped")
+        skipped = "" if run.skipped is None else f", {run.skipped} skipped"
+        print(f"{run.kind}, {run.steps} steps{skipped}")
         records = [
-            {name: _shorten(value) for name, value in record.items() if not _is_missing(value)} for record in records
+            {name: _shorten(value) for name, value in record.items() if not is_missing(value)} for record in records
         ]
     _print(records, wanted.json)
     return 0
-
-
-def _is_missing(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
 
 
 def _shorten(value: Any) -> str:

@@ -1,1 +1,0 @@
-"""The arena: training problems on which optimizers that need no learning rate meet tuned ones."""

@@ -1,0 +1,248 @@
+"""`hypergrad explain`: the records of a saved optimizer and of one that streams them, printed, drawn and followed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from hypergrad import AdamHD, AutoHypergradientAdamW
+from hypergrad.errors import ArgumentError, CheckpointError, RecordError
+from hypergrad_validation import explain_plot
+from hypergrad_validation.command import main
+from hypergrad_validation.explain import Stream, draw_bars, read_run
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def train(steps, optimizer=AutoHypergradientAdamW, groups=1, **options):
+    """A short run on |x|^2 / 2."""
+    arrays = [np.full(3, 4.0) for _ in range(groups)]
+    opt = optimizer([{"params": [array]} for array in arrays], lr=1e-3, device="numpy", **options)
+    for _ in range(steps):
+        opt.step(gradients=[array.copy() for array in arrays])
+    return opt
+
+
+@pytest.fixture
+def saved(tmp_path):
+    train(30).save(tmp_path / "run.npz")
+    return str(tmp_path / "run.npz")
+
+
+@pytest.mark.parametrize("suffix", explain_plot.SUFFIXES)
+def test_plot_is_of_the_format_that_its_name_says(saved, suffix, tmp_path, capsys):
+    out = tmp_path / f"rate{suffix}"
+    assert main(["explain", saved, "--plot", str(out)]) == 0
+    content = out.read_bytes()
+    if suffix == ".svg":
+        assert ElementTree.fromstring(content).tag == f"{SVG}svg"
+    elif suffix == ".png":
+        assert content.startswith(b"\x89PNG")
+    else:
+        page = content.decode()
+        assert page.startswith("<!doctype html>")
+        assert 'src="data:image/svg+xml;base64,' in page
+        assert "http" not in page.replace("http://www.w3.org", "")
+        assert "<td>warmup<td>10" in page
+
+
+def test_plot_has_the_numbers_of_the_records():
+    from matplotlib.figure import Figure
+
+    opt = train(30)
+    records = [[record._asdict()] for record in opt.records]
+    figure = Figure()
+    explain_plot.draw(explain_plot.Run("AutoHypergradientAdamW", 30, 0, records), figure)
+    above, middle, below = figure.axes
+    np.testing.assert_array_equal(above.lines[0].get_ydata(), [record.lr for record in opt.records])
+    np.testing.assert_array_equal(middle.lines[0].get_ydata(), [record.hypergradient for record in opt.records])
+    marked = {
+        reason.get_text(): list(line.get_xdata())
+        for reason, line in zip(below.get_yticklabels(), below.lines, strict=True)
+    }
+    assert marked["warmup"] == list(range(1, 11))
+    assert sorted(step for steps in marked.values() for step in steps) == list(range(1, 31))
+
+
+def test_plot_draws_every_group_that_has_a_rate_of_its_own():
+    from matplotlib.figure import Figure
+
+    opt = train(20, groups=3, lr_scope="group")
+    figure = Figure()
+    explain_plot.draw(explain_plot.Run("A", 20, 0, [[one._asdict() for one in step] for step in opt.records]), figure)
+    assert [line.get_label() for line in figure.axes[0].lines] == ["group 0", "group 1", "group 2"]
+    assert len({(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--plot", "rate.pdf"], "must end in .svg, .png or .html"),
+        (["--plot", "no/such/folder.svg"], "does not exist"),
+        (["--follow", "--json"], "goes without"),
+        (["--follow", "--plot", "rate.svg"], "goes without"),
+    ],
+)
+def test_plot_that_cannot_be_made_is_refused_with_the_remedy(saved, arguments, words, capsys):
+    assert main(["explain", saved, *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_run_without_records_is_refused(tmp_path, capsys):
+    train(0).save(tmp_path / "run.npz")
+    assert main(["explain", str(tmp_path / "run.npz"), "--plot", str(tmp_path / "a.svg")]) == 2
+    assert "take some steps first" in capsys.readouterr().err
+    assert not (tmp_path / "a.svg").exists()
+
+
+# Records in a file.
+
+
+@pytest.mark.parametrize("optimizer", [AutoHypergradientAdamW, AdamHD])
+@pytest.mark.parametrize("scope", ["global", "group"])
+def test_stream_has_the_records_of_every_step(optimizer, scope, tmp_path):
+    path = tmp_path / "run.jsonl"
+    opt = train(25, optimizer, groups=2, lr_scope=scope, records_to=path)
+    run = read_run(str(path))
+    opt.save(tmp_path / "run.npz")
+    whole = read_run(str(tmp_path / "run.npz"))
+    assert (run.kind, run.steps) == (whole.kind, whole.steps) == (optimizer.__name__, 25)
+    assert [[_clean(one) for one in step] for step in run.records] == [
+        [_clean(one) for one in step] for step in whole.records
+    ]
+
+
+def _clean(record):
+    return {name: None if value != value else value for name, value in record.items()}
+
+
+def test_stream_is_whole_after_every_step(tmp_path):
+    path = tmp_path / "run.jsonl"
+    opt = train(3, records_to=path)
+    assert read_run(str(path)).steps == 3
+    opt.step(gradients=[np.ones(3)])
+    assert read_run(str(path)).steps == 4
+
+
+def test_stream_is_strict_json(tmp_path):
+    train(12, records_to=tmp_path / "run.jsonl")
+    for line in (tmp_path / "run.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+
+
+def test_resumed_run_goes_on_in_the_same_file_and_replaces_what_it_repeats(tmp_path):
+    path = tmp_path / "run.jsonl"
+    opt = train(10, records_to=path)
+    opt.save(tmp_path / "run.npz")
+    for _ in range(5):
+        opt.step(gradients=[np.ones(3)])
+    again = train(0, records_to=path)
+    again.load(tmp_path / "run.npz")
+    again.step(gradients=[np.full(3, 2.0)])
+    run = read_run(str(path))
+    assert run.steps == 11
+    assert [step[0]["step"] for step in run.records] == list(range(1, 12))
+    assert run.records[-1][0]["lr"] == again.current_lr
+
+
+def test_skipped_step_is_in_the_stream(tmp_path):
+    path = tmp_path / "run.jsonl"
+    opt = train(3, nonfinite="skip", records_to=path)
+    opt.step(gradients=[np.full(3, np.nan)])
+    assert read_run(str(path)).records[-1][0]["reason"] == opt.last_record.reason
+
+
+def test_records_to_can_be_changed_between_steps(tmp_path):
+    opt = train(2, records_to=tmp_path / "a.jsonl")
+    opt.records_to = tmp_path / "b.jsonl"
+    opt.step(gradients=[np.ones(3)])
+    opt.records_to = None
+    opt.step(gradients=[np.ones(3)])
+    assert opt.records_to is None
+    assert [len(read_run(str(tmp_path / name)).records) for name in ("a.jsonl", "b.jsonl")] == [2, 1]
+
+
+def test_stream_does_not_change_a_bit(tmp_path):
+    plain, streamed = train(40), train(40, records_to=tmp_path / "run.jsonl")
+    np.testing.assert_array_equal(plain.lr_history, streamed.lr_history)
+
+
+def test_twin_does_not_write_to_the_file_of_its_original(tmp_path):
+    import copy
+    import pickle
+
+    opt = train(2, records_to=tmp_path / "run.jsonl")
+    for twin in (copy.copy(opt), copy.deepcopy(opt), pickle.loads(pickle.dumps(opt))):
+        assert twin.records_to is None
+        twin.step(gradients=[np.ones(3)])
+    assert read_run(str(tmp_path / "run.jsonl")).steps == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_step_whose_record_cannot_be_written_has_changed_nothing(monkeypatch, tmp_path):
+    opt = train(3, records_to=tmp_path / "run.jsonl")
+    x, rates = opt.param_groups[0]["params"][0], opt.lr_history
+    before = x.copy()
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, opt._stream._handle)
+    os.close(full)
+    with pytest.raises(RecordError, match="records_to=None goes on without"):
+        opt.step(gradients=[np.ones(3)])
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(opt.lr_history, rates)
+    opt.records_to = None
+    opt.step(gradients=[np.ones(3)])
+    assert opt.last_record.step == 4
+
+
+@pytest.mark.parametrize("path", ["no/such/folder/run.jsonl", "", 3])
+def test_file_that_cannot_be_written_is_refused_when_it_is_named(path):
+    with pytest.raises((OSError, ArgumentError)):
+        train(0, records_to=path)
+
+
+def test_file_that_no_optimizer_streamed_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"some": "json"}\n')
+    with pytest.raises(CheckpointError, match="give a file of records_to or of save"):
+        read_run(str(tmp_path / "a.jsonl"))
+
+
+def test_reader_leaves_a_line_that_is_being_written_for_the_next_time(tmp_path):
+    path = tmp_path / "run.jsonl"
+    train(4, records_to=path)
+    text = path.read_bytes()
+    path.write_bytes(text[:-5])
+    stream = Stream(path)
+    assert stream.read().steps == 3
+    path.write_bytes(text)
+    assert stream.read().steps == 4
+
+
+def test_bars_rise_with_the_logarithm():
+    assert draw_bars([1.0, 10.0, 100.0], 3) == "▁▄█"
+    assert len(draw_bars(np.geomspace(1, 2, 500).tolist(), 60)) == 60
+
+
+def test_follow_shows_a_run_as_it_goes_on_and_ends_by_ctrl_c(tmp_path):
+    path = tmp_path / "run.jsonl"
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-m", "hypergrad", "explain", str(path), "--follow", "--last", "2"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": "1", "TERM": "xterm"},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(2)
+    train(12, records_to=path)
+    time.sleep(2)
+    child.send_signal(signal.SIGINT)
+    shown, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert "waiting for" in shown
+    assert "step 12" in shown
+    assert "limited 2" in shown or "adapted 2" in shown
