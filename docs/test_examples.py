@@ -1,0 +1,51 @@
+"""Each example runs in a process of its own, and what it prints is what it is there to show."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(name, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_example_is_short_and_is_tested(path):
+    assert len(path.read_text("utf-8").splitlines()) < 60
+    assert len([line for line in path.read_text("utf-8").splitlines() if line.strip()]) < 40
+    assert f'run("{path.stem}"' in Path(__file__).read_text("utf-8")
+
+
+def test_minibatches_need_a_rate_that_rises(tmp_path):
+    losses = dict(re.findall(r"(\w+): loss (\S+) at", run("plot_minibatches", tmp_path)))
+    assert float(losses["AdamW"]) > 3
+    assert 0.0049 < float(losses["AutoHypergradientAdamW"]) < 0.006  # the noise alone gives 0.0049
+
+
+def test_scipy_runs_the_methods_to_the_end(tmp_path):
+    lines = run("plot_scipy_minimize", tmp_path).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["osgm_best", "hdm_best", "hdm_hb", "adam"]
+    assert all("below gtol" in line for line in lines[:2])
+
+
+def test_own_kernel_is_right_exactly_when_no_bit_differs(tmp_path):
+    first, second = (int(count) for count in re.findall(r": (\d+) of 100000", run("plot_own_kernel", tmp_path)))
+    assert first > 0
+    assert second == 0
+
+
+def test_killed_run_ends_with_the_bits_of_a_whole_one(tmp_path):
+    whole, resumed = run("plot_resume", tmp_path).splitlines()
+    assert len(whole.split()) == 3
+    assert whole.split(":")[1].split() == resumed.split(":")[1].split()
