@@ -109,4 +109,4 @@ build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad reference kernel
 	touch $@
 
 clean:
-	rm -rf $(VENV) .cache build dist out paper_figs/data docs/gallery docs/reference/generated docs/static/mathjax .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .cache build dist out paper_figs/data docs/gallery docs/examples docs/rules/pictures docs/reference/generated docs/static/mathjax .pytest_cache .mypy_cache .ruff_cache

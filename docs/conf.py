@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS), *(str(ROOT / folder) for folder in ("", "reference", "kernels", "validation"))]
@@ -20,16 +22,19 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
+    "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "extensions.reference",
     "extensions.docstrings",
     "extensions.gallery",
+    "extensions.pictures",
 ]
 exclude_patterns = ["build"]
 suppress_warnings = ["config.cache"]
 
 # Markdown.
-myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
+myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 4
 
 # The reference.
@@ -43,8 +48,20 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|np|scipy|pyopencl|collections|typing|types|contextlib|pathlib|optparse)\..*"),
     (r"py:.*", r"(NDArray|Callable|Iterable|Iterator|Sequence|Mapping|Any|Path|OptimizeResult|Self)"),
     # Type aliases and annotations that name what stands in internal modules.
-    (r"py:.*", r"hypergrad\._core\..*|DeviceChoice|hypergrad_reference\.rule\.Learned"),
+    (r"py:.*", r"hypergrad\._core\..*|DeviceChoice|PathName|hypergrad_reference\.rule\.Learned"),
 ]
+
+# The examples, which run as the site is built.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "examples",
+    "filename_pattern": "plot_",
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+    "copyfile_regex": r"GALLERY_HEADER\.rst",
+}
 
 # The page.
 html_theme = "furo"
@@ -52,6 +69,8 @@ html_title = "hypergrad"
 html_static_path = ["static"]
 html_css_files = ["hypergrad.css"]
 html_show_sphinx = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 html_copy_source = False
 html_show_sourcelink = False
 templates_path: list[str] = []
@@ -85,6 +104,14 @@ def point_to_pages(app: Any, path: Path, docname: str, content: list[str]) -> No
     content[0] = LINK.sub(point, content[0])
 
 
+def strip_code(app: Any, doctree: Any) -> None:
+    """Drop the empty line that ends an example, which doctest needs and a reader does not."""
+    for block in doctree.findall(nodes.literal_block):
+        if block.rawsource == block.astext() and block.rawsource.endswith("\n"):
+            block.rawsource = block.rawsource.rstrip("\n")
+            block[:] = [nodes.Text(block.rawsource)]
+
+
 def copy_mathjax(app: Any) -> None:
     """Take MathJax's one file out of the package from PyPI that has it."""
     found = [file for file in metadata.distribution("sphinx-mathjax-offline").files or [] if file.name == "tex-svg.js"]
@@ -98,3 +125,4 @@ def setup(app: Any) -> None:
     """Connect what this file adds."""
     app.connect("builder-inited", copy_mathjax)
     app.connect("include-read", point_to_pages)
+    app.connect("doctree-read", strip_code)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from extensions import docstrings, reference
+import hypergrad
+from extensions import docstrings, pictures, reference
 from hypergrad_reference import sums
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,11 +75,11 @@ def run_python(body, names, place):
 
 
 def run_console(body):
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    ours = f'hypergrad() {{ "{sys.executable}" -m hypergrad "$@"; }}\n'  # whichever is installed
     for entry in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
         command, _, wanted = entry.partition("\n")
         done = subprocess.run(
-            ["bash", "-c", command], env={**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)},
+            ["bash", "-c", ours + command], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         got = done.stdout + done.stderr
@@ -111,6 +112,26 @@ def test_command_that_is_not_run_exists(document):
         ), command
 
 
+# The pages of the rules.
+
+
+PARTS = ["Equation", "Derivative", "Source", "Limits", "Known failures", "Call"]
+RULES = sorted(page for page in (DOCS / "rules").glob("*.md") if page.stem != "index")
+
+
+@pytest.mark.parametrize("page", RULES, ids=name_page)
+def test_page_of_a_rule_follows_the_template(page):
+    text = page.read_text("utf-8")
+    assert re.findall(r"^## (.+)$", text, re.M) == PARTS
+    assert set(re.findall(r"pictures/([\w-]+)\.svg", text)) == {f"{page.stem}-light", f"{page.stem}-dark"}
+    assert page.stem in (*pictures.OPTIMIZERS, *pictures.METHODS)
+
+
+@pytest.mark.parametrize("name", [name for name in hypergrad.__all__ if isinstance(getattr(hypergrad, name), type)])
+def test_optimizer_is_called_on_the_page_of_its_rule(name):
+    assert name == "Optimizer" or any(f"opt = {name}(" in page.read_text("utf-8") for page in RULES)
+
+
 # What a document links to.
 
 
@@ -128,6 +149,8 @@ def test_link_leads_somewhere(document):
 
 def list_anchors(document):
     text = document.read_text("utf-8")
+    for included in re.findall(r"```{include} (\S+)", text):
+        text += (document.parent / included).read_text("utf-8")
     titles = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles} | set(
         re.findall(r"^\(([\w-]+)\)=$", text, re.M)
