@@ -45,7 +45,7 @@ python_use_unqualified_type_names = True
 nitpicky = True
 nitpick_ignore_regex = [
     # The documents of other packages are elsewhere, and the build needs no network.
-    (r"py:.*", r"(numpy|np|scipy|pyopencl|collections|typing|types|contextlib|pathlib|optparse)\..*"),
+    (r"py:.*", r"(numpy|np|os|scipy|pyopencl|collections|typing|types|contextlib|pathlib|optparse)\..*"),
     (r"py:.*", r"(NDArray|Callable|Iterable|Iterator|Sequence|Mapping|Any|Path|OptimizeResult|Self)"),
     # Type aliases and annotations that name what stands in internal modules.
     (r"py:.*", r"hypergrad\._core\..*|DeviceChoice|PathName|hypergrad_reference\.rule\.Learned"),
