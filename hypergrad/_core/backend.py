@@ -1,14 +1,13 @@
 """Who runs the two loops over the elements: NumPy or an OpenCL device."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from hypergrad._core.device_arrays import is_device_array
-from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError, DeviceWarning
-from hypergrad_kernels.runtime import check_fork, explain_import
+from hypergrad._core.devices import UNAVAILABLE, check_room, open_device, warn_that_numpy_serves
+from hypergrad.errors import ArgumentError
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars
 from hypergrad_reference.loops import Operands, Update, inner_products, update
 from hypergrad_reference.rule import Scalars
@@ -136,14 +135,12 @@ class OpenCLBackend:
     """The kernels, on one device."""
 
     def __init__(self, device: "Device") -> None:
-        check_fork()
+        self.device = open_device(device)
         from hypergrad_kernels import adamw, sgd_hd, sums
         from hypergrad_kernels.arrays import Arrays
         from hypergrad_kernels.calls import Call
-        from hypergrad_kernels.device import open_device
         from hypergrad_kernels.launcher import Launcher
 
-        self.device = open_device(device)
         self.name = f"opencl: {self.device.name}"
         self._launcher = Launcher(Arrays(self.device))
         self._compute_sums = sums.compute_sums
@@ -166,17 +163,8 @@ class OpenCLBackend:
 
     def check_parameters(self, parameters: Mapping[str, Vector]) -> None:
         """What a device lacks: float64, room for an array, or the way to an array of another context."""
-        facts = self.device.cl_device
         for name, array in parameters.items():
-            if array.dtype == np.float64 and not facts.double_fp_config:
-                raise DeviceNotFoundError(
-                    f"{name} is float64 and {self.device.name} has no float64: use float32 parameters or device='numpy'"
-                )
-            if array.nbytes > facts.max_mem_alloc_size:
-                raise DeviceError(
-                    f"{name} has {array.nbytes} bytes and {self.device.name} takes at most {facts.max_mem_alloc_size} "
-                    "in one array; divide it, or use device='numpy'"
-                )
+            check_room(self.device, name, array, "float32 parameters or device='numpy'")
         _check_device_arrays(self, parameters)
 
     def begin(self) -> None:
@@ -265,19 +253,12 @@ def _open_backend(device: "Device", parameters: Mapping[str, Vector]) -> Backend
         return _open_device(device, parameters)
     try:
         return _open_device("opencl", parameters)
-    except (DeviceNotFoundError, BuildError, DeviceError) as error:
-        warnings.warn(f"NumPy does the work: {error}; device='numpy' asks for it", DeviceWarning, stacklevel=5)
+    except UNAVAILABLE as error:
+        warn_that_numpy_serves(error, stacklevel=5)
         return NumPyBackend()
 
 
 def _open_device(device: "Device", parameters: Mapping[str, Vector]) -> OpenCLBackend:
-    trouble = explain_import()
-    if trouble is not None:
-        asked = "" if device == "opencl" else f"device={device!r}: "
-        raise DeviceNotFoundError(f"{asked}{trouble}")
-    try:
-        backend = OpenCLBackend(device)
-    except ValueError as error:
-        raise ArgumentError(f"{error}, 'numpy', 'auto'") from error
+    backend = OpenCLBackend(device)
     backend.check_parameters(parameters)
     return backend

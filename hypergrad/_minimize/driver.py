@@ -70,7 +70,7 @@ class Trace:
         if self._settings.history:
             entries = {"fun": point.value, "gnorm": measure(point.gradient), **(adapted or {})}
             for name, value in entries.items():
-                self._history.setdefault(name, []).append(value)
+                self._history.setdefault(name, []).append(np.array(value))  # a step may write into its arrays
 
     def attach(self, result: OptimizeResult) -> None:
         """Put the fields into the result."""

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from hypergrad._minimize.device import open_loops
 from hypergrad._minimize.differences import SCHEMES
 from hypergrad._minimize.driver import drive, lose_start, wrap_callback
 from hypergrad._minimize.objective import Function, read_start
 from hypergrad._minimize.options import read_options
 from hypergrad._minimize.quasi_newton import run_scipy
-from hypergrad._minimize.table import NAMES, find_method
+from hypergrad._minimize.table import METHODS, NAMES, Method, find_method
 from hypergrad.errors import ArgumentError
 
 DEFAULT = "osgm_best_mended"
@@ -54,6 +55,10 @@ def minimize(
     history               False; whether the result has `history`
     return_all            False; whether the result has `allvecs`
     disp                  False; whether to print how the run ended
+
+    `hdm_best` and `hdm_best_mended` run their loops over the variables on an OpenCL device with the option device, a
+    string as in the optimizers, with the same bits on every device and for device="numpy"; without it they run in NumPy
+    as all others do.
 
     An option that is None has its default. No method needs an option but `osgm_r`. Where a method needs the smoothness
     L, the first step lr, the strong convexity mu or a guess of f*, and is not given it, the value is estimated at x0
@@ -109,6 +114,7 @@ def minimize(
     name = _find_name(method)
     chosen = find_method(name)
     _refuse_limits(name, bounds, constraints)
+    _refuse_device(name, chosen, options)
     settings, own = read_options(name, chosen.options, options, tol)
     for missing, instead in chosen.required.items():
         if missing not in own:
@@ -116,14 +122,17 @@ def minimize(
     if chosen.hessian:
         _check_hessian(name, hess, hessp)
     function, start, report = Function(fun, args, jac, hess, hessp), read_start(x0), wrap_callback(callback)
+    device, rule = own.pop("device", None), chosen.rule
+    if device is not None and chosen.on_device is not None:
+        rule = chosen.on_device(open_loops(device, start))
     with np.errstate(all="ignore"):  # judged by status, not by a warning
         point = function.start(start)
         if not point.is_finite():
             result = lose_start(point, function, settings)
-        elif chosen.rule is None:
+        elif rule is None:
             result = run_scipy(name, function, point, own, report, settings)
         else:
-            result = drive(chosen.rule, function, point, own, report, settings)
+            result = drive(rule, function, point, own, report, settings)
     if chosen.hessian:
         result.nhev = function.nhev
     if settings.disp:
@@ -147,6 +156,15 @@ def _refuse_limits(name: str, bounds: Any, constraints: Any) -> None:
             raise ArgumentError(
                 f"method={name!r} knows no {word}: leave them out, or take method='SLSQP' of scipy.optimize.minimize"
             )
+
+
+def _refuse_device(name: str, method: Method, options: Any) -> None:
+    if method.on_device is None and isinstance(options, Mapping) and options.get("device") is not None:
+        known = ", ".join(other for other in METHODS if METHODS[other].on_device is not None)
+        raise ArgumentError(
+            f"device={options['device']!r}: method={name!r} has no kernels: leave the option out, or take "
+            f"one of {known}"
+        )
 
 
 def _check_hessian(name: str, hess: Any, hessp: Any) -> None:

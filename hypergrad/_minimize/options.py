@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hypergrad.errors import ArgumentError
+from hypergrad_kernels.runtime import DESCRIPTION
 
 Number = float | int | bool
 
@@ -17,8 +18,8 @@ class Range(NamedTuple):
     """Which values an option takes."""
 
     words: str  # what a user is asked for, "a number > 0"
-    read: Callable[[Any], Number | None]  # to a plain Python number, None where that is impossible
-    holds: Callable[[Number], bool] = lambda number: True
+    read: Callable[[Any], Any]  # to a plain Python number, or a string; None where that is impossible
+    holds: Callable[[Any], bool] = lambda value: True
 
 
 class Option(NamedTuple):
@@ -29,12 +30,12 @@ class Option(NamedTuple):
     meaning: str  # with its unit
     default: Number | None = None  # the same for every method; None where it is the method's
 
-    def read(self, value: Any) -> Number:
-        """The value as a Python number. Raises ArgumentError, with the range, for any other."""
-        number = self.range.read(value)
-        if number is None or not self.range.holds(number):
+    def read(self, value: Any) -> Any:
+        """The value as a Python number or string. Raises ArgumentError, with the range, for any other."""
+        plain = self.range.read(value)
+        if plain is None or not self.range.holds(plain):
             raise ArgumentError(f"{self.name}={value!r}: give {self.range.words}")
-        return number
+        return plain
 
 
 def read_real(value: Any) -> float | None:
@@ -67,6 +68,12 @@ def read_flag(value: Any) -> bool | None:
     return None
 
 
+def read_device(value: Any) -> str | None:
+    """The description of a device."""
+    described = isinstance(value, str) and (value in ("auto", "numpy") or DESCRIPTION.fullmatch(value))
+    return str(value) if described else None
+
+
 def _unwrap(value: Any) -> Any:
     return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
@@ -80,6 +87,7 @@ COUNT = Range("an integer >= 0", read_integer, lambda number: number >= 0)
 SIZE = Range("an integer >= 1", read_integer, lambda number: number >= 1)
 LIMIT = Range("an integer >= 0, or inf for no limit", read_limit, lambda number: number >= 0)
 FLAG = Range("True or False", read_flag)
+DEVICE = Range("'auto', 'numpy', 'opencl', 'opencl:PART' or 'opencl:PART:INDEX'", read_device)
 
 OPTIONS: dict[str, Option] = {
     option.name: option
@@ -102,6 +110,9 @@ OPTIONS: dict[str, Option] = {
         Option("seed", COUNT, "of the three random probes that estimate L"),
         Option("memory", SIZE, "the pairs of steps that are stored"),
         Option("ftol", NONNEGATIVE, "the run ends too when f falls by less than this, relative to f"),
+        Option("device", DEVICE, "who runs the loops over the variables, with the same bits on each: auto is OpenCL, "
+               "or NumPy with a warning where there is no OpenCL device; PART is part of a device's name. f is the "
+               "user's wherever"),
     )
 }  # fmt: skip
 """What a method may be told, by name."""
@@ -135,8 +146,8 @@ class Settings(NamedTuple):
 
 def read_options(
     method: str, names: Iterable[str], given: Mapping[str, Any] | None, tol: Any
-) -> tuple[Settings, dict[str, Number]]:
-    """The common options, and those of the method that are given, all as Python numbers; None is the default.
+) -> tuple[Settings, dict[str, Any]]:
+    """The common options, and those of the method that are given, all as plain Python; None is the default.
 
     Raises ArgumentError for an option that the method does not have, or a value out of its range.
     """

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from hypergrad_reference import (
     hdm,
     hdm_agd,
     hdm_best,
+    hdm_best_loops,
     hdm_best_mended,
     hdm_hb,
     line_search,
@@ -24,6 +25,7 @@ from hypergrad_reference import (
     osgm_best,
 )
 from hypergrad_reference.action import lookahead, monotone_learned_step, monotone_lookahead, null_step
+from hypergrad_reference.hdm_best_loops import Loops
 from hypergrad_reference.learner import adagrad as adagrad_learner
 
 
@@ -37,6 +39,7 @@ class Method(NamedTuple):
     words: Mapping[str, str] = {}  # defaults that depend on others, in words
     required: Mapping[str, str] = {}  # options that have no default: what to do instead of giving them
     hessian: bool = False  # whether it asks for products with the Hessian
+    on_device: Callable[[Loops], Rule] | None = None  # the rule with its two loops run by others, under option "device"
 
 
 _ESTIMATE = Guess("estimated at the start", find_smoothness)
@@ -51,18 +54,28 @@ _L_MU = {"smoothness": _ESTIMATE, "strong_convexity": _CONVEXITY}
 _L_UNLESS_RATE = {"smoothness": _UNLESS_RATE}
 _HALF = {"hyper_lr": "1 / (2 smoothness)"}
 _WHOLE = {"hyper_lr": "1 / smoothness"}
-_TEN = {"hyper_lr": "10 / smoothness"}
+_BEST = {"hyper_lr": "10 / smoothness", "device": "NumPy, whose own inner products depend on version and processor"}
 
 _HDM = "Chu et al. 2025 (HDM)"
 _COLT = "Gao et al. 2025 (COLT)"
 _SINKHORN = "Gao, Qu, Ye and Udell 2026 (Sinkhorn-Knopp)"
 _PART2 = "Gao et al. 2025 (OSGM, Part II)"
-_BEST_OPTIONS = ("smoothness", "hyper_lr", "hyper_lr_beta", "beta")
+_BEST_OPTIONS = ("smoothness", "hyper_lr", "hyper_lr_beta", "beta", "device")
 _HB_OPTIONS = ("hyper_lr", "hyper_lr_beta", "beta", "omega", "tau")
 
 
 def _hdm(**constants: Any) -> Rule:
     return Rule(hdm.init, hdm.step, partial(hdm.Constants, **constants), _L_UNLESS_RATE)
+
+
+def _best(loops: Loops) -> Rule:
+    steps = hdm_best_loops
+    return Rule(partial(steps.init, loops), partial(steps.step, loops), hdm_best.Constants, _L)
+
+
+def _best_mended(loops: Loops) -> Rule:
+    steps = hdm_best_loops
+    return Rule(partial(steps.init_mended, loops), partial(steps.step_mended, loops), hdm_best.Constants, _L)
 
 
 METHODS: dict[str, Method] = {
@@ -123,12 +136,12 @@ METHODS: dict[str, Method] = {
     "hdm_best": Method(
         "HDM-Best: heavy ball, AdaGrad learners and null steps, as the authors' code has it",
         f"{_HDM}, Algorithm 3 and the authors' code", _BEST_OPTIONS,
-        Rule(hdm_best.init, hdm_best.step, hdm_best.Constants, _L), _TEN,
+        Rule(hdm_best.init, hdm_best.step, hdm_best.Constants, _L), _BEST, on_device=_best,
     ),
     "hdm_best_mended": Method(
         "HDM-Best without the oddities of the authors' code that do harm",
         f"{_HDM}; the differences are derived here", _BEST_OPTIONS,
-        Rule(hdm_best_mended.init, hdm_best_mended.step, hdm_best.Constants, _L), _TEN,
+        Rule(hdm_best_mended.init, hdm_best_mended.step, hdm_best.Constants, _L), _BEST, on_device=_best_mended,
     ),
     "osgm_r": Method(
         "OSGM-R: a diagonal stepsize learns on the ratio (f(x+) - f*) / (f(x) - f*)",

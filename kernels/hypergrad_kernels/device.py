@@ -21,8 +21,6 @@ from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundErro
 _lock = threading.RLock()
 """Held while platforms are asked for, a device is opened or a program compiled: of two threads, one waits."""
 
-DESCRIPTION = re.compile("opencl(:(?P<part>[^:]*)(:(?P<index>[0-9]+))?)?")
-"""Of a device."""
 TRIAL = 1 << 16
 """Elements of a trial of shared memory: a runtime may copy small arrays and not large ones, or the other way round."""
 
@@ -237,7 +235,7 @@ def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
 
 
 def _open_named(wanted: str) -> Device:
-    parts = DESCRIPTION.fullmatch(wanted) if isinstance(wanted, str) else None
+    parts = runtime.DESCRIPTION.fullmatch(wanted) if isinstance(wanted, str) else None
     if parts is None:
         raise ValueError(f"device={wanted!r}: give one of 'opencl', 'opencl:PART', 'opencl:PART:INDEX'")
     devices = list_devices()

@@ -15,6 +15,7 @@ Nothing here imports pyopencl, but explain_import.
 import ctypes
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +27,8 @@ from typing import NamedTuple
 
 from hypergrad_kernels.errors import DeviceError
 
+DESCRIPTION = re.compile("opencl(:(?P<part>[^:]*)(:(?P<index>[0-9]+))?)?")
+"""Of a device, as a user gives it."""
 SYSTEM = "/etc/OpenCL/vendors"
 VENDORS = "OCL_ICD_VENDORS"
 VARIABLES = (VENDORS, "OPENCL_VENDOR_PATH")

@@ -14,8 +14,8 @@ d = 0), so that hyper_lr is the real first stepsize; L = inf clips P to 0 for go
 than 1e-3 makes P NaN for good (NumPy warns). Kept by both: a refusal restarts the momentum although beta stays; a full
 P is clipped entry by entry, so that no entry off its diagonal can be negative.
 
-With a diagonal P every array has the bits of hypergrad_reference.hdm_loops under the same scalars; the inner products
-behind the scalars are NumPy's here, and block sums there.
+The inner products here are NumPy's, whose last bits depend on its version and on the processor. hdm_best_loops is the
+same rule for a diagonal P with block sums, in two passes that a device can run.
 
 Source: Chu et al. 2025 (HDM), Algorithm 3 and the authors' code, from which are the clip, the decay, the guess and
 all numbers; sums of curvature ratios run in the order of the steps.
@@ -155,19 +155,24 @@ def advance(objective: Objective, state: State, constants: Constants) -> State:
     trial = (s.x - c.shape.apply(s.P, g)) + c.momentum.apply(s.beta, d)
     trial_value, trial_gradient = objective.value_and_gradient(trial)
 
-    den = float(g @ g) + (0.25 * float(d @ d) * s.smoothness**2 if s.guessed else 1e-12)
+    den = find_denominator(s, float(g @ g), float(d @ d))
     P, memory = adagrad(s.P, -c.shape.outer(trial_gradient, g) / den, s.memory, s.iteration, s.lr)
-    slope = c.momentum.outer(trial_gradient, d) / den
-    beta, momentum_memory = adagrad(s.beta, slope, s.momentum_memory, s.iteration, c.hyper_lr_beta)
-    adapted = s._replace(
-        P=c.clip(P, s.smoothness),
-        memory=memory,
-        beta=np.minimum(np.maximum(beta, 0.0), BETA_MAX),
-        momentum_memory=momentum_memory,
-        lr=_decay(s, c),
-        iteration=s.iteration + 1,
-    )
+    learned = learn_momentum(s, c.momentum.outer(trial_gradient, d) / den, c)
+    adapted = learned._replace(P=c.clip(P, s.smoothness), memory=memory)
     return _move(adapted, trial, trial_value, trial_gradient)
+
+
+def find_denominator(state: State, grad_sq: float, move_sq: float) -> float:
+    """The denominator of the slopes, from ||g||^2 and ||d||^2."""
+    return grad_sq + (0.25 * move_sq * state.smoothness**2 if state.guessed else 1e-12)
+
+
+def learn_momentum(state: State, slope: Stepsize, constants: Constants) -> State:
+    """What an iteration adapts besides P: beta, by AdaGrad on its slope m, and lr, by its decay."""
+    s, c = state, constants
+    beta, momentum_memory = adagrad(s.beta, slope, s.momentum_memory, s.iteration, c.hyper_lr_beta)
+    beta = np.minimum(np.maximum(beta, 0.0), BETA_MAX)
+    return s._replace(beta=beta, momentum_memory=momentum_memory, lr=_decay(s, c), iteration=s.iteration + 1)
 
 
 def _decay(state: State, constants: Constants) -> float:
@@ -179,17 +184,27 @@ def _decay(state: State, constants: Constants) -> float:
 def _move(state: State, trial: Vector, value: float, gradient: Vector) -> State:
     s = state
     if not value < s.value:
-        return s._replace(displacement=np.zeros_like(s.x), accepted=max(0, s.accepted - 2))
+        return count_refusal(s)._replace(displacement=np.zeros_like(s.x))
     displacement = trial - s.x
-    length = float(np.linalg.norm(displacement))
+    s = count_step(s, float(np.linalg.norm(gradient - s.gradient)), float(np.linalg.norm(displacement)))
+    return s._replace(x=trial, value=value, gradient=gradient, displacement=displacement)
+
+
+def count_refusal(state: State) -> State:
+    """A step was refused."""
+    return state._replace(accepted=max(0, state.accepted - 2))
+
+
+def count_step(state: State, change: float, length: float) -> State:
+    """A step was accepted, with ||g+ - g|| and ||x+ - x||."""
+    s = state._replace(accepted=state.accepted + 1)
     if length > LONG_STEP:
-        ratio = float(np.linalg.norm(gradient - s.gradient)) / length
-        s = s._replace(ratio_sum=s.ratio_sum + ratio, ratio_count=s.ratio_count + 1)
-    return s._replace(x=trial, value=value, gradient=gradient, displacement=displacement, accepted=s.accepted + 1)
+        s = s._replace(ratio_sum=s.ratio_sum + change / length, ratio_count=s.ratio_count + 1)
+    return s
 
 
 def guess_curvature(state: State, constants: Constants) -> State:
-    """Replace L by the mean curvature ratio once, when enough steps are accepted; lr = 1 / L, and U starts anew."""
+    """Replace L by the mean curvature ratio once, when enough steps are accepted; lr = 1 / L, and U is 0 again."""
     s = state
     if s.guessed or s.accepted <= max(min(constants.maxiter / 4, 200), 20):
         return s

@@ -51,5 +51,9 @@ def step(objective: Objective, state: State, constants: Constants) -> State:
     >>> state.x.round(9), state.displacement.round(9), state.iteration
     (array([2.]), array([-2.]), 3)
     """
-    advanced = hdm_best.advance(objective, state, constants._replace(clip=clip_scales))
-    return hdm_best.guess_curvature(advanced, constants) if advanced.ratio_count else advanced
+    return guess_curvature(hdm_best.advance(objective, state, constants._replace(clip=clip_scales)), constants)
+
+
+def guess_curvature(state: State, constants: Constants) -> State:
+    """What hdm_best.guess_curvature does, once a step was long."""
+    return hdm_best.guess_curvature(state, constants) if state.ratio_count else state

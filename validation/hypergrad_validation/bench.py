@@ -22,7 +22,11 @@ import numpy as np
 from hypergrad import AdamW, AutoHypergradientAdamW
 from hypergrad_kernels.device import Device, open_device
 from hypergrad_kernels.errors import BuildError, DeviceNotFoundError
+from hypergrad_kernels.hdm_loops import open_loops
 from hypergrad_kernels.kernels import KERNELS
+from hypergrad_reference import hdm_best, hdm_best_loops
+from hypergrad_reference.hdm_best_loops import Loops
+from hypergrad_reference.types import Vector
 from hypergrad_validation.bed import Bed
 from hypergrad_validation.timing import REPEATS, Figure, Row, Run, compare, summarize, take_turns
 
@@ -103,6 +107,40 @@ def measure_many(device: Device, repeats: int = 51) -> list[Row]:
         times = take_turns({"many": bind(sizes), "one": bind((sum(sizes),))}, repeats)
         rows.append(_at_most(f"{what} / one, time", limit, compare(times["many"], times["one"])))
     return rows
+
+
+class Descent:
+    """An objective that costs nothing: f falls by 1 at each evaluation, so that every step is accepted."""
+
+    def __init__(self, n: int) -> None:
+        self.left, self.gradient = 0.0, np.random.default_rng(0).standard_normal(n)
+
+    def value_and_gradient(self, x: Vector) -> tuple[float, Vector]:
+        """The next value, and a gradient that stays."""
+        self.left -= 1.0
+        return self.left, self.gradient
+
+
+def measure_iteration(device: Device, n: int = 10**6, repeats: int = REPEATS) -> list[Row]:
+    """An iteration of HDM-Best on the device beside NumPy's, f apart."""
+
+    def bind(method: Any, *loops: Loops) -> Run:
+        constants = hdm_best.Constants(1e-3, maxiter=10**6)
+        descent = Descent(n)
+        states = [method.init(*loops, descent, np.zeros(n), constants)]
+
+        def run() -> None:
+            states[0] = method.step(*loops, descent, states[0], constants)
+
+        return run
+
+    runs = {
+        "numpy": bind(hdm_best),
+        "device": bind(hdm_best_loops, open_loops(device)),
+    }
+    times = take_turns(runs, repeats)
+    figure = compare(times["device"], times["numpy"])
+    return [_at_most(f"HDM-Best iteration / NumPy's, f apart, time, n = {n}", 0.5, figure)]
 
 
 def measure_long(device: Device, steps: int = LONG) -> list[Row]:

@@ -201,7 +201,7 @@ def bench(wanted: argparse.Namespace) -> int:
     rows = []
     for power in wanted.power or (24, 25):
         rows += measure.measure_large(device, 1 << power)
-    rows += measure.measure_many(device) + measure.measure_long(device)
+    rows += measure.measure_many(device) + measure.measure_iteration(device) + measure.measure_long(device)
     document["targets"] = [
         {
             "what": row.what, "target": row.target, "median": row.figure.median,

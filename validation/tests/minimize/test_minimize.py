@@ -218,7 +218,7 @@ def run_stopping(method, stop):
     ("given", "words"),
     [
         ({"method": "newton"}, "method='newton': give one of hdm, "),
-        ({"options": {"step": 1.0}}, r"options \['step'\] are unknown to 'hdm_best': it knows beta, disp, gtol"),
+        ({"options": {"step": 1.0}}, r"options \['step'\] are unknown to 'hdm_best': it knows beta, device, disp"),
         ({"method": "osgm_r"}, "needs the option 'optimal_value': .*, or take osgm_rz"),
         ({"options": {"smoothness": -1.0}}, r"smoothness=-1\.0: give a finite number > 0"),
         ({"options": {"gtol": -1.0}}, r"gtol=-1\.0"),
