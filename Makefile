@@ -4,6 +4,7 @@
 # make bench     speed, as ratios inside one run             make check   ruff, mypy, the documents, the built wheel
 # make docs      the site: out/docs/index.html               make figures comes first; seconds if they are drawn
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
+# make test-torch   the tests of hypergrad.torch, in an environment of their own
 #
 # Each works in a fresh clone with Python >= 3.11, make and a package index. PYTHON names the interpreter.
 
@@ -13,7 +14,7 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures docs test test-data bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
+.PHONY: figures docs test test-data test-torch bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
         bench-intel bench-pip bench-debian mutants clean
 
 figures: $(VENV)/ready
@@ -32,6 +33,9 @@ DATA := $(addprefix validation/tests/,problems/test_data.py figures/test_figures
 
 test-data: $(VENV)/ready
 	$(PYTEST) -n auto $(DATA) -k "not hdm2025 and not osgm2025"
+
+test-torch: .cache/torch/ready
+	.cache/torch/bin/python -m pytest -n auto validation/tests/torch hypergrad/torch
 
 bench: $(VENV)/ready
 	mkdir -p out
@@ -87,6 +91,12 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 $(VENV)/docs-ready: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# An environment of its own: the others show that nothing else needs torch.
+.cache/torch/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .cache/torch
+	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch]'
 	touch $@
 
 # Beside the environment, where it would be one more device in every test; the wheel is for Linux on x86-64.

@@ -16,6 +16,7 @@ __all__ = [
     "NonFiniteError",
     "RecordError",
     "SettingError",
+    "SparseGradientError",
 ]
 
 
@@ -37,6 +38,10 @@ class SettingError(AttributeError):
 
 class RecordError(OSError):
     """The record of a step cannot be written to the file that `records_to` names."""
+
+
+class SparseGradientError(RuntimeError):
+    """A gradient of torch is sparse."""
 
 
 class CheckpointError(ValueError):

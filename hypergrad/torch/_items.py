@@ -1,0 +1,128 @@
+"""The tensors that take part in a step, and the batches in which the loops go through them."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hypergrad.errors import SparseGradientError
+
+SHARDED: tuple[Any, ...] = ()
+"""The type of tensors that are divided over a mesh of processes."""
+if torch.distributed.is_available():
+    from torch.distributed.tensor import DTensor
+
+    SHARDED = (DTensor,)
+
+LIMITS = {"cpu": 1 << 18}
+"""Elements of a batch by type of device: on a CPU its arrays stay in the cache."""
+LIMIT = 1 << 22
+"""Elements of a batch elsewhere: 16 MiB of float32, of which a loop holds no more than four at a time."""
+
+
+class Item(NamedTuple):
+    """A tensor with a gradient. Arrays are the part of this process, complex numbers as pairs of reals."""
+
+    param: Tensor  # as it stands in its group
+    theta: Tensor
+    grad: Tensor
+    state: dict[str, Any]
+    group: int
+    position: int  # among all parameters of the optimizer
+    moved: bool  # whether it took the latest step of the optimizer
+
+    def find(self, name: str) -> Tensor:
+        """An array of the state."""
+        return localize(self.state[name])
+
+
+def localize(tensor: Tensor) -> Tensor:
+    """The part of this process, complex numbers as pairs of reals."""
+    if isinstance(tensor, SHARDED):
+        tensor = tensor.to_local()
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def collect(groups: Sequence[dict[str, Any]], states: dict[Tensor, dict[str, Any]], steps: int) -> list[Item]:
+    """The tensors that have a gradient, in order; the state of one that is new is empty.
+
+    steps    number of steps that the optimizer has taken
+
+    Raises SparseGradientError for a sparse gradient.
+    """
+    items, position = [], -1
+    for number, group in enumerate(groups):
+        for param in group["params"]:
+            position += 1
+            if param.grad is None:
+                continue
+            if param.grad.is_sparse:
+                raise SparseGradientError(
+                    f"the gradient of parameter {position} is sparse: give dense ones, as nn.Embedding(sparse=False)"
+                )
+            state = states[param]
+            moved = state.get("moved_at", 0) == steps > 0
+            items.append(
+                Item(param, localize(param), localize(_lay_alike(param.grad, param)), state, number, position, moved)
+            )
+    return items
+
+
+def _lay_alike(grad: Tensor, param: Tensor) -> Tensor:
+    """A gradient in the layout of its parameter on the mesh."""
+    if isinstance(grad, SHARDED) and isinstance(param, SHARDED) and grad.placements != param.placements:
+        return grad.redistribute(param.device_mesh, param.placements)
+    return grad
+
+
+class Batch(NamedTuple):
+    """Pieces of tensors that are alike but for their numbers: the same device, dtypes and scalars."""
+
+    owners: list[int]  # of each piece, the index of its item
+    theta: list[Tensor]
+    grad: list[Tensor]
+    arrays: dict[str, list[Tensor]]
+
+
+def form_batches(
+    items: Sequence[Item], select: Callable[[Item], Hashable], names: Callable[[Any], Iterable[str]]
+) -> Iterator[tuple[Any, Batch]]:
+    """Batches of at most LIMIT elements, each with the key that its items share; large tensors are cut.
+
+    select    the key of an item; None passes it over
+    names     of a key, the arrays of the state that the loop reads or writes
+    """
+    alike: dict[tuple[Any, torch.device, torch.dtype, torch.dtype], list[int]] = {}
+    for index, item in enumerate(items):
+        key = select(item)
+        if key is not None and item.theta.numel():
+            alike.setdefault((key, item.theta.device, item.theta.dtype, item.grad.dtype), []).append(index)
+    for (key, device, _, _), indices in alike.items():
+        wanted, limit = tuple(names(key)), LIMITS.get(device.type, LIMIT)
+        batch, room = _open(wanted), limit
+        for index in indices:
+            for theta, grad, *arrays in _cut(items[index], wanted, limit):
+                if theta.numel() > room and batch.owners:
+                    yield key, batch
+                    batch, room = _open(wanted), limit
+                batch.owners.append(index)
+                batch.theta.append(theta)
+                batch.grad.append(grad)
+                for name, array in zip(wanted, arrays, strict=True):
+                    batch.arrays[name].append(array)
+                room -= theta.numel()
+        yield key, batch
+
+
+def _open(names: Iterable[str]) -> Batch:
+    return Batch([], [], [], {name: [] for name in names})
+
+
+def _cut(item: Item, names: Sequence[str], limit: int) -> Iterator[tuple[Tensor, ...]]:
+    """The arrays of an item in pieces of at most `limit` elements; whole where they do not lie in one order."""
+    arrays = (item.theta, item.grad, *(item.find(name) for name in names))
+    if item.theta.numel() <= limit or not all(array.is_contiguous() for array in arrays):
+        yield arrays
+        return
+    yield from zip(*(torch.split(array.view(-1), limit) for array in arrays), strict=True)

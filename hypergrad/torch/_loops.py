@@ -1,0 +1,183 @@
+"""The two loops over the elements in operations of torch: inner products before the schedule, the update after.
+
+Both follow `hypergrad_reference.loops`, equation by equation. Sums are formed in the dtype of the work, float32 for
+16-bit parameters, and differ from those of the reference by rounding.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hypergrad.torch._items import Batch
+from hypergrad_reference.adamw import ExactScalars, beta1_derivative_scalars
+from hypergrad_reference.loops import INNER_PRODUCTS
+from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def find_work_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of the arithmetic and of all that is kept of a tensor: float32 for 16 bits, else its own."""
+    return torch.float32 if dtype in HALF else dtype
+
+
+class Gradient(NamedTuple):
+    """How the gradient of a tensor becomes g: g = grad_scale * grad + l2 * theta."""
+
+    grad_scale: float = 1.0  # 1 or -1
+    l2: float = 0.0
+
+    def form(self, batch: Batch) -> list[Tensor]:
+        """G of each piece in the dtype of the work; the gradient itself where nothing is to be done."""
+        dtype = find_work_dtype(batch.theta[0].dtype)
+        g = batch.grad if batch.grad[0].dtype == dtype else [grad.to(dtype) for grad in batch.grad]
+        if self.grad_scale != 1:
+            g = list(torch._foreach_mul(g, self.grad_scale))
+        if self.l2:
+            g = list(torch._foreach_add(g, widen(batch.theta), alpha=self.l2))
+        return g
+
+
+def widen(arrays: list[Tensor]) -> list[Tensor]:
+    """The arrays in the dtype of the work."""
+    dtype = find_work_dtype(arrays[0].dtype)
+    return arrays if arrays[0].dtype == dtype else [array.to(dtype) for array in arrays]
+
+
+def _root(batch: Batch, s: ExactScalars) -> list[Tensor]:
+    """sqrt(u i2) + eps, with u = v, or its running maximum where that is kept."""
+    u = batch.arrays.get("max_exp_avg_sq") or batch.arrays["exp_avg_sq"]
+    root = list(torch._foreach_mul(u, s.i2))
+    torch._foreach_sqrt_(root)
+    torch._foreach_add_(root, s.eps)
+    return root
+
+
+# Loop 1.
+
+
+def inner_products(
+    names: Iterable[str], batch: Batch, gradient: Gradient, scalars: Any, last_beta1_power: float = 1.0
+) -> dict[str, list[Tensor]]:
+    """The inner products asked for, of each piece, without dimensions; see `hypergrad_reference.loops`.
+
+    names       keys of INNER_PRODUCTS
+    scalars     of step t-1, from which the direction is rebuilt
+    """
+    names = tuple(names)
+    needed = {factor for name in names for factor in INNER_PRODUCTS[name]}
+    g = gradient.form(batch)
+    factors = {"grad": g, "theta": widen(batch.theta) if "theta" in needed else [], **batch.arrays}
+    if "direction" in needed and "direction" not in factors:
+        factors["direction"] = list(torch._foreach_mul(batch.arrays["exp_avg"], scalars.i1))
+        torch._foreach_div_(factors["direction"], _root(batch, scalars))
+    if "deviation" in needed:
+        factors["deviation"] = list(torch._foreach_sub(g, batch.arrays["grad_ema"]))
+    if "beta1_derivative" in needed:
+        factors["beta1_derivative"] = _derive_by_beta1(batch, scalars, last_beta1_power)
+    return {name: _dot(*(factors[factor] for factor in INNER_PRODUCTS[name])) for name in names}
+
+
+def _dot(x: list[Tensor], y: list[Tensor]) -> list[Tensor]:
+    if x is y:
+        return list(torch._foreach_pow(torch._foreach_norm(x), 2.0))
+    return [product.sum() for product in torch._foreach_mul(x, y)]
+
+
+def _derive_by_beta1(batch: Batch, s: ExactScalars, last_beta1_power: float) -> list[Tensor]:
+    """[(m - g) p + m q] / (sqrt(u i2) + eps), see `hypergrad_reference.adamw.direction_beta1_derivative`."""
+    p, q = beta1_derivative_scalars(s.b1, last_beta1_power)
+    m = batch.arrays["exp_avg"]
+    slope = list(torch._foreach_mul(m, p + q))
+    torch._foreach_add_(slope, batch.arrays["last_grad"], alpha=-p)
+    torch._foreach_div_(slope, _root(batch, s))
+    return slope
+
+
+# Loop 2.
+
+
+class Rounding(NamedTuple):
+    """How float32 results become 16-bit parameters."""
+
+    generator: torch.Generator | None = None  # of the random bits; None rounds to the nearest number
+
+    def write(self, theta: Sequence[Tensor], results: Sequence[Tensor]) -> None:
+        """Write the results into the parameters."""
+        if self.generator is None:
+            torch._foreach_copy_(list(theta), list(results))
+            return
+        for target, result in zip(theta, results, strict=True):
+            bits = result.contiguous().view(torch.int32)
+            noise = torch.empty_like(bits).random_(0, 1 << 16, generator=self.generator)
+            rounded = torch.bitwise_and(bits + noise, -(1 << 16)).view(torch.float32)
+            target.copy_(torch.where(result.isfinite(), rounded, result))
+
+
+NEAREST = Rounding()
+
+
+def update(batch: Batch, gradient: Gradient, scalars: Any, gamma: float | None, rounding: Rounding = NEAREST) -> None:
+    """Update the pieces of tensors and what is kept of them, in place.
+
+    scalars    of step t; their type says which update it is
+    gamma      memory of grad_ema; None makes grad_ema = g_t
+    """
+    g = gradient.form(batch)
+    theta = widen(batch.theta)
+    UPDATES[type(scalars)](theta, g, batch, scalars)
+    if theta is not batch.theta:
+        rounding.write(batch.theta, theta)
+    if "grad_ema" in batch.arrays:
+        if gamma is None:
+            torch._foreach_copy_(batch.arrays["grad_ema"], g)
+        else:
+            torch._foreach_lerp_(batch.arrays["grad_ema"], g, 1 - gamma)
+    if "last_grad" in batch.arrays:
+        torch._foreach_copy_(batch.arrays["last_grad"], g)
+
+
+def _update_adamw(theta: list[Tensor], g: list[Tensor], batch: Batch, s: ExactScalars) -> None:
+    m, v = batch.arrays["exp_avg"], batch.arrays["exp_avg_sq"]
+    torch._foreach_lerp_(m, g, s.c1)  # m = b1 m + c1 g
+    torch._foreach_mul_(v, s.b2)
+    torch._foreach_addcmul_(v, g, g, s.c2)
+    if "max_exp_avg_sq" in batch.arrays:
+        torch._foreach_maximum_(batch.arrays["max_exp_avg_sq"], v)
+    root = _root(batch, s)
+    if s.k != 1:
+        torch._foreach_mul_(theta, s.k)
+    torch._foreach_addcdiv_(theta, m, root, -s.a)
+
+
+def _update_plain(theta: list[Tensor], g: list[Tensor], batch: Batch, s: Plain) -> None:
+    torch._foreach_copy_(batch.arrays["direction"], g)
+    torch._foreach_add_(theta, g, alpha=-s.lr)
+
+
+def _update_heavy_ball(theta: list[Tensor], g: list[Tensor], batch: Batch, s: HeavyBall) -> None:
+    v = batch.arrays["velocity"]
+    torch._foreach_mul_(v, s.momentum)
+    torch._foreach_add_(v, g, alpha=s.undamped)
+    torch._foreach_copy_(batch.arrays["direction"], v)
+    torch._foreach_add_(theta, v, alpha=-s.lr)
+
+
+def _update_nesterov(theta: list[Tensor], g: list[Tensor], batch: Batch, s: Nesterov) -> None:
+    v, d = batch.arrays["velocity"], batch.arrays["direction"]
+    torch._foreach_mul_(v, s.momentum)
+    torch._foreach_add_(v, g)
+    torch._foreach_copy_(d, g)
+    torch._foreach_add_(d, v, alpha=s.momentum)
+    torch._foreach_add_(theta, d, alpha=-s.lr)
+
+
+UPDATES: dict[type[Any], Callable[..., None]] = {
+    ExactScalars: _update_adamw,
+    Plain: _update_plain,
+    HeavyBall: _update_heavy_ball,
+    Nesterov: _update_nesterov,
+}
+"""The update that a type of scalars belongs to."""

@@ -1,0 +1,263 @@
+"""The numbers between the loops: where they are kept, and how a step moves them.
+
+Per group stand the options, "base_lr", what is learned ("learned_lr", ...) and what the latest step used ("last_lr",
+...); per parameter "step", "moved_at" and what differs from one parameter to another. All are plain numbers, so that
+they survive every way of saving a state. With a learned rate per tensor, what is learned stands with the parameters.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypergrad.torch._items import Item
+from hypergrad.torch._loops import find_work_dtype
+from hypergrad.torch._plan import Plan, Present, extend_power
+from hypergrad.torch._reduce import LAST, Reading
+from hypergrad_reference import surprise
+from hypergrad_reference.loops import INNER_PRODUCTS
+from hypergrad_reference.rule import Options, Scalars, Sums, Term, total_over_groups
+
+LAST_STEP = {"ratio": 0.0, "lr": 0.0, "weight_decay": 0.0, "beta1": 0.0, "beta2": 0.0, "eps": 1.0}
+"""What is kept per group of its latest step, and what stands there before the first."""
+
+Group = dict[str, Any]
+
+
+def name_learned(field: str) -> str:
+    """The key of a learned number."""
+    return f"learned_{field}"
+
+
+class Move(NamedTuple):
+    """What a tensor steps with."""
+
+    options: Options
+    scalars: Scalars
+    power_before: float  # product of the beta1 of its steps, without this one and with it
+    power: float
+
+
+class Numbers(NamedTuple):
+    """The numbers of an optimizer."""
+
+    plan: Plan
+    groups: list[Group]
+    states: dict[Tensor, dict[str, Any]]
+
+    # Where they are kept.
+
+    @property
+    def shares_rate(self) -> bool:
+        """All groups share one learned rate."""
+        return self.plan.lr_scope == "global"
+
+    @property
+    def has_rate_per_tensor(self) -> bool:
+        """Each parameter has a learned rate."""
+        return self.plan.lr_scope == "tensor"
+
+    def adopt(self, groups: Sequence[Group]) -> None:
+        """Give groups the numbers that they lack: those of a start, or where all share a rate, of the first group."""
+        first = self.groups[0]
+        for group in groups:
+            model = first if self.shares_rate and "base_lr" in first else group
+            base = model.get("base_lr", float(model["lr"]))
+            fresh = {"base_lr": base, "effective_lr": float(group["lr"])}
+            fresh |= {name: first.get(name, 0) for name in ("steps", "skipped")}
+            fresh |= {f"last_{name}": value for name, value in LAST_STEP.items()}
+            if not self.has_rate_per_tensor:
+                for field, value in self.start(group, base)._asdict().items():
+                    fresh[name_learned(field)] = model.get(name_learned(field), value)
+            if self.plan.watch is not None:
+                for name, value in surprise.State()._asdict().items():
+                    fresh[f"surprise_{name}"] = first.get(f"surprise_{name}", value)
+            for name, value in fresh.items():
+                group.setdefault(name, value)
+
+    def start(self, group: Group, base: float) -> Any:
+        """What is learned before the first step."""
+        return self.plan.rule.init(base, float(group.get("betas", (0.0, 0.0))[0]))
+
+    def open(self, param: Tensor, group: Group, keeps: Sequence[str] = ()) -> dict[str, Any]:
+        """The state of a parameter, made complete where something is missing."""
+        state = self.states[param]
+        if "step" not in state:
+            state["step"] = torch.zeros((), dtype=torch.float32)
+        dtype = param.dtype if param.is_complex() else find_work_dtype(param.dtype)
+        for name in keeps:
+            if name not in state:
+                state[name] = torch.zeros_like(param, dtype=dtype, memory_format=torch.preserve_format)
+        if self.has_rate_per_tensor and name_learned("lr") not in state:
+            learned = self.start(group, group["base_lr"])
+            state.update({name_learned(field): value for field, value in learned._asdict().items()})
+        return state
+
+    def find_param(self, position: int) -> tuple[Tensor, Group]:
+        """A parameter by its position among all, and its group."""
+        for group in self.groups:
+            if position < len(group["params"]):
+                return group["params"][position], group
+            position -= len(group["params"])
+        raise IndexError(position)
+
+    def find_scope(self, group: int, position: int) -> int:
+        """The number of a learned rate: 0, of the group, or of the parameter."""
+        if self.has_rate_per_tensor:
+            return position
+        return 0 if self.shares_rate else group
+
+    def list_scopes(self, items: Sequence[Item]) -> list[int]:
+        """The learned rates that a step moves."""
+        if self.has_rate_per_tensor:
+            return [item.position for item in items]
+        return [0] if self.shares_rate else list(range(len(self.groups)))
+
+    def load(self, scope: int) -> Any:
+        """What is learned, by one scope."""
+        home: Mapping[str, Any] = self.groups[0] if self.has_rate_per_tensor else self.groups[scope]
+        if self.has_rate_per_tensor:
+            param, group = self.find_param(scope)
+            home = self.states.get(param, {})
+            if name_learned("lr") not in home:
+                return self.start(group, group["base_lr"])
+        kind = type(self.plan.rule.init(0.0, 0.0))
+        return kind(*(home[name_learned(field)] for field in kind._fields))
+
+    def find_bases(self) -> None:
+        """A base rate of 0 gives way to the first rate that is not: of any group that shares it, or of the group."""
+        for group in self.groups:
+            if not group["base_lr"]:
+                sharing = self.groups if self.shares_rate else [group]
+                base = next((rate for other in sharing if (rate := float(other["lr"]))), 0.0)
+                group["base_lr"] = base
+                if not self.has_rate_per_tensor:
+                    group[name_learned("lr")] = base
+
+    # From the sums to what the tensors step with.
+
+    def recall(self, item: Item) -> tuple[Scalars, float]:
+        """The scalars of the latest step of a tensor, and the product of the beta1 that it had used before."""
+        group, state = self.groups[item.group], item.state
+        last: Mapping[str, Any] = {**group, **state}  # with a rate per tensor, lr and beta1 stand with the tensor
+        options = Options(**{name: last[f"last_{name}"] for name in Options._fields})
+        before = state.get("last_beta1_power", 1.0)
+        return self.plan.form_scalars(options, read_steps(state) - 1, before, state["beta1_power"]), before
+
+    def schedule(self, scope: int, steps: int, readings: Sequence[Reading]) -> tuple[Any, Any]:
+        """What a scope learns at the step after so many, and the record of it."""
+        mine = [one for one in readings if self.find_scope(one.row.group, one.row.position) == scope]
+        bounds = (self.plan.lr_min, self.plan.lr_max)
+        return self.plan.rule.schedule(steps + 1, self.load(scope), self._total(mine), bounds)
+
+    def _total(self, readings: Sequence[Reading]) -> Sums | None:
+        """The sums over the tensors that moved at t-1 and have a gradient at t."""
+        found: dict[int, list[Reading]] = {}
+        for reading in readings:
+            if reading.row.moved and "grad_direction" in reading.values:
+                found.setdefault(reading.row.group, []).append(reading)
+        return total_over_groups([self._form_term(group, members) for group, members in found.items()])
+
+    def _form_term(self, number: int, readings: Sequence[Reading]) -> Term:
+        group, (row, values) = self.groups[number], readings[0]
+        blocks = {
+            name: np.array([reading.values[name] for reading in readings]) for name in values if name in INNER_PRODUCTS
+        }
+        norms: list[Any] = []
+        if self.plan.traits.remembers_norm:
+            norms = [np.array([self._find_last_norm(reading) for reading in readings], np.float64)]
+        lr = self._find_state(row.position)["last_lr"] if self.has_rate_per_tensor else group["last_lr"]
+        return Term(group["last_ratio"], lr, group["last_weight_decay"], [blocks], norms)
+
+    def _find_last_norm(self, reading: Reading) -> float:
+        """||g_{t-1}||^2 of the tensors of a row."""
+        if LAST in reading.values:
+            return reading.values[LAST]
+        norm: float = self._find_state(reading.row.position)["grad_sq"]
+        return norm
+
+    def _find_state(self, position: int) -> dict[str, Any]:
+        return self.states[self.find_param(position)[0]]
+
+    def plan_moves(self, items: Sequence[Item], present: Sequence[Present], learned: Mapping[int, Any]) -> list[Move]:
+        """What each item steps with; items that are alike share one."""
+        known: dict[Any, Move] = {}
+        moves = []
+        for item in items:
+            steps, power = read_steps(item.state), item.state.get("beta1_power", 1.0)
+            scope = self.find_scope(item.group, item.position)
+            key = (item.group, scope, steps, power)
+            if key not in known:
+                known[key] = self._plan_move(item.group, present[item.group], learned[scope], steps, power)
+            moves.append(known[key])
+        return moves
+
+    def _plan_move(self, number: int, present: Present, learned: Any, steps: int, power: float) -> Move:
+        plan, traits = self.plan.adapt(present.momentum), self.plan.traits
+        beta1 = learned.beta1 if traits.adapts_beta1 else present.beta1
+        options = present.form_options(learned.lr * present.ratio, beta1, traits.couples_decay)
+        plan.check_decay(f"group {number}: ", options.lr, options.weight_decay)
+        last = self.groups[number]["last_beta1"]
+        after = power * beta1 if traits.adapts_beta1 else extend_power(power, steps, last, beta1)
+        return Move(options, plan.form_scalars(options, steps, power, after), power, after)
+
+    # What a step leaves behind.
+
+    def keep(self, items: Sequence[Item], moves: Sequence[Move], norms: Sequence[float], steps: int) -> None:
+        """The numbers of each tensor after its step."""
+        torch._foreach_add_([item.state["step"] for item in items], 1.0)
+        for index, (item, move) in enumerate(zip(items, moves, strict=True)):
+            state = item.state
+            state["moved_at"] = steps + 1
+            if self.plan.uses_moments:
+                state["beta1_power"] = move.power
+            if self.plan.derives_beta1:
+                state["last_beta1_power"] = move.power_before
+            if self.plan.traits.remembers_norm:
+                state["grad_sq"] = norms[index]
+            if self.has_rate_per_tensor:
+                state["last_lr"], state["last_beta1"] = move.options.lr, move.options.beta1
+
+    def publish(self, present: Sequence[Present], learned: Mapping[int, Any], steps: int) -> None:
+        """The numbers of each group after the step, and what was learned."""
+        for position, own in learned.items() if self.has_rate_per_tensor else ():
+            self._write(self._find_state(position), own)
+        first = 0
+        for number, (group, now) in enumerate(zip(self.groups, present, strict=True)):
+            used = now.form_options(group["last_lr"], now.beta1, self.plan.traits.couples_decay)
+            if self.has_rate_per_tensor:
+                members = [position for position in learned if 0 <= position - first < len(group["params"])]
+                rates = [learned[position].lr * now.ratio for position in members]
+                group["effective_lr"] = max(rates, default=group["effective_lr"])
+                first += len(group["params"])
+            else:
+                own = learned[self.find_scope(number, 0)]
+                self._write(group, own)
+                group["effective_lr"] = own.lr * now.ratio
+                used = used._replace(lr=group["effective_lr"], beta1=getattr(own, "beta1", now.beta1))
+            group["steps"], group["last_ratio"] = steps + 1, now.ratio
+            group.update({f"last_{name}": value for name, value in used._asdict().items()})
+
+    def _write(self, home: dict[str, Any], learned: Any) -> None:
+        home.update({name_learned(field): value for field, value in learned._asdict().items()})
+
+    def observe(self, readings: Sequence[Reading], steps: int) -> None:
+        """Follow the surprise of the gradients, where it is asked for."""
+        watch = self.plan.watch
+        if watch is None or not self.plan.is_watching(steps):
+            return
+        state = surprise.State(*(self.groups[0][f"surprise_{name}"] for name in surprise.State._fields))
+        grad_sq, deviation_sq = (
+            math.fsum(reading.values[name] for reading in readings) for name in ("grad_grad", "deviation_deviation")
+        )
+        seen = watch.observe(state, grad_sq, deviation_sq)
+        for group in self.groups:
+            group.update({f"surprise_{name}": value for name, value in seen._asdict().items()})
+
+
+def read_steps(state: Mapping[str, Any]) -> int:
+    """How many steps a parameter has taken."""
+    return int(state["step"].item()) if "step" in state else 0

@@ -1,0 +1,281 @@
+"""The step that all optimizers of this package share: sums, schedule, update, and only then what is kept of it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hypergrad._core.checks import Choice, Number, check_options
+from hypergrad._core.series import Records, Series
+from hypergrad._core.state import RECORDS, Skipped
+from hypergrad.errors import ArgumentError, NonFiniteError
+from hypergrad.torch import _saved
+from hypergrad.torch._items import Item, collect, form_batches
+from hypergrad.torch._loops import Gradient, Rounding, inner_products, update
+from hypergrad.torch._numbers import Move, Numbers, name_learned
+from hypergrad.torch._plan import Plan, Present, read_group
+from hypergrad.torch._reduce import Reading, form_rows, read_back
+
+OWN = ("_plan", "_records", "_series")
+"""What a copy takes along, beside what torch's own optimizers have."""
+
+
+class Optimizer(torch.optim.Optimizer):
+    """A rule as an optimizer of torch. What a class of this package adds is its signature and its options."""
+
+    def __init__(self, params: Any, defaults: dict[str, Any], plan: Plan) -> None:
+        self._plan = plan
+        check_options(**{name: value for name, value in defaults.items() if name != "lr"}, nonfinite=plan.nonfinite)
+        Choice(("global", "group", "tensor"))("lr_scope", plan.lr_scope)
+        Number(plan.lr_min, plan.lr_max)("lr", read_rate(defaults["lr"]))
+        self._records = Records([], 0, RECORDS)
+        self._series: dict[int, Series] = {}
+        super().__init__(params, {**defaults, "capturable": False})
+        self._numbers.adopt(self.param_groups)
+
+    @property
+    def _numbers(self) -> Numbers:
+        return Numbers(self._plan, self.param_groups, self.state)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Take up more parameters, at any time.
+
+        Under lr_scope="global" they step with the learned rate in the proportion of their "lr" to the base rate; under
+        "group" and "tensor" their learned rates start at their "lr". Raises ArgumentError for options out of range.
+        """
+        if isinstance(param_group, Mapping):
+            given = {name: value for name, value in param_group.items() if name in self.defaults}
+            check_options(**{name: read_rate(value) if name == "lr" else value for name, value in given.items()})
+        super().add_param_group(param_group)
+        if "steps" in self.param_groups[0]:
+            self._numbers.adopt(self.param_groups[-1:])
+
+    # What can be read.
+
+    @property
+    def last_record(self) -> Any:
+        """Why the rate moved, or did not, at the latest step; None before the first.
+
+        Under lr_scope="group" a tuple with one record per group; under "tensor" one per parameter, None for those that
+        had no gradient.
+        """
+        return self._records.last
+
+    @property
+    def records(self) -> list[Any]:
+        """The latest 1000 records."""
+        return self._records.read()
+
+    @property
+    def skipped(self) -> int:
+        """How many steps were passed over because of nonfinite="skip"."""
+        skipped: int = self.param_groups[0]["skipped"]
+        return skipped
+
+    @property
+    def learned_lr(self) -> Any:
+        """The learned rate; a list under lr_scope="group" (per group) and "tensor" (per parameter)."""
+        rates = [self._numbers.load(scope).lr for scope in self._list_scopes()]
+        return rates[0] if self._numbers.shares_rate else rates
+
+    @property
+    def lr_histories(self) -> list[NDArray[np.float64]]:
+        """Each learned rate after every step that adapted it, the latest last; read-only."""
+        return [self._series.get(scope, Series.start()).read() for scope in self._list_scopes()]
+
+    def _list_scopes(self) -> range:
+        if self._numbers.has_rate_per_tensor:
+            return range(sum(len(group["params"]) for group in self.param_groups))
+        return range(1 if self._numbers.shares_rate else len(self.param_groups))
+
+    def effective_lrs(self) -> list[Any]:
+        """The rate that acted at the latest step, per group; under lr_scope="tensor" a list per group."""
+        if not self._numbers.has_rate_per_tensor:
+            return [group["effective_lr"] for group in self.param_groups]
+        return [
+            [self.state.get(p, {}).get("last_lr", group["base_lr"]) for p in group["params"]]
+            for group in self.param_groups
+        ]
+
+    def set_rate(self, value: float, group: int | None = None) -> None:
+        """Set the learned rate, of all or of one group; group["lr"] stays the scheduler's.
+
+        value    within [lr_min, lr_max]
+        group    its number, under lr_scope="group" or "tensor"
+
+        Raises ArgumentError for a value out of range, or a group under lr_scope="global", where all share one rate.
+        """
+        rate = Number(self._plan.lr_min, self._plan.lr_max)("value", value)
+        if group is not None and self._numbers.shares_rate:
+            raise ArgumentError(f"group={group!r}: all groups share one rate, call set_rate({value!r})")
+        if group is not None and group not in range(len(self.param_groups)):
+            raise ArgumentError(f"group={group!r}: give the number of a group, from 0 to {len(self.param_groups) - 1}")
+        for entry in self.param_groups if group is None else [self.param_groups[group]]:
+            per_tensor = self._numbers.has_rate_per_tensor
+            for home in [self._numbers.open(p, entry) for p in entry["params"]] if per_tensor else [entry]:
+                home[name_learned("lr")] = rate
+
+    # The step.
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Take one step.
+
+        closure    called first, with gradients enabled; its value is returned
+
+        Parameters without a gradient sit the step out; where none has one, nothing changes. Raises SparseGradientError
+        for a sparse gradient, ArgumentError for a group with an option out of range, and NonFiniteError for NaN or inf
+        in a gradient or in what the rate learns from, unless `nonfinite` says otherwise; a step that raises has changed
+        nothing.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._take_step()
+        return loss
+
+    def _take_step(self) -> None:
+        numbers, plan = self._numbers, self._plan
+        steps = self.param_groups[0]["steps"]
+        items = collect(self.param_groups, self.state, steps)
+        if not items and plan.reach.process_group is None:
+            return
+        numbers.find_bases()
+        present = [read_group(number, group) for number, group in enumerate(self.param_groups)]
+        readings, norms = self._sum(items, present, steps)
+        trouble = self._find_trouble(readings)
+        decided = {} if trouble else {s: numbers.schedule(s, steps, readings) for s in numbers.list_scopes(items)}
+        records = {scope: record for scope, (_, record) in decided.items()}
+        trouble = trouble or self._find_bad_record(records)
+        if trouble is not None:
+            self._pass_over(trouble, steps)
+            return
+        learned = {scope: own for scope, (own, _) in decided.items()}
+        moves = numbers.plan_moves(items, present, learned)
+        keeps = [plan.adapt(now.momentum).traits.keeps for now in present]
+        observed = ["grad_ema" in item.state for item in items]
+        if plan.is_watching(steps):
+            keeps = [(*names, "grad_ema") for names in keeps]
+        for item in items:
+            numbers.open(item.param, self.param_groups[item.group], keeps[item.group])
+        self._apply(items, present, moves, keeps, observed)
+        numbers.keep(items, moves, norms, steps)
+        numbers.observe(readings, steps)
+        numbers.publish(present, learned, steps)
+        self._remember(learned, records)
+
+    def _sum(self, items: Sequence[Item], present: Sequence[Present], steps: int) -> tuple[list[Reading], list[float]]:
+        """Loop 1: the inner products, read back, and ||g||^2 of this rank's part of each item."""
+        plan, numbers = self._plan, self._numbers
+        columns = plan.name_columns(steps)
+        if not columns:
+            return [], []
+
+        def select(item: Item) -> Any:
+            names = plan.name_products(steps, item.moved, "grad_ema" in item.state)
+            last = numbers.recall(item) if item.moved and plan.uses_moments else (None, 1.0)
+            return names, self._form_gradient(present[item.group]), *last
+
+        cells: dict[int, dict[str, list[Tensor]]] = {}
+        batches = form_batches(items, select, lambda key: plan.name_operands(key[0]))
+        for (names, gradient, scalars, power), batch in batches:
+            for name, pieces in inner_products(names, batch, gradient, scalars, power).items():
+                for owner, piece in zip(batch.owners, pieces, strict=True):
+                    cells.setdefault(owner, {}).setdefault(name, []).append(piece)
+        if plan.is_watching(steps):
+            for found in cells.values():
+                found.setdefault("deviation_deviation", found["grad_grad"])
+        rows = form_rows(items, self.param_groups, numbers.has_rate_per_tensor, plan.reach)
+        home = next(p.device for group in self.param_groups for p in group["params"])
+        return read_back(items, cells, rows, columns, plan.reach, home)
+
+    def _form_gradient(self, present: Present) -> Gradient:
+        traits = self._plan.traits
+        scale = -traits.grad_scale if self._plan.maximize else traits.grad_scale
+        return Gradient(scale, present.weight_decay if traits.couples_decay else 0.0)
+
+    def _apply(
+        self, items: Sequence[Item], present: Sequence[Present], moves: Sequence[Move],
+        keeps: Sequence[tuple[str, ...]], observed: Sequence[bool],
+    ) -> None:  # fmt: skip
+        """Loop 2: write the parameters, and the arrays that are kept of them."""
+        watch = self._plan.watch
+        order = {id(item): index for index, item in enumerate(items)}
+
+        def select(item: Item) -> Any:
+            index = order[id(item)]
+            return moves[index].scalars, self._form_gradient(present[item.group]), observed[index], keeps[item.group]
+
+        for (scalars, gradient, seen, _), batch in form_batches(items, select, lambda key: key[3]):
+            update(batch, gradient, scalars, watch.gamma if watch is not None and seen else None, Rounding())
+
+    # What is not finite.
+
+    def _find_trouble(self, readings: Sequence[Reading]) -> str | None:
+        """What of the gradients is not finite, or too large for its square."""
+        if self._plan.nonfinite == "propagate":
+            return None
+        for row, values in readings:
+            if not math.isfinite(values["grad_grad"]):
+                where = f"of group {row.group}" if row.position < 0 else f"of parameter {self._name(row.position)}"
+                return f"the gradient {where} is not finite, or its square overflows"
+        return None
+
+    def _name(self, position: int) -> str:
+        names = [name for group in self.param_groups for name in group.get("param_names", ())]
+        return names[position] if names else str(position)
+
+    def _find_bad_record(self, records: Mapping[int, Any]) -> str | None:
+        if self._plan.nonfinite != "propagate":
+            for record in records.values():
+                if record.reason.startswith("non-finite"):
+                    return f"the rate has a {record.reason} to learn from: scale the loss down"
+        return None
+
+    def _pass_over(self, trouble: str, steps: int) -> None:
+        if self._plan.nonfinite == "raise":
+            raise NonFiniteError(f"{trouble}; nothing was changed, nonfinite='skip' passes over such a step")
+        for group in self.param_groups:
+            group["skipped"] += 1
+        rates = [self._numbers.load(scope).lr for scope in self._list_scopes()]
+        self._record([Skipped(steps + 1, rate, rate, math.nan, trouble) for rate in rates])
+
+    def _remember(self, learned: Mapping[int, Any], records: Mapping[int, Any]) -> None:
+        """Append to the records and histories."""
+        self._record([records.get(scope) for scope in self._list_scopes()])
+        for scope, record in records.items():
+            if math.isfinite(record.hypergradient):
+                self._series[scope] = self._series.get(scope, Series.start()).append(learned[scope].lr)
+
+    def _record(self, found: Sequence[Any]) -> None:
+        self._records = self._records.append(found[0] if self._numbers.shares_rate else tuple(found))
+
+    # Copies and saved states.
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy.deepcopy and pickle."""
+        return {**super().__getstate__(), **{name: self.__dict__[name] for name in OWN}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what state_dict gave; records and histories start again.
+
+        A state of torch.optim.AdamW or Adam with the same groups is taken over too: the learned rate then starts at the
+        rate that stands in it. Arrays keep their dtype, whatever that of the parameters. Raises CheckpointError, with
+        nothing changed, for a state of another rule or scope.
+        """
+        _saved.load(self, super().load_state_dict, state_dict)
+        self._records, self._series = Records([], 0, RECORDS), {}
+
+
+def read_rate(value: Any) -> float:
+    """The "lr" of a group, which may be a tensor with one element."""
+    if isinstance(value, Tensor):
+        if value.numel() != 1:
+            raise ArgumentError(f"lr has {value.numel()} elements: give a number, or a tensor with one")
+        return float(value)
+    return value  # type: ignore[no-any-return]

@@ -1,0 +1,147 @@
+"""What an optimizer is told beside the options of its groups, and the scalars that its steps are made of."""
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from hypergrad._core.checks import check_options
+from hypergrad.errors import ArgumentError
+from hypergrad.torch._reduce import Reach
+from hypergrad_reference.adamw import ExactScalars
+from hypergrad_reference.loops import INNER_PRODUCTS
+from hypergrad_reference.rule import History, Options, Rule, Scalars, Traits
+from hypergrad_reference.surprise import Watch
+
+
+class Plan(NamedTuple):
+    """A rule, and what the step is told beside it."""
+
+    rule: Rule[Any]
+    lr_scope: str = "global"  # "global" | "group" | "tensor": who shares a learned rate
+    lr_min: float = -math.inf  # bounds of the learned rate
+    lr_max: float = math.inf
+    nonfinite: str = "raise"
+    watch: Watch | None = None  # how surprise is followed, if it is
+    reach: Reach = Reach()
+    stochastic_rounding: bool = False
+    maximize: bool = False  # for rules whose traits do not say so
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Plan":
+        """A plan never changes, and a process group cannot be copied."""
+        return self
+
+    @property
+    def traits(self) -> Traits:
+        """Those of the rule."""
+        return self.rule.traits
+
+    def adapt(self, momentum: float | None) -> "Plan":
+        """The plan for a group with this momentum, which schedulers change; None where a rule has none."""
+        return self if momentum is None else self._replace(rule=self.rule._replace(momentum=momentum))  # type: ignore[attr-defined]
+
+    @property
+    def uses_moments(self) -> bool:
+        """Whether the update is that of AdamW, whose direction is rebuilt from the moments."""
+        return "exp_avg" in self.traits.keeps
+
+    @property
+    def derives_beta1(self) -> bool:
+        """Whether beta1 follows its derivative."""
+        return "last_grad" in self.traits.keeps
+
+    def is_watching(self, steps: int) -> bool:
+        """Whether surprise is followed in the step after so many."""
+        return self.watch is not None and steps >= self.watch.warmup_steps
+
+    def name_products(self, steps: int, moved: bool, observed: bool) -> tuple[str, ...]:
+        """The inner products that are formed of a tensor: for the rule, for surprise, and for the policy."""
+        names = self.rule.products(steps + 1, History(0, moved=moved))
+        watching = self.is_watching(steps)
+        if watching and observed:
+            names = (*names, "deviation_deviation")
+        if (watching or self.nonfinite != "propagate") and "grad_grad" not in names:
+            names = ("grad_grad", *names)  # one NaN or inf in the gradient shows in its norm
+        return names
+
+    def name_columns(self, steps: int) -> tuple[str, ...]:
+        """All inner products that may be formed in a step."""
+        moved, new = self.name_products(steps, True, True), self.name_products(steps, False, False)
+        return tuple(dict.fromkeys((*moved, *new)))
+
+    def name_operands(self, products: Iterable[str]) -> tuple[str, ...]:
+        """The arrays of a tensor's state that inner products are formed of."""
+        keeps, factors = self.traits.keeps, {factor for name in products for factor in INNER_PRODUCTS[name]}
+        names: list[str] = []
+        if factors & {"direction", "beta1_derivative"} and self.uses_moments:
+            names += ["exp_avg", "max_exp_avg_sq" if "max_exp_avg_sq" in keeps else "exp_avg_sq"]
+        elif "direction" in factors:
+            names += ["direction"]
+        for factor, array in (("exp_avg", "exp_avg"), ("deviation", "grad_ema"), ("beta1_derivative", "last_grad")):
+            if factor in factors:
+                names.append(array)
+        return tuple(dict.fromkeys(names))
+
+    def form_scalars(self, options: Options, steps: int, power_before: float, power: float) -> Scalars:
+        """What loop 2 needs at the next step of a tensor that has taken `steps`.
+
+        power_before, power    product of the beta1 of its steps, without the next and with it
+        """
+        scalars = self.rule.scalars(options, History(0, steps, beta1_power=power_before))
+        if isinstance(scalars, ExactScalars) and not self.traits.adapts_beta1:
+            return scalars._replace(i1=1 / (1 - power), a=options.lr / (1 - power))
+        return scalars
+
+    def check_decay(self, where: str, lr: float, weight_decay: float) -> None:
+        """Raise ArgumentError where nothing would be left of theta to take the derivative of."""
+        if self.traits.decays_hypergradient and lr * weight_decay == 1:
+            raise ArgumentError(
+                f"{where}weight_decay={weight_decay!r} times the rate {lr!r} is 1, where decay_in_hypergradient=True "
+                "has no derivative: write another weight_decay to the group"
+            )
+
+
+def extend_power(power: float, steps: int, last_beta1: float, beta1: float) -> float:
+    """The product of the beta1 of a tensor's steps and of the next one, for its bias correction.
+
+    As long as beta1 stays the same it is its power, as in the NumPy classes, and not a product with its rounding.
+
+    >>> extend_power(0.9**2, 2, 0.9, 0.9) == 0.9**3, extend_power(0.9**2, 2, 0.9, 0.5) == 0.9**2 * 0.5
+    (True, True)
+    """
+    if not steps:
+        return beta1
+    return beta1 ** (steps + 1) if beta1 == last_beta1 and power == last_beta1**steps else power * beta1
+
+
+class Present(NamedTuple):
+    """What a group steps with, read from it at the beginning of a step."""
+
+    ratio: float  # group["lr"] in units of its base rate
+    weight_decay: float
+    beta1: float = 0.0
+    beta2: float = 0.0
+    eps: float = 1.0
+    momentum: float | None = None  # of rules that have one
+
+    def form_options(self, lr: float, beta1: float, coupled: bool) -> Options:
+        """The options of a step. Coupled decay is part of the gradient, not of the update."""
+        return Options(lr, beta1, self.beta2, self.eps, 0.0 if coupled else self.weight_decay)
+
+
+@lru_cache(maxsize=256)
+def _check(options: tuple[tuple[str, Any], ...]) -> None:
+    check_options(**dict(options))
+
+
+def read_group(number: int, group: Mapping[str, Any]) -> Present:
+    """What a group steps with now. Raises ArgumentError for an option out of range."""
+    rate, base = float(group["lr"]), group["base_lr"]
+    options = [(name, group[name]) for name in ("betas", "eps", "weight_decay", "momentum") if name in group]
+    _check(tuple((name, tuple(value) if name == "betas" else value) for name, value in options))
+    if not math.isfinite(rate):
+        raise ArgumentError(f"lr={rate!r} of group {number}: give a finite number")
+    beta1, beta2 = map(float, group.get("betas", (0.0, 0.0)))
+    momentum = float(group["momentum"]) if "momentum" in group else None
+    ratio, weight_decay = rate / base if base else 0.0, float(group["weight_decay"])
+    return Present(ratio, weight_decay, beta1, beta2, float(group.get("eps", 1.0)), momentum)

@@ -1,0 +1,70 @@
+"""States: what torch saves of an optimizer, taken up without a change of dtype."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from hypergrad.errors import CheckpointError
+from hypergrad.torch._numbers import name_learned, read_steps
+
+if TYPE_CHECKING:
+    from hypergrad.torch._optimizer import Optimizer
+
+MADE_LATER = ("velocity", "last_grad")
+"""Arrays that a state may lack: they begin with zeros, or are not looked at in the next step."""
+
+
+def load(optimizer: "Optimizer", of_torch: Callable[[dict[str, Any]], None], state_dict: dict[str, Any]) -> None:
+    """Take up a state by torch's own load_state_dict, which casts arrays to the dtype of the parameters, and uncast.
+
+    Raises CheckpointError, with nothing changed, for a state of another rule or scope.
+    """
+    kept: dict[str, Any] = {}
+
+    def look(_: Any, given: dict[str, Any]) -> None:
+        check(optimizer, given)
+        kept.update(given)
+
+    before = optimizer.register_load_state_dict_pre_hook(look)
+    after = optimizer.register_load_state_dict_post_hook(lambda _: restore(optimizer, kept), prepend=True)
+    try:
+        of_torch(state_dict)
+    finally:
+        before.remove()
+        after.remove()
+
+
+def check(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
+    """Raise CheckpointError for a state that the rule cannot go on from."""
+    numbers = optimizer._numbers
+    needed = [name for name in numbers.plan.traits.keeps if name not in MADE_LATER]
+    for entry in state_dict["state"].values():
+        missing = [name for name in needed if name not in entry]
+        if entry and missing:
+            raise CheckpointError(
+                f"state_dict has {sorted(entry)} of a parameter and no {missing}: load a state of the same rule"
+            )
+    for group in state_dict["param_groups"]:
+        if "base_lr" in group and (name_learned("lr") in group) == numbers.has_rate_per_tensor:
+            raise CheckpointError(
+                f"state_dict is of another lr_scope than {numbers.plan.lr_scope!r}: make the optimizer with the same"
+            )
+
+
+def restore(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
+    """Put back the arrays whose dtype was cast, and complete what a state of torch's own optimizers lacks."""
+    saved = [index for group in state_dict["param_groups"] for index in group["params"]]
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    for index, param in zip(saved, params, strict=True):
+        state = optimizer.state.get(param, {})
+        for name, value in state_dict["state"].get(index, {}).items():
+            if isinstance(value, Tensor) and value.dtype != state[name].dtype:
+                state[name] = value.to(state[name].device)
+    numbers = optimizer._numbers
+    numbers.adopt(optimizer.param_groups)
+    for group in optimizer.param_groups:
+        for param in group["params"]:
+            state = optimizer.state.get(param, {})
+            if state and numbers.plan.uses_moments:
+                state.setdefault("beta1_power", float(group["betas"][0]) ** read_steps(state))

@@ -1,0 +1,61 @@
+"""AdamHD in torch: Adam that learns its rate."""
+
+from typing import Any, Literal
+
+from hypergrad._core.checks import check_options
+from hypergrad._core.defaults import DefaultNumber, choose_name
+from hypergrad.torch._optimizer import Optimizer
+from hypergrad.torch._plan import Plan
+from hypergrad.torch._reduce import check_reach
+from hypergrad_reference.adam_hd import Rule
+
+
+class AdamHD(Optimizer):
+    """Adam-HD (Baydin et al. 2018), with one rate for all tensors and epsilon as in the paper.
+
+        h     = -sum s <g_t, d_{t-1}>,   alpha = alpha - hyper_lr h
+        theta = theta - alpha s d_t,     d = m_hat / (sqrt(v_hat) + eps)
+
+    s is group["lr"] / group["base_lr"]: 1, unless a scheduler has written to group["lr"].
+
+    lr              alpha_0, >= 0; the learned rate has no bounds and may turn negative, as in the paper
+    weight_decay    L2, coupled: g = grad + weight_decay theta, before everything else
+    hyper_lr        >= 0; 0 is Adam. hypergrad_lr is an alias
+    rule            "additive" as above, or "multiplicative", alpha = alpha (1 + hyper_lr cos(g_t, d_{t-1}))
+
+    The other arguments are those of HypergradientAdamW. Raises ArgumentError for an option out of range.
+
+    >>> import torch
+    >>> x = torch.nn.Parameter(torch.tensor([5.0, -1.0], dtype=torch.float64))
+    >>> opt = AdamHD([x], lr=0.5, betas=(0.5, 0.75), eps=1.0, hyper_lr=0.25)
+    >>> for grad in ([1.0, 3.0], [-2.0, 4.0]):
+    ...     x.grad = torch.tensor(grad, dtype=torch.float64)
+    ...     opt.step()
+    >>> opt.learned_lr, opt.last_record.hypergradient
+    (1.0, -2.0)
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        hyper_lr: float = DefaultNumber(1e-8),
+        *,
+        rule: Literal["additive", "multiplicative"] = "additive",
+        maximize: bool = False,
+        lr_scope: Literal["global", "group", "tensor"] = "global",
+        nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        process_group: Any = None,
+        broadcast: bool = False,
+        hypergrad_lr: float | None = None,
+    ) -> None:
+        hyper_lr = choose_name("hyper_lr", hyper_lr, "hypergrad_lr", hypergrad_lr)
+        check_options(rule=rule)
+        plan = Plan(
+            Rule(hyper_lr, rule), lr_scope, nonfinite=nonfinite, reach=check_reach(process_group, broadcast),
+            maximize=maximize,
+        )  # fmt: skip
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)

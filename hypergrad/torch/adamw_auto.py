@@ -1,0 +1,102 @@
+"""AutoHypergradientAdamW in torch: AdamW that learns its rate, and beta1 if wanted, at a pace that tunes itself."""
+
+from typing import Any, Literal
+
+from hypergrad._core.checks import check_options, check_order
+from hypergrad.errors import ArgumentError
+from hypergrad.torch._optimizer import Optimizer
+from hypergrad.torch._plan import Plan
+from hypergrad.torch._reduce import check_reach
+from hypergrad_reference.adamw import Base
+from hypergrad_reference.adamw_auto import Constants, Rule
+from hypergrad_reference.surprise import State, Watch
+
+
+class AutoHypergradientAdamW(Optimizer):
+    """AdamW whose rate follows a normalised hypergradient through AdaGrad.
+
+        h     = clip(-<g_t, d_{t-1}> / ||g_{t-1}||^2, -1, 1),   G = 0.99 G + 0.01 h^2
+        alpha = alpha - hyper_lr h / (sqrt(G) + 1e-12),   by at most a tenth of alpha, within [lr_min, lr_max]
+
+    The rate of a group is alpha group["lr"] / group["base_lr"]; <g_t, d_{t-1}> is summed with these factors.
+
+    hyper_lr                  >= 0, step of the rate, in units of lr
+    hyper_lr_beta             >= 0, step of beta1
+    adapt_momentum            adapt beta1 too, from group["betas"][0] and within [beta_min, beta_max]
+    track_surprise            follow how far gradients are from their running mean; see `surprise`
+    surprise_gamma            in [0, 1], memory of the gradient's running mean
+    surprise_alpha            in [0, 1], share of the newest surprise in the accumulated one
+    trauma_threshold          > 0, accumulated surprise at which the gain is largest
+    warmup_steps              steps before anything adapts
+    normalization             what <g_t, d_{t-1}> is divided by: "gradient" ||g_{t-1}||^2, "direction" ||d_{t-1}||^2, or
+                              "cosine" ||g_t|| ||d_{t-1}||, which does not depend on the scale of the loss
+    momentum_rule             what moves beta1: "published" <g_t, m_{t-1}>, or "derivative", that of the next loss
+    decay_in_hypergradient    the numerator is the derivative with weight decay, as in HypergradientAdamW
+
+    The other arguments are those of HypergradientAdamW. Raises ArgumentError for an option out of range.
+
+    >>> import torch
+    >>> opt = AutoHypergradientAdamW([torch.nn.Parameter(torch.ones(3))], normalization="cosine")
+    >>> opt.learned_lr, opt.last_record
+    (0.001, None)
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        hyper_lr: float = 0.01,
+        hyper_lr_beta: float = 1.0,
+        lr_min: float = 1e-6,
+        lr_max: float = 1.0,
+        adapt_momentum: bool = False,
+        track_surprise: bool = False,
+        surprise_gamma: float = 0.9,
+        surprise_alpha: float = 0.1,
+        trauma_threshold: float = 0.5,
+        beta_min: float = 0.5,
+        beta_max: float = 0.9995,
+        warmup_steps: int = 10,
+        *,
+        amsgrad: bool = False,
+        maximize: bool = False,
+        lr_scope: Literal["global", "group", "tensor"] = "global",
+        normalization: Literal["gradient", "direction", "cosine"] = "gradient",
+        momentum_rule: Literal["published", "derivative"] = "published",
+        decay_in_hypergradient: bool = True,
+        nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        process_group: Any = None,
+        broadcast: bool = False,
+    ) -> None:
+        check_order("lr_min", lr_min, "lr_max", lr_max)
+        check_order("beta_min", beta_min, "beta_max", beta_max)
+        check_options(
+            adapt_momentum=adapt_momentum, track_surprise=track_surprise, normalization=normalization,
+            momentum_rule=momentum_rule,
+        )  # fmt: skip
+        if adapt_momentum and momentum_rule == "derivative" and not beta_min > 0:
+            raise ArgumentError(f"momentum_rule='derivative' needs beta_min={beta_min!r} above 0")
+        numbers = Constants(hyper_lr, hyper_lr_beta, lr_min, lr_max, beta_min, beta_max, warmup_steps)
+        constants = Constants(**check_options(**numbers._asdict()))
+        watched = check_options(
+            surprise_gamma=surprise_gamma, surprise_alpha=surprise_alpha, trauma_threshold=trauma_threshold
+        )
+        gamma, alpha, threshold = watched.values()
+        watch = Watch(gamma, alpha, threshold, constants.warmup_steps)
+        base = Base(amsgrad=amsgrad, grad_scale=-1.0 if maximize else 1.0)
+        rule = Rule(constants, adapt_momentum, normalization, momentum_rule, base, decay_in_hypergradient)
+        plan = Plan(
+            rule, lr_scope, lr_min, lr_max, nonfinite, watch if track_surprise else None,
+            check_reach(process_group, broadcast),
+        )  # fmt: skip
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)
+
+    @property
+    def surprise(self) -> State:
+        """How far gradients are from their running mean; zeros without track_surprise."""
+        group = self.param_groups[0]
+        known: dict[str, Any] = {name: group[f"surprise_{name}"] for name in State._fields if self._plan.watch}
+        return State(**known)
