@@ -1,5 +1,7 @@
 """What a step does with rates, groups and gradients of every kind."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from hypergrad import torch as rules
 from hypergrad.errors import ArgumentError, NonFiniteError, SparseGradientError
 from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW
 
@@ -243,6 +246,13 @@ def test_large_tensors_are_cut_and_small_ones_gathered_without_a_change_of_resul
     monkeypatch.setitem(_items.LIMITS, "cpu", 16)
     for mine, other in zip(run(), whole, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+
+
+def test_what_looks_public_is_public():
+    for info in pkgutil.iter_modules(rules.__path__):
+        module = importlib.import_module(f"hypergrad.torch.{info.name}")
+        own = {name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
+        assert info.name.startswith("_") != bool(own & set(rules.__all__))
 
 
 def test_without_torch_the_import_fails_with_the_remedy():
