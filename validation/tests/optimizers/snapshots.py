@@ -1,4 +1,4 @@
-"""Optimizers of every class, and everything of one that a step could have changed."""
+"""Optimizers of every class, at first and in the middle of a run, and everything of one that a step could change."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,8 @@ import numpy as np
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 
 OPTIMIZERS = [AdamW, HypergradientAdamW, AutoHypergradientAdamW, SGDHD, AdamHD]
+BOUNDED = [HypergradientAdamW, AutoHypergradientAdamW]
+LEARNING = [*BOUNDED, SGDHD, AdamHD]
 
 FULL = {
     AdamW: {"amsgrad": True},
@@ -25,6 +27,33 @@ class Param:
 
     def __init__(self, data, grad=None):
         self.data, self.grad = data, grad
+
+
+def make(kind, params=None, **options):
+    """An optimizer on NumPy, of one small tensor unless others are given."""
+    return kind([np.ones(3)] if params is None else params, **({"device": "numpy", "lr": 0.01} | options))
+
+
+def make_stepped(kind, steps=2, **options):
+    """An optimizer in the middle of a run, its parameters, and gradients for the next step."""
+    params = [np.array([1.0, 2.0, 3.0], np.float32), np.array([[4.0, 5.0]])]
+    opt = kind(params, lr=0.01, device="numpy", **(FULL[kind] | options))
+    grads = [np.array([0.5, -1.0, 2.0]), np.array([[1.0, -1.0]])]  # the first is rounded: a copy
+    for _ in range(steps):
+        opt.step(gradients=grads)
+    return opt, params, grads
+
+
+def step_once(kind, params, **given):
+    """An optimizer on NumPy after one step."""
+    opt = kind(params, lr=0.5, device="numpy")
+    opt.step(**given)
+    return opt
+
+
+def show(thetas, opt):
+    """A run as values: its parameters and its state."""
+    return freeze([thetas, opt.state_dict()])
 
 
 def freeze(value):

@@ -5,16 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from snapshots import get_record
+from snapshots import OPTIMIZERS, freeze, get_record, make
 
-from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad import AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, ArrayTypeError, DeviceNotFoundError, NonFiniteError
-
-OPTIMIZERS = [AdamW, HypergradientAdamW, AutoHypergradientAdamW, SGDHD, AdamHD]
-
-
-def make(kind, params=None, **options):
-    return kind([np.ones(3)] if params is None else params, device="numpy", **options)
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
@@ -164,17 +158,6 @@ STEPS_REFUSED = {
     "unknown-id": (lambda g: {1: g}, ArgumentError, "1 keys that are the id of no parameter"),
     "not-an-array": (lambda g: [[1.0, 2.0, 3.0], None], ArrayTypeError, "the gradient of params\\[0\\] is list"),
 }
-
-
-def freeze(value):
-    """A state_dict as plain values, so that nan equals nan."""
-    if isinstance(value, dict):
-        return {key: freeze(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [freeze(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return value.dtype.name, value.shape, value.tobytes()
-    return repr(value)
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)

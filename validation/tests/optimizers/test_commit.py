@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from snapshots import freeze
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, BrokenOptimizerError, BusyOptimizerError
@@ -33,15 +34,6 @@ def start():
 
 def find_gradients(thetas):
     return [theta * theta.dtype.type(0.5) for theta in thetas]
-
-
-def freeze(value):
-    """A state as plain values, so that nan equals nan."""
-    if isinstance(value, dict):
-        return {key: freeze(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [freeze(item) for item in value]
-    return (value.dtype.name, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
 
 
 def look(opt, thetas):

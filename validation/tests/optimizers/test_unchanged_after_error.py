@@ -1,21 +1,17 @@
 """A step or an add_param_group that raises has changed nothing, or says at every later step that it broke off."""
 
-import os
 import signal
-import subprocess
 import sys
-import textwrap
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from snapshots import FULL, OPTIMIZERS, Param, freeze, take_snapshot
+from snapshots import FULL, OPTIMIZERS, Param, freeze, make_stepped, take_snapshot
 
 import hypergrad
 import hypergrad_reference
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad.errors import ArgumentError, BrokenOptimizerError, BusyOptimizerError, NonFiniteError
+from hypergrad.errors import ArgumentError, BrokenOptimizerError, NonFiniteError
 
 OURS = tuple(str(Path(package.__file__).parent) for package in (hypergrad, hypergrad_reference))
 
@@ -54,16 +50,6 @@ def handler():
     previous = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, previous)
-
-
-def make_stepped(kind, steps=2, **options):
-    """An optimizer in the middle of a run, its parameters, and gradients for the next step."""
-    params = [np.array([1.0, 2.0, 3.0], np.float32), np.array([[4.0, 5.0]])]
-    opt = kind(params, lr=0.01, device="numpy", **(FULL[kind] | options))
-    grads = [np.array([0.5, -1.0, 2.0]), np.array([[1.0, -1.0]])]  # the first is rounded: a copy
-    for _ in range(steps):
-        opt.step(gradients=grads)
-    return opt, params, grads
 
 
 def add_group(opt, grads):
@@ -118,8 +104,6 @@ def test_fault_on_any_line_leaves_the_old_state_the_new_or_a_broken_optimizer(ki
 
 # Refusals.
 
-NAN, INF = float("nan"), float("inf")
-
 
 class Failing(Param):
     """A parameter whose gradient cannot be had."""
@@ -142,13 +126,13 @@ def write(group, **options):
 
 
 REFUSALS = {
-    "nan in the last": (None, lambda g: [g[0], g[1] * NAN], NonFiniteError),
+    "nan in the last": (None, lambda g: [g[0], g[1] * np.nan], NonFiniteError),
     "overflow in the last": (None, lambda g: [g[0], g[1] * 1e308], NonFiniteError),
     "shape of the last": (None, lambda g: [g[0], np.ones(3)], ArgumentError),
     "dtype of the last": (None, lambda g: [g[0], g[1].astype(np.float32)], TypeError),
     "read-only parameter": (freeze_second, lambda g: g, ArgumentError),
     "lr below": (write(0, lr=-1.0), lambda g: g, ArgumentError),
-    "lr is nan": (write(0, lr=NAN), lambda g: g, ArgumentError),
+    "lr is nan": (write(0, lr=np.nan), lambda g: g, ArgumentError),
     "decay is text": (write(0, weight_decay="much"), lambda g: g, ArgumentError),
     "another option": (write(0, momemtum=0.5), lambda g: g, ArgumentError),
     "params gone": (write(0, params=[]), lambda g: g, ArgumentError),
@@ -272,224 +256,3 @@ def test_histories_cannot_be_made_writable():
         for array in (history, history[1:], np.asarray(history.base)):
             with pytest.raises(ValueError, match="WRITEABLE"):
                 array.setflags(write=True)
-
-
-# Ctrl-C.
-
-
-def run(script):
-    """The output of a script in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_step_leaves_a_handler_written_in_c_where_it_is():
-    code, out, err = run("""
-        import ctypes, signal, sys
-        import numpy as np
-        libc = ctypes.CDLL(None)
-        libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
-        harmless = ctypes.cast(libc.abs, ctypes.c_void_p).value
-        libc.signal(signal.SIGINT, harmless)
-        del sys.modules["_signal"]
-        import _signal  # looks at the handlers again, as where Python is embedded
-        assert signal.getsignal(signal.SIGINT) is None
-        from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
-        for kind in (SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW):
-            x = np.ones(2)
-            opt = kind([x], device="numpy")
-            for _ in range(2):
-                opt.step(gradients=[np.ones(2)])
-            assert opt.state_dict()["steps"] == 2 and (x < 1).all()
-        print(libc.signal(signal.SIGINT, harmless) == harmless)
-    """)
-    assert (code, out, err) == (0, "True\n", "")
-
-
-def interrupt_steps(opt):
-    """Take steps until Ctrl-C comes."""
-    sent = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
-    sent.start()
-    try:
-        for _ in range(100_000):
-            opt.step(gradients=[np.ones(2)])
-    finally:
-        sent.join()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("where_run", ["main", "thread"])
-@pytest.mark.parametrize("kind_of_handler", ["default_int_handler", "SIG_IGN", "SIG_DFL", "quiet"])
-def test_handler_of_ctrl_c_is_as_before_after_a_step(kind_of_handler, where_run):
-    previous = signal.getsignal(signal.SIGINT)
-    calls = []
-    handler = {
-        "default_int_handler": signal.default_int_handler,
-        "SIG_IGN": signal.SIG_IGN,
-        "SIG_DFL": signal.SIG_DFL,
-        "quiet": lambda number, frame: calls.append(number),
-    }[kind_of_handler]
-    signal.signal(signal.SIGINT, handler)
-    try:
-        opt = AdamW([np.ones(2)], device="numpy")
-        if where_run == "main":
-            opt.step(gradients=[np.ones(2)])
-        else:
-            thread = threading.Thread(target=lambda: opt.step(gradients=[np.ones(2)]))
-            thread.start()
-            thread.join()
-        assert signal.getsignal(signal.SIGINT) is handler
-        assert opt.state_dict()["steps"] == 1
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_ctrl_c_during_many_steps_is_answered_between_two():
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    x, calm = np.ones(2), np.ones(2)
-    opt, other = AdamW([x], device="numpy"), AdamW([calm], device="numpy")
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            interrupt_steps(opt)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    steps = opt.state_dict()["steps"]
-    for _ in range(steps):
-        other.step(gradients=[np.ones(2)])
-    assert x.tobytes() == calm.tobytes()
-    opt.step(gradients=[np.ones(2)])
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_ctrl_c_ends_a_process_that_leaves_it_to_the_system():
-    code, out, _ = run("""
-        import signal, threading, os
-        import numpy as np
-        from hypergrad import AdamW
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        opt = AdamW([np.ones(2)], device="numpy")
-        opt.step(gradients=[np.ones(2)])
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-        print("ready", flush=True)
-        for _ in range(10**7):
-            opt.step(gradients=[np.ones(2)])
-    """)
-    assert (code, out) == (-signal.SIGINT, "ready\n")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_other_signal_that_raises_never_leaves_half_a_step():
-    class LateError(Exception):
-        pass
-
-    def ring(number, frame):
-        raise LateError
-
-    previous = signal.signal(signal.SIGALRM, ring)
-    broken = 0
-    try:
-        for round_ in range(60):
-            x, calm = np.ones(3), np.ones(3)
-            opt, other = HypergradientAdamW([x], device="numpy"), HypergradientAdamW([calm], device="numpy")
-            signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.00007 * round_)
-            try:
-                for _ in range(100_000):
-                    opt.step(gradients=[np.ones(3)])
-            except (LateError, BrokenOptimizerError):
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            try:
-                opt.step(gradients=[None])
-            except BrokenOptimizerError:
-                broken += 1
-                continue
-            for _ in range(opt.state_dict()["steps"]):
-                other.step(gradients=[np.ones(3)])
-            assert take_snapshot(opt, x) == take_snapshot(other, calm)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-    assert broken < 60
-
-
-# Calls from within a call.
-
-
-class Calling:
-    """A gradient that calls its optimizer when it is looked at."""
-
-    def __init__(self, call, scale):
-        self.call, self.scale = call, scale
-
-    @property
-    def data(self):
-        self.call()
-        return np.full(3, self.scale)
-
-
-WITHIN = {
-    "step": lambda opt, state: opt.step(gradients=[np.ones(3)]),
-    "skipped step": lambda opt, state: opt.step(gradients=[np.full(3, NAN)]),
-    "load": lambda opt, state: opt.load_state_dict(state),
-    "group": lambda opt, state: opt.add_param_group({"params": [np.ones(2)]}),
-}
-
-
-@pytest.mark.parametrize("kind", OPTIMIZERS)
-@pytest.mark.parametrize("call", WITHIN.values(), ids=WITHIN)
-@pytest.mark.parametrize("scale", [1.0, NAN], ids=["step", "skipped step"])
-def test_step_that_meets_a_change_from_within_is_not_taken(kind, call, scale, where):
-    thetas = [np.ones(3), np.ones(3)]
-    opt, other = (kind([theta], device=where, nonfinite="skip", **FULL[kind]) for theta in thetas)
-    state = opt.state_dict()
-    with pytest.raises(BusyOptimizerError, match="let a signal handler set a flag"):
-        opt.step(gradients=[Calling(lambda: call(opt, state), scale)])
-    call(other, state)
-    assert freeze([thetas[0], opt.state_dict(), opt.records]) == freeze([thetas[1], other.state_dict(), other.records])
-
-
-@pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_generator_of_gradients_or_a_closure_may_take_steps_of_its_own(kind, where):
-    thetas = [np.ones(3), np.ones(3)]
-    opt, other = (kind([theta], device=where, **FULL[kind]) for theta in thetas)
-
-    def generate():
-        opt.step(gradients=[np.ones(3)])
-        yield np.ones(3)
-
-    opt.step(gradients=generate())
-    opt.step(lambda: opt.step(gradients=[np.ones(3)]), gradients=[np.ones(3)])
-    for _ in range(4):
-        other.step(gradients=[np.ones(3)])
-    assert freeze([thetas[0], opt.state_dict()]) == freeze([thetas[1], other.state_dict()])
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_steps_of_a_signal_handler_are_taken_whole_or_not_at_all(kind):
-    x, calm = np.ones(3), np.ones(3)
-    opt, other = (kind([theta], device="numpy", **FULL[kind]) for theta in (x, calm))
-    taken, refused = [], []
-
-    def step():
-        try:
-            opt.step(gradients=[np.ones(3)])
-            taken.append(True)
-        except (BusyOptimizerError, BrokenOptimizerError):
-            refused.append(True)
-
-    previous = signal.signal(signal.SIGALRM, lambda number, frame: step())
-    try:
-        while len(refused) < 10:
-            signal.setitimer(signal.ITIMER_REAL, 0.0003 + 0.00001 * (len(taken) % 100))
-            step()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-    for _ in taken:
-        other.step(gradients=[np.ones(3)])
-    assert freeze([x, opt.state_dict()]) == freeze([calm, other.state_dict()])

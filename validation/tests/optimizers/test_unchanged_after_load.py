@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snapshots import freeze
 
 from hypergrad.errors import CheckpointError
 from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
@@ -29,15 +30,6 @@ def run(name, device):
 
 
 run_once = cache(run)
-
-
-def freeze(thing):
-    """What has the same value exactly when every bit is the same."""
-    if isinstance(thing, dict):
-        return tuple((key, freeze(value)) for key, value in thing.items())
-    if isinstance(thing, (list, tuple)):
-        return tuple(map(freeze, thing))
-    return (thing.dtype.str, thing.shape, thing.tobytes()) if isinstance(thing, np.ndarray) else repr(thing)
 
 
 def look_at(thetas, opt):
