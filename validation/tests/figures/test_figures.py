@@ -1,6 +1,5 @@
-"""The figures' machinery: equal numbers however it is run, nothing computed twice, a page that stands alone."""
+"""The figures' command: nothing drawn twice, a page that stands alone, refusals in one line."""
 
-import os
 import re
 from pathlib import Path
 
@@ -9,121 +8,14 @@ import pytest
 
 pytest.importorskip("joblib")
 
-from threadpoolctl import threadpool_info, threadpool_limits
-
 from hypergrad.errors import DeviceNotFoundError
 from hypergrad_papers import claims as verdicts
 from hypergrad_papers.claims import Claim, Extent, Outcome, at_most, evaluate, near
 from hypergrad_problems.training import train
-from paper_figs import __main__, cells, command, rates_data, rates_plot, report, store
+from paper_figs import __main__, command, rates_data, rates_plot, report, store
 from paper_figs.cells import Runner
 from paper_figs.figures import FIGURES
 from paper_figs.trial import Device, Verdict
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch, for_figures):
-    """Data files and pictures of these tests, apart from the user's, as their cells are."""
-    monkeypatch.setattr(command, "FOLDER", for_figures)
-    monkeypatch.setattr(command, "OUT", tmp_path / "out")
-    return tmp_path
-
-
-def count(log, value):
-    """A cell that leaves a line each time it runs."""
-    with Path(log).open("a") as file:
-        file.write(f"{value}\n")
-    if value < 0:
-        raise KeyboardInterrupt
-    return value**2
-
-
-def test_cell_runs_once_for_its_inputs(folder):
-    log = folder / "log"
-    inputs = [{"log": str(log), "value": value} for value in (2, 3)]
-    assert Runner().run(count, inputs) == [4, 9]
-    assert Runner().run(count, inputs) == [4, 9]
-    assert log.read_text().split() == ["2", "3"]
-
-
-def test_interrupted_run_keeps_what_is_done(folder):
-    log = folder / "log"
-    with pytest.raises(KeyboardInterrupt):
-        Runner().run(count, [{"log": str(log), "value": value} for value in (2, -1, 3)])
-    assert Runner().run(count, [{"log": str(log), "value": value} for value in (2, 3)]) == [4, 9]
-    assert log.read_text().split() == ["2", "-1", "3"]
-
-
-def test_changed_code_runs_the_cell_again(folder, monkeypatch):
-    log = folder / "log"
-    inputs = [{"log": str(log), "value": 2}]
-    Runner().run(count, inputs)
-    monkeypatch.setattr(cells, "hash_code", lambda _: "another rule")
-    Runner().run(count, inputs)
-    assert log.read_text().split() == ["2", "2"]
-
-
-def test_process_with_other_code_refuses_the_cell(folder):
-    with pytest.raises(RuntimeError, match="square is other code in this process"):
-        cells.compute(square, "another rule", {"value": 2})
-
-
-def test_edited_file_counts_in_the_next_process_only(monkeypatch):
-    path = Path(rates_data.__file__)
-    before = hash_anew(path)
-    monkeypatch.setattr(Path, "read_bytes", lambda self: b"x = 1")
-    assert hash_anew(path) == before
-    monkeypatch.delitem(cells.SOURCES, path)
-    assert hash_anew(path) != before
-
-
-def collect(runner):
-    """A few cells of a figure, as bytes."""
-    inputs = [
-        {"problem": problem, "method": method, "lr": 1e-3, "device": "numpy"}
-        for problem in ("quadratic", "breast_cancer")
-        for method in rates_data.METHODS
-    ]
-    return [tuple(array.tobytes() for array in run[:3]) for run in runner.run(rates_data.cell, inputs)]
-
-
-def test_jobs_change_no_bit(folder, monkeypatch):
-    one = collect(Runner(jobs=1))
-    monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
-    assert collect(Runner(jobs=2)) == one
-
-
-def find_data():
-    """A cell: where this process looks for data sets."""
-    return os.environ.get("HYPERGRAD_DATA")
-
-
-def count_threads():
-    """A cell: the largest number of threads that a BLAS library may take."""
-    np.ones((2, 2)) @ np.ones((2, 2))
-    return max(pool["num_threads"] for pool in threadpool_info())
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_cell_has_one_blas_thread(folder, jobs):
-    with threadpool_limits(2):
-        assert Runner(jobs=jobs).run(count_threads, [{}]) == [1]
-
-
-def test_dask_changes_no_bit(folder, monkeypatch):
-    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
-    one = collect(Runner(jobs=1))
-    monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
-    patience = dask.config.set({"distributed.comm.timeouts.connect": "120s"})  # workers may start slowly
-    with (
-        patience,
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-        ) as cluster,
-    ):
-        assert collect(Runner(dask=cluster.scheduler_address)) == one
-        monkeypatch.setenv("HYPERGRAD_DATA", str(folder))
-        assert Runner(dask=cluster.scheduler_address).run(find_data, [{}]) == [str(folder)]
 
 
 def test_picture_is_drawn_again_for_other_data_or_another_plot_and_else_not(folder, monkeypatch):
@@ -264,52 +156,19 @@ def test_verdict_is_not_kept_when_the_device_is_gone(folder, monkeypatch):
 def test_one_devices_runs_are_not_taken_for_anothers(folder, monkeypatch):
     devices = []
 
-    def count(*given, device, **options):
+    def note(*given, device, **options):
         devices.append(device)
         return train(*given, device="numpy", **options)
 
     monkeypatch.setattr(rates_data, "STEPS", 5)
     monkeypatch.setattr(rates_data, "RATES", (1e-3,))
-    monkeypatch.setattr(rates_data, "train", count)
+    monkeypatch.setattr(rates_data, "train", note)
     for name, runs in (("one", 12), ("one", 0), ("other", 6)):  # NumPy and OpenCL, none, OpenCL
         devices.clear()
         monkeypatch.setattr(rates_data, "describe_device", lambda name=name: {"device": name})
         rates_data.compute(Runner())
         assert len(devices) == runs
     assert set(devices) == {"opencl"}
-
-
-def hash_anew(path):
-    """As another process would."""
-    return cells.hash_code.__wrapped__(str(path))
-
-
-def test_hash_follows_what_the_module_imports_and_nothing_else(tmp_path, monkeypatch):
-    for name, text in {
-        "__init__": "", "cell": "def cell():\n    from rules import outer", "outer": "import rules.inner",
-        "inner": "theta - lr * grad", "other": "1",
-    }.items():  # fmt: skip
-        (tmp_path / f"{name}.py").write_text(text)
-    kernel = tmp_path / "kernel.cl"
-    kernel.write_text("theta - lr * grad;")
-    monkeypatch.setattr(cells, "PACKAGES", {"rules": tmp_path, "hypergrad_kernels": tmp_path})
-
-    def changes(name, text):
-        before = hash_anew(tmp_path / "cell.py")
-        (tmp_path / name).write_text(text)
-        return hash_anew(tmp_path / "cell.py") != before
-
-    assert not changes("other.py", "2")
-    assert changes("inner.py", "theta + lr * grad")
-    assert changes("outer.py", "from rules.inner import theta")
-    assert changes("kernel.cl", "theta + lr * grad;")
-
-
-def test_hash_follows_the_libraries(monkeypatch):
-    before = hash_anew(__file__)
-    assert hash_anew(__file__) == before
-    monkeypatch.setattr(cells, "version", lambda name: f"{name} of tomorrow")
-    assert hash_anew(__file__) != before
 
 
 def test_list_names_every_figure(capsys):
@@ -379,7 +238,7 @@ def test_folder_that_cannot_be_written_is_refused_in_one_line(folder, monkeypatc
 
 
 def test_command_names_the_device_first_and_the_report_the_verdicts_and_the_time_last(folder, capsys, monkeypatch):
-    monkeypatch.setattr(command, "list_claims", lambda: [Claim(count, "hdm2025", "1", "", "", (), Extent.FULL, "")])
+    monkeypatch.setattr(command, "list_claims", lambda: [Claim(square, "hdm2025", "1", "", "", (), Extent.FULL, "")])
     monkeypatch.setattr(command.trial, "find_device", lambda: Device("A device, OpenCL 3.0"))
     monkeypatch.setattr(command.trial, "compare_bits", lambda: Verdict(10, ()))
     assert command.main(["--only", "claims", "--jobs", "1"]) == 0
