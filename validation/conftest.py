@@ -147,6 +147,24 @@ def for_figures(tmp_path, monkeypatch):
     plt.close("all")
 
 
+@pytest.fixture
+def figures_folder(tmp_path, monkeypatch, for_figures):
+    """Data files and pictures of these tests, apart from the user's, as their cells are."""
+    from paper_figs import command
+
+    monkeypatch.setattr(command, "FOLDER", for_figures)
+    monkeypatch.setattr(command, "OUT", tmp_path / "out")
+    return tmp_path
+
+
+@pytest.fixture
+def umask():
+    """os.umask, of which files that are written then have their mode; put back afterwards."""
+    previous = os.umask(0o022)
+    yield os.umask
+    os.umask(previous)
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say which devices were under test, and loudly what was not."""
     for trouble in TROUBLES:

@@ -23,24 +23,24 @@ def count(log, value):
     return value**2
 
 
-def test_cell_runs_once_for_its_inputs(folder):
-    log = folder / "log"
+def test_cell_runs_once_for_its_inputs(figures_folder):
+    log = figures_folder / "log"
     inputs = [{"log": str(log), "value": value} for value in (2, 3)]
     assert Runner().run(count, inputs) == [4, 9]
     assert Runner().run(count, inputs) == [4, 9]
     assert log.read_text().split() == ["2", "3"]
 
 
-def test_interrupted_run_keeps_what_is_done(folder):
-    log = folder / "log"
+def test_interrupted_run_keeps_what_is_done(figures_folder):
+    log = figures_folder / "log"
     with pytest.raises(KeyboardInterrupt):
         Runner().run(count, [{"log": str(log), "value": value} for value in (2, -1, 3)])
     assert Runner().run(count, [{"log": str(log), "value": value} for value in (2, 3)]) == [4, 9]
     assert log.read_text().split() == ["2", "-1", "3"]
 
 
-def test_changed_code_runs_the_cell_again(folder, monkeypatch):
-    log = folder / "log"
+def test_changed_code_runs_the_cell_again(figures_folder, monkeypatch):
+    log = figures_folder / "log"
     inputs = [{"log": str(log), "value": 2}]
     Runner().run(count, inputs)
     monkeypatch.setattr(cells, "hash_code", lambda _: "another rule")
@@ -48,7 +48,7 @@ def test_changed_code_runs_the_cell_again(folder, monkeypatch):
     assert log.read_text().split() == ["2", "2"]
 
 
-def test_process_with_other_code_refuses_the_cell(folder):
+def test_process_with_other_code_refuses_the_cell(figures_folder):
     with pytest.raises(RuntimeError, match="count is other code in this process"):
         cells.compute(count, "another rule", {"log": "", "value": 2})
 
@@ -72,9 +72,9 @@ def collect(runner):
     return [tuple(array.tobytes() for array in run[:3]) for run in runner.run(rates_data.cell, inputs)]
 
 
-def test_jobs_change_no_bit(folder, monkeypatch):
+def test_jobs_change_no_bit(figures_folder, monkeypatch):
     one = collect(Runner(jobs=1))
-    monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
+    monkeypatch.setattr(cells, "FOLDER", figures_folder / "elsewhere")
     assert collect(Runner(jobs=2)) == one
 
 
@@ -90,15 +90,15 @@ def count_threads():
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_cell_has_one_blas_thread(folder, jobs):
+def test_cell_has_one_blas_thread(figures_folder, jobs):
     with threadpool_limits(2):
         assert Runner(jobs=jobs).run(count_threads, [{}]) == [1]
 
 
-def test_dask_changes_no_bit(folder, monkeypatch):
+def test_dask_changes_no_bit(figures_folder, monkeypatch):
     dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
     one = collect(Runner(jobs=1))
-    monkeypatch.setattr(cells, "FOLDER", folder / "elsewhere")
+    monkeypatch.setattr(cells, "FOLDER", figures_folder / "elsewhere")
     patience = dask.config.set({"distributed.comm.timeouts.connect": "120s"})  # workers may start slowly
     with (
         patience,
@@ -107,8 +107,8 @@ def test_dask_changes_no_bit(folder, monkeypatch):
         ) as cluster,
     ):
         assert collect(Runner(dask=cluster.scheduler_address)) == one
-        monkeypatch.setenv("HYPERGRAD_DATA", str(folder))
-        assert Runner(dask=cluster.scheduler_address).run(find_data, [{}]) == [str(folder)]
+        monkeypatch.setenv("HYPERGRAD_DATA", str(figures_folder))
+        assert Runner(dask=cluster.scheduler_address).run(find_data, [{}]) == [str(figures_folder)]
 
 
 def hash_anew(path):

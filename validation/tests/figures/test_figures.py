@@ -18,13 +18,13 @@ from paper_figs.figures import FIGURES
 from paper_figs.trial import Device, Verdict
 
 
-def test_picture_is_drawn_again_for_other_data_or_another_plot_and_else_not(folder, monkeypatch):
+def test_picture_is_drawn_again_for_other_data_or_another_plot_and_else_not(figures_folder, monkeypatch):
     drawn = []
     draw = rates_plot.draw
     monkeypatch.setattr(rates_plot, "draw", lambda *given: drawn.append(1) or draw(*given))
     monkeypatch.setattr(rates_data, "STEPS", 5)
     figure = next(figure for figure in FIGURES if figure.name == "rates")
-    (folder / "out").mkdir()
+    (figures_folder / "out").mkdir()
 
     def make_once():
         command.make(figure, Runner())
@@ -51,12 +51,12 @@ def test_data_file_tells_where_it_comes_from(tmp_path):
     assert document["environment"]["numpy"] == np.__version__
 
 
-def test_command_writes_pictures_and_a_page_that_stands_alone(folder, monkeypatch, capsys, device):
+def test_command_writes_pictures_and_a_page_that_stands_alone(figures_folder, monkeypatch, capsys, device):
     monkeypatch.setattr(rates_data, "STEPS", 30)
     assert command.main(["--only", "rates", "--jobs", "1"]) == 0
-    page = (folder / "out" / "selection.html").read_text()
-    assert str(folder / "out" / "selection.html") in capsys.readouterr().out
-    assert {path.suffix for path in (folder / "out").glob("rates.*")} == {".svg", ".pdf", ".png"}
+    page = (figures_folder / "out" / "selection.html").read_text()
+    assert str(figures_folder / "out" / "selection.html") in capsys.readouterr().out
+    assert {path.suffix for path in (figures_folder / "out").glob("rates.*")} == {".svg", ".pdf", ".png"}
     assert "all 14 runs equal in every bit" in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert len(re.findall(r'<img [^>]*alt="[^"]{40,}"', page)) == page.count("<img ") == 1
@@ -67,7 +67,7 @@ def count_rows(page, verdict):
     return page.count(f'<b class="verdict {verdict}">')
 
 
-def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
+def test_page_shows_claims_with_what_became_of_them(figures_folder, monkeypatch):
     def compute(run):
         """Two and three, squared."""
         return [near("of two", 4.0, run(square, [{"value": 2}])[0]), near("of three", 8.0, 9.0, abs=0.5)]
@@ -80,14 +80,14 @@ def test_page_shows_claims_with_what_became_of_them(folder, monkeypatch):
     ]
     monkeypatch.setattr(command, "list_claims", lambda: claims)
     assert command.main(["--only", "claims", "--jobs", "1"]) == 0
-    page = (folder / "out" / "selection.html").read_text()
+    page = (figures_folder / "out" / "selection.html").read_text()
     assert (count_rows(page, "not-run"), count_rows(page, "not-reproduced")) == (2, 1)
     assert "1 of 2 checks hold" in page
     assert "of three: published 8, ours 9, accepted 7.5 to 8.5" in page
     assert "<code>make figures FULL=1</code>" in page
     assert "It takes a machine that nobody has" in page
     assert command.main(["--only", "claims", "--jobs", "1", "--full"]) == 0
-    page = (folder / "out" / "selection.html").read_text()
+    page = (figures_folder / "out" / "selection.html").read_text()
     assert (count_rows(page, "not-run"), count_rows(page, "not-reproduced")) == (1, 2)
 
 
@@ -105,7 +105,7 @@ def test_claim_shows_the_check_nearest_to_its_limit_and_digits_that_tell():
     assert fine["checks"][0]["accepted"] == "313.12899997 to 313.12900003"
 
 
-def test_error_ends_one_figure_and_one_claim_and_is_told(folder, monkeypatch, capsys):
+def test_error_ends_one_figure_and_one_claim_and_is_told(figures_folder, monkeypatch, capsys):
     def fail(_):
         """Two numbers of a list of one."""
         return [1.0][1]
@@ -119,7 +119,7 @@ def test_error_ends_one_figure_and_one_claim_and_is_told(folder, monkeypatch, ca
     told = capsys.readouterr().err
     assert told.count("IndexError") == 2
     assert "failed: rates, hdm2025, row 1;" in told
-    page = (folder / "out" / "selection.html").read_text()
+    page = (figures_folder / "out" / "selection.html").read_text()
     assert '<h2 id="rates">' not in page
     assert '<h2 id="spike">' in page
     assert "its computation failed" in page
@@ -131,7 +131,7 @@ def square(value):
     return value**2
 
 
-def test_verdict_tells_runs_that_differ_apart(folder, monkeypatch):
+def test_verdict_tells_runs_that_differ_apart(figures_folder, monkeypatch):
     monkeypatch.setattr(rates_data, "STEPS", 5)
     monkeypatch.setattr(rates_data, "agree", lambda *_: False)
     monkeypatch.setattr(rates_data, "describe_device", lambda: {"device": "one"})
@@ -140,7 +140,7 @@ def test_verdict_tells_runs_that_differ_apart(folder, monkeypatch):
     assert rates_data.compute(Runner()).facts["OpenCL against NumPy"].startswith("runs differ: [{")
 
 
-def test_verdict_is_not_kept_when_the_device_is_gone(folder, monkeypatch):
+def test_verdict_is_not_kept_when_the_device_is_gone(figures_folder, monkeypatch):
     def refuse():
         raise DeviceNotFoundError("no OpenCL device was found")
 
@@ -153,7 +153,7 @@ def test_verdict_is_not_kept_when_the_device_is_gone(folder, monkeypatch):
     assert rates_data.compute(Runner()).facts["OpenCL against NumPy"] == "not run: no OpenCL device was found"
 
 
-def test_one_devices_runs_are_not_taken_for_anothers(folder, monkeypatch):
+def test_one_devices_runs_are_not_taken_for_anothers(figures_folder, monkeypatch):
     devices = []
 
     def note(*given, device, **options):
@@ -231,13 +231,15 @@ def test_data_folder_may_be_named_from_home(name, tmp_path, monkeypatch):
     assert command.parse_arguments(["--data", name]).data == Path(name.replace("~", str(tmp_path)))
 
 
-def test_folder_that_cannot_be_written_is_refused_in_one_line(folder, monkeypatch):
-    (folder / "out").write_text("a file of this name")
+def test_folder_that_cannot_be_written_is_refused_in_one_line(figures_folder, monkeypatch):
+    (figures_folder / "out").write_text("a file of this name")
     with pytest.raises(SystemExit, match=r"out cannot be written: .*; run from a folder of your own$"):
         command.main(["--only", "spike"])
 
 
-def test_command_names_the_device_first_and_the_report_the_verdicts_and_the_time_last(folder, capsys, monkeypatch):
+def test_command_names_the_device_first_and_the_report_the_verdicts_and_the_time_last(
+    figures_folder, capsys, monkeypatch
+):
     monkeypatch.setattr(command, "list_claims", lambda: [Claim(square, "hdm2025", "1", "", "", (), Extent.FULL, "")])
     monkeypatch.setattr(command.trial, "find_device", lambda: Device("A device, OpenCL 3.0"))
     monkeypatch.setattr(command.trial, "compare_bits", lambda: Verdict(10, ()))
@@ -245,12 +247,12 @@ def test_command_names_the_device_first_and_the_report_the_verdicts_and_the_time
     first, second, *_, place, counts, time = capsys.readouterr().out.splitlines()
     assert first == "OpenCL: the kernels run on A device, OpenCL 3.0"
     assert second == "kernels against NumPy: all 10 runs equal NumPy's in every bit"
-    assert place == f"report: {folder / 'out' / 'selection.html'}"
+    assert place == f"report: {figures_folder / 'out' / 'selection.html'}"
     assert counts == "claims: 0 reproduced, 0 not reproduced, 1 not run, 0 no published value"
     assert re.fullmatch(r"took \d+ min \d+ s", time)
 
 
-def test_command_without_a_device_says_so_first_and_on_the_page(folder, capsys, monkeypatch):
+def test_command_without_a_device_says_so_first_and_on_the_page(figures_folder, capsys, monkeypatch):
     def refuse(*given, device="auto", **options):
         raise DeviceNotFoundError("device='opencl': no OpenCL device was found;\n  install one")
 
@@ -261,23 +263,23 @@ def test_command_without_a_device_says_so_first_and_on_the_page(folder, capsys, 
     assert capsys.readouterr().out.startswith(
         f"OpenCL: NO DEVICE, NumPy runs the loops. {trouble} What to do: .venv/bin/hypergrad"
     )
-    page = (folder / "out" / "selection.html").read_text()
+    page = (figures_folder / "out" / "selection.html").read_text()
     assert "No OpenCL device: no kernel ran" in page
     assert trouble in page
 
 
-def test_kernels_that_differ_or_fail_are_told_and_the_exit_code_is_1(folder, capsys, monkeypatch):
+def test_kernels_that_differ_or_fail_are_told_and_the_exit_code_is_1(figures_folder, capsys, monkeypatch):
     monkeypatch.setattr(command.trial, "find_device", lambda: Device("A device, OpenCL 3.0"))
     monkeypatch.setattr(command.trial, "compare_bits", lambda: Verdict(10, ("AdamW in float32",)))
     assert command.main(["--only", "spike", "--jobs", "1"]) == 1
     told = capsys.readouterr()
     assert "kernels against NumPy: 1 of 10 runs differ from NumPy's: AdamW in float32" in told.out
     assert "failed: kernels against NumPy;" in told.err
-    assert "do not give NumPy's bits" in (folder / "out" / "selection.html").read_text()
+    assert "do not give NumPy's bits" in (figures_folder / "out" / "selection.html").read_text()
     monkeypatch.setattr(command.trial, "compare_bits", lambda: 1 / 0)
     assert command.main(["--only", "spike", "--jobs", "1"]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
-    assert "The kernels failed on this device" in (folder / "out" / "selection.html").read_text()
+    assert "The kernels failed on this device" in (figures_folder / "out" / "selection.html").read_text()
 
 
 def test_interrupt_ends_the_command_in_one_line(monkeypatch, capsys):
