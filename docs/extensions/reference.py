@@ -15,6 +15,14 @@ PACKAGES = {
 }
 """Every module of these has a page; of `hypergrad` only what its __all__ names, and `hypergrad.errors`."""
 
+OPTIONS = {
+    "module": ("members", "undoc-members"),  # fields of a NamedTuple say enough by their name and type
+    "class": ("members", "show-inheritance"),
+    "exception": ("show-inheritance",),
+    "function": (),
+}
+"""What autodoc is told, by the kind of a symbol."""
+
 
 class Symbols(NamedTuple):
     """What is public, by full name."""
@@ -85,10 +93,18 @@ def write_pages(folder: Path) -> None:
         lines = [title, "=" * len(title), ""]
         for name in names if page == names[0] else [page, *names]:
             thing = symbols.documented[name]
-            kind = "module" if inspect.ismodule(thing) else "class" if inspect.isclass(thing) else "function"
-            kind = "exception" if kind == "class" and issubclass(thing, BaseException) else kind
-            lines += [f".. auto{kind}:: {name}", *(options if page == names[0] and kind != "function" else []), ""]
+            kind = _classify(thing)
+            options = OPTIONS[kind] if kind == "exception" or page == names[0] else ()
+            lines += [f".. auto{kind}:: {name}", *(f"   :{option}:" for option in options), ""]
         _write(folder / f"{page}.rst", "\n".join(lines))
+
+
+def _classify(thing: Any) -> str:
+    if inspect.ismodule(thing):
+        return "module"
+    if inspect.isclass(thing):
+        return "exception" if issubclass(thing, BaseException) else "class"
+    return "function"
 
 
 def _write(path: Path, text: str) -> None:

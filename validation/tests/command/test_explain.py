@@ -131,6 +131,16 @@ def test_stream_is_whole_after_every_step(tmp_path):
     assert read_run(str(path)).steps == 4
 
 
+def test_stream_costs_one_write_per_step(tmp_path, monkeypatch):
+    opt = train(1, records_to=tmp_path / "run.jsonl")
+    sizes, write = [], os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: sizes.append(len(data)) or write(handle, data))
+    for _ in range(5):
+        opt.step(gradients=[np.ones(3)])
+    assert len(sizes) == 5
+    assert max(sizes) < 300  # bytes
+
+
 def test_stream_is_strict_json(tmp_path):
     train(12, records_to=tmp_path / "run.jsonl")
     for line in (tmp_path / "run.jsonl").read_text().splitlines():
