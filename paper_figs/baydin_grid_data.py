@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from hypergrad_papers.baydin2018.claims import Grid, count_grid, is_adapted, read_grid
+from hypergrad_papers.baydin2018.grid import Grid, count_grid, is_adapted, read_grid
 from hypergrad_papers.baydin2018.runs import CAP, NAMES, RATES, SEEDS
 from paper_figs.baydin_logistic_data import choose, name_data
 from paper_figs.cells import Runner

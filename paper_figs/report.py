@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hypergrad_papers.claims import PAPERS, Check, Need, Outcome, Verdict
+from hypergrad_papers.checks import Check
+from hypergrad_papers.claims import PAPERS, Need, Outcome, Verdict
 from paper_figs import store, trial
 from paper_figs.figures import Figure
 

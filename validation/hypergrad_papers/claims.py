@@ -4,12 +4,13 @@ A claim is one function. It computes what the paper reports and returns `Check`s
 paper it is, where the value was published, and why the tolerance is what it is. Nothing here is a verdict typed in.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from importlib import import_module
+from string import ascii_lowercase
 from typing import Any, NamedTuple, Protocol
 
+from hypergrad_papers.checks import Check
 from hypergrad_problems import data
 
 PAPERS = {"baydin2018": "Baydin et al. 2018", "hdm2025": "HDM 2025", "osgm2025": "OSGM 2025"}
@@ -47,56 +48,6 @@ class Run(Protocol):
 def run_here(cell: Callable[..., Any], inputs: Sequence[Mapping[str, Any]]) -> list[Any]:
     """One after the other, in this process."""
     return [cell(**kwargs) for kwargs in inputs]
-
-
-class Check(NamedTuple):
-    """One number of ours against what is accepted.
-
-    published    None where the paper gives a shape or an order, and no number
-    """
-
-    what: str
-    published: float | None
-    ours: float
-    low: float
-    high: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether ours is accepted; NaN never is, nor what fell without bound."""
-        return -math.inf < self.ours and self.low <= self.ours <= self.high
-
-
-def near(what: str, published: float, ours: float, *, rel: float = 0.0, abs: float = 0.0) -> Check:
-    """Accept published (1 +- rel) +- abs.
-
-    >>> near("count", 566.0, 567.0, abs=1).holds
-    True
-    >>> near("count", 566.0, 568.0, abs=1).holds
-    False
-    """
-    slack = rel * math.fabs(published) + abs
-    return Check(what, float(published), float(ours), float(published - slack), float(published + slack))
-
-
-def between(what: str, low: float, ours: float, high: float, published: float | None = None) -> Check:
-    """Accept low <= ours <= high."""
-    return Check(what, None if published is None else float(published), float(ours), float(low), float(high))
-
-
-def at_most(what: str, ours: float, high: float, published: float | None = None) -> Check:
-    """Accept ours <= high: an error, or a count where fewer is better."""
-    return between(what, -math.inf, ours, high, published)
-
-
-def at_least(what: str, ours: float, low: float, published: float | None = None) -> Check:
-    """Accept low <= ours."""
-    return between(what, low, ours, math.inf, published)
-
-
-def true(what: str, ours: bool) -> Check:
-    """Accept True: an order or a shape, which counts as 1."""
-    return Check(what, None, float(ours), 1.0, 1.0)
 
 
 class NoDeviceError(Exception):
@@ -184,12 +135,18 @@ def list_claims() -> list[Claim]:
     """Every claim, paper by paper, in the order of the rows."""
     for paper in PAPERS:
         import_module(f"hypergrad_papers.{paper}.claims")
-    return [claim for paper in PAPERS for claim in CLAIMS.values() if claim.paper == paper]
+    return [CLAIMS[key] for key in sorted(CLAIMS, key=_order)]
+
+
+def _order(key: tuple[str, str]) -> tuple[int, int, str]:
+    paper, row = key
+    return list(PAPERS).index(paper), int(row.rstrip(ascii_lowercase)), row
 
 
 def judge(checks: Sequence[Check]) -> Verdict:
     """What the checks of a claim that was run amount to; ValueError if there are none.
 
+    >>> from hypergrad_papers.checks import near
     >>> str(judge([near("count", 566.0, 566.0)]))
     'reproduced'
     >>> str(judge([near("count", 566.0, 567.0)]))

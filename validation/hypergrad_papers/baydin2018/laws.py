@@ -1,142 +1,45 @@
 """The laws of SGD-HD, SGDN-HD and Adam-HD: what holds on every run, to the last bit wherever scaling is by powers of 2.
 
-Each function runs what its law speaks of and returns by how much it is missed, or whether it holds. Sources: Baydin et
-al. 2018, and for the multiplicative rule D. Martinez Rubio, MSc thesis, Oxford 2017 ("thesis").
+Each law runs what it speaks of and gives by how much it is missed, or whether it holds. Sources: Baydin et al. 2018,
+and for the multiplicative rule D. Martinez Rubio, MSc thesis, Oxford 2017 ("thesis").
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import pairwise
+from functools import cache, partial
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hypergrad_reference import adam_hd, adamw, sgd_hd
-from hypergrad_reference.adam_hd import Constants
-from hypergrad_reference.hypergradient import Record, Schedule, schedule_additive, schedule_multiplicative
+from hypergrad_papers.baydin2018.law_runs import (
+    ADDITIVE,
+    LR,
+    METHODS,
+    RULES,
+    SGD,
+    STEPS,
+    Problem,
+    descend,
+    find_directions,
+    flatten,
+    rates,
+    run,
+    run_base,
+)
+from hypergrad_papers.checks import law
+from hypergrad_reference import sgd_hd
+from hypergrad_reference.hypergradient import schedule_additive, schedule_multiplicative
 from hypergrad_reference.transition import inverse_square, schedule_transition
 from hypergrad_reference.types import Vector
 
-MU, LR, EPS = 0.75, 0.0625, 2.0**-10
-STEPS = 40
-SHAPES: tuple[tuple[int, ...], ...] = ((3,), (2, 5))
-
-Step = Callable[..., tuple[list[Vector], Any, Record]]
-"""(thetas, grads, state, schedule, scale) to thetas, state, record; scale is that of Adam's epsilon."""
+BITS = "scaling is by powers of 2, and the order of operations is the same"
+"""Why a law holds to the last bit."""
 
 
-def _adam(step: Callable[..., Any]) -> Step:
-    """A step whose epsilon can be scaled with the gradient."""
-    return lambda thetas, grads, state, schedule, scale=1.0: step(
-        thetas, grads, state, schedule, Constants(0.75, 0.875, EPS * scale)
-    )
-
-
-def _without_scale(step: Callable[..., Any]) -> Step:
-    return lambda thetas, grads, state, schedule, scale=1.0: step(thetas, grads, state, schedule)
-
-
-HEAVY_BALL, NESTEROV = sgd_hd.Constants(MU, 0.25), sgd_hd.Constants(MU, nesterov=True)
-METHODS: dict[str, tuple[Callable[..., Any], Step]] = {
-    "sgd": (sgd_hd.init, _without_scale(sgd_hd.step)),
-    "heavy_ball": (
-        partial(sgd_hd.init, constants=HEAVY_BALL),
-        _without_scale(partial(sgd_hd.step, constants=HEAVY_BALL)),
-    ),
-    "nesterov": (
-        partial(sgd_hd.init, constants=NESTEROV),
-        _without_scale(partial(sgd_hd.step, constants=NESTEROV)),
-    ),
-    "adam": (adam_hd.init, _adam(adam_hd.step)),
-    "adam_lua": (adam_hd.init, _adam(adam_hd.step_lua)),
-}
-SGD = ("sgd", "heavy_ball", "nesterov")
-ADDITIVE = {name: 2.0**-6 if name in SGD else 2.0**-8 for name in METHODS}
-RULES: dict[str, Callable[..., Record]] = {"additive": schedule_additive, "multiplicative": schedule_multiplicative}
-
-
-class Problem:
-    """sum a sqrt(1 + (x - c)^2): convex, smooth, with bounded gradients; as f -> scale f(stretch x)."""
-
-    def __init__(self, dtype: type[np.floating[Any]] = np.float64, scale: float = 1.0, stretch: float = 1.0) -> None:
-        rng = np.random.default_rng(0)
-        self.a: list[Vector] = [(rng.random(shape) + 0.5).astype(dtype) for shape in SHAPES]
-        self.c: list[Vector] = [rng.standard_normal(shape).astype(dtype) for shape in SHAPES]
-        self.start: list[Vector] = [(rng.standard_normal(shape) / stretch).astype(dtype) for shape in SHAPES]
-        self.scale, self.stretch = dtype(scale), dtype(stretch)
-
-    def value(self, x: NDArray[Any]) -> Any:
-        """Of all parameters in one array, which may be complex."""
-        a, c = (np.concatenate([part.ravel() for part in parts]) for parts in (self.a, self.c))
-        return self.scale * (a * np.sqrt(1 + (self.stretch * x - c) ** 2)).sum()
-
-    def gradients(self, thetas: Sequence[Vector]) -> list[Vector]:
-        """One a tensor."""
-        grads: list[Vector] = []
-        for a, c, theta in zip(self.a, self.c, thetas, strict=True):
-            y = self.stretch * theta - c
-            grads.append(self.scale * self.stretch * (a * y / np.sqrt(1 + y * y)))
-        return grads
-
-
-def flatten(thetas: Sequence[Vector]) -> Vector:
-    """All parameters in one array."""
-    return np.concatenate([theta.ravel() for theta in thetas])
-
-
-def run(
-    method: str, problem: Problem, schedule: Schedule, lr: float = LR, scale: float = 1.0, steps: int = STEPS
-) -> tuple[Vector, list[Record]]:
-    """All parameters after every step, and the records."""
-    init, step = METHODS[method]
-    thetas, state = problem.start, init(problem.start, lr)
-    path, records = [], []
-    for _ in range(steps):
-        thetas, state, record = step(thetas, problem.gradients(thetas), state, schedule, scale=scale)
-        path.append(flatten(thetas))
-        records.append(record)
-    return np.array(path), records
-
-
-def rates(records: Sequence[Record]) -> Vector:
-    """alpha_t."""
-    return np.array([record.lr for record in records])
-
-
-BASE: dict[str, Callable[[Vector, Vector, int], tuple[Vector, Vector]]] = {
-    "sgd": lambda g, v, t: (g, v),
-    "heavy_ball": lambda g, v, t: (g, g) if t == 1 else (MU * v + 0.75 * g,) * 2,
-    "nesterov": lambda g, v, t: (g + MU * (MU * v + g), MU * v + g),
-}
-
-
-def run_base(method: str, problem: Problem, lr: float, steps: int) -> Vector:
-    """The base method, written out once more: all parameters after every step."""
-    thetas, path = list(problem.start), []
-    velocities = [np.zeros_like(theta) for theta in thetas]
-    moments = [adamw.init(theta) for theta in thetas]
-    for t in range(1, steps + 1):
-        for i, g in enumerate(problem.gradients(thetas)):
-            if method in BASE:
-                d, velocities[i] = BASE[method](g, velocities[i], t)
-                thetas[i] = thetas[i] - g.dtype.type(lr) * d
-            else:
-                eps = EPS if method == "adam" else EPS / math.sqrt(1 - 0.875**t)
-                scalars = adamw.exact_scalars(lr, 0.75, 0.875, eps, 0.0, 0.75**t, 0.875**t)
-                thetas[i], moments[i] = adamw.apply_exact(thetas[i], g, moments[i], scalars)
-        path.append(flatten(thetas))
-    return np.array(path)
-
-
-def find_directions(method: str, schedule: Schedule) -> tuple[Vector, Vector, list[Record]]:
-    """Parameters before each step, the directions taken from their differences, and the records."""
-    path, records = run(method, Problem(), schedule)
-    path = np.vstack([flatten(Problem().start), path])
-    return path, (path[:-1] - path[1:]) / rates(records)[:, None], records
-
-
+@law(
+    "hypergradient against derivative of the next loss, relative", high=1e-10,
+    reason="the directions are differences of theta over the rate: a few digits are lost",
+)  # fmt: skip
 def derivative_error(method: str) -> float:
     """h_t is the derivative of the loss after step t-1 by the rate of that step: largest relative error."""
     path, directions, records = find_directions(method, partial(schedule_additive, hyper_lr=ADDITIVE[method]))
@@ -148,12 +51,14 @@ def derivative_error(method: str) -> float:
     return float(np.max(errors))
 
 
+@law("beta = 0 is the base method, every bit", low=1, high=1, reason=BITS)
 def is_base_without_hyper_lr(method: str, rule: str, dtype: type[np.floating[Any]] = np.float64) -> bool:
     """With beta = 0 every bit is the base method's, and the rate stays."""
     path, records = run(method, Problem(dtype), partial(RULES[rule], hyper_lr=0.0))
     return path.tobytes() == run_base(method, Problem(dtype), LR, STEPS).tobytes() and set(rates(records)) == {LR}
 
 
+@law("the first step is the base method's, every bit", low=1, high=1, reason=BITS)
 def is_base_at_first(method: str, rule: str) -> bool:
     """The first step is the base method's, whatever beta."""
     path, [record] = run(method, Problem(), partial(RULES[rule], hyper_lr=0.5), steps=1)
@@ -161,6 +66,10 @@ def is_base_at_first(method: str, rule: str) -> bool:
     return same and (record.lr, record.reason) == (LR, "no direction")
 
 
+@law(
+    "rate against the sum of all inner products", high=1e-12,
+    reason="the directions are taken from differences of theta: u |theta| / (lr |d|), some 100 u each, and 40 of them",
+)  # fmt: skip
 def accumulation_error(method: str) -> float:
     """alpha_T = alpha_0 + beta sum_t <g_t, d_{t-1}>: by how much not."""
     hyper_lr = ADDITIVE[method]
@@ -172,6 +81,7 @@ def accumulation_error(method: str) -> float:
     return abs(records[-1].lr - LR - hyper_lr * math.fsum(products))
 
 
+@law("second rate from a rate of 0", high=1e-14, reason="Adam's epsilon is 2^-50 here; the sums are of three terms")
 def error_from_zero(method: str, expected: float) -> float:
     """From alpha_0 = 0 nothing moves at first, and alpha_2 is beta <g, d>: by how much not; inf if something moved."""
     init, step = METHODS[method]
@@ -187,14 +97,18 @@ FROM_ZERO = {
 }  # fmt: skip
 """alpha_2: half the squared norm of g for SGD, (1 + mu) of it for SGDN, half the sum of |g| for Adam."""
 
+SCALINGS = {"a scaled loss": (8.0, 1.0), "scaled parameters": (1.0, 4.0)}
+"""The scale and the stretch of f -> scale f(stretch x)."""
 
-def scales(method: str, rule: str, scale: float, stretch: float, dtype: type[np.floating[Any]] = np.float64) -> bool:
+
+@law("{1} rule under {2}, every bit", low=1, high=1, reason=BITS)
+def scales(method: str, rule: str, scaling: str, dtype: type[np.floating[Any]] = np.float64) -> bool:
     """Under f -> scale f(stretch x) the run is the same in every bit once alpha_0 and beta are scaled with it.
 
     With c the scale and s the stretch, powers of 2: alpha / (c s^2) and beta / (c^3 s^4) for SGD, alpha / s and
     beta / (c s^2) for Adam, whose epsilon goes with the gradient; the multiplicative rule keeps its beta'.
     """
-    c, s = scale, stretch
+    c, s = SCALINGS[scaling]
     alpha, beta = (c * s**2, c**3 * s**4) if method in SGD else (s, c * s**2)
     hyper_lr = ADDITIVE[method] if rule == "additive" else 0.125
     plain = run(method, Problem(dtype), partial(RULES[rule], hyper_lr=hyper_lr))
@@ -208,6 +122,9 @@ def scales(method: str, rule: str, scale: float, stretch: float, dtype: type[np.
     )
 
 
+@law(
+    "multiplicative rate moves by no more than beta'", low=1, high=1, reason="the cosine is clipped, and 1 +- 1/8 exact"
+)
 def moves_by_no_more_than_hyper_lr(method: str) -> bool:
     """A multiplicative rate changes by a factor within 1 +- beta'."""
     _, records = run(method, Problem(), partial(schedule_multiplicative, hyper_lr=0.125), lr=2.0)
@@ -215,26 +132,7 @@ def moves_by_no_more_than_hyper_lr(method: str) -> bool:
     return within and min(rates(records)) < 2.0
 
 
-def descend(
-    curvature: Any,
-    x: Any,
-    schedule: Schedule,
-    lr: float,
-    steps: int,
-    gradient: Callable[[Vector], Vector] | None = None,
-) -> tuple[list[Vector], list[Record]]:
-    """Gradient descent on sum a x^2 / 2, or on what has the gradient given: points before each step, and records."""
-    thetas: list[Vector] = [np.array(x, float)]
-    state = sgd_hd.init(thetas, lr)
-    points, records = [thetas[0]], []
-    for _ in range(steps):
-        g = curvature * thetas[0] if gradient is None else gradient(thetas[0])
-        thetas, state, record = sgd_hd.step(thetas, [g], state, schedule)
-        points.append(thetas[0])
-        records.append(record)
-    return points, records
-
-
+@law("rate rises below 1 / L and falls above 1 / m", low=1, high=1, reason="a sign, a thousandth away from the limits")
 def moves_towards_the_curvatures(rule: str, seed: int) -> bool:
     """Full gradients: a rate below 1 / L rises, one above 1 / m falls; f L-smooth and m-strongly convex.
 
@@ -249,6 +147,11 @@ def moves_towards_the_curvatures(rule: str, seed: int) -> bool:
     return rose.lr > rose.lr_before and fell.lr < fell.lr_before
 
 
+ONE_DIMENSION = tuple(product((0.25, 1.0, 3.0), (0.01, 0.1, 1.0, 4.0), (0.125, 0.5)))
+"""a, the first rate and beta'."""
+
+
+@law("multiplicative rule converges on a x^2 as proved", low=1, high=1, reason="proved; the slack is of rounding alone")
 def converges_in_one_dimension(a: float, lr: float, hyper_lr: float) -> bool:
     """F = a x^2, multiplicative: once in [(1 - b) / 2a, (1 + b) / 2a] the rate stays there, and x shrinks by b a step.
 
@@ -263,6 +166,9 @@ def converges_in_one_dimension(a: float, lr: float, hyper_lr: float) -> bool:
     return all(inside[entered:]) and shrinks and bool(abs(points[-1][0]) < 1e-10)
 
 
+@law(
+    "its gap at last on least squares, {} x 6, relative", high=1e-12, reason="proved to vanish; far above its rounding"
+)
 def end_of_least_squares(rows: int) -> float:
     """F = ||B x - c||^2 / 2 in six variables, multiplicative: F - F* at the end over that at the start.
 
@@ -277,6 +183,7 @@ def end_of_least_squares(rows: int) -> float:
     return last / first
 
 
+@law("its growth a step on x^4", low=3, reason="proved: |1 - 4 alpha x^2| >= 3")
 def growth_without_smoothness(hyper_lr: float) -> float:
     """F = x^4, multiplicative, b < 8/9, from alpha x^2 = 1: least growth of |x| a step. Thesis, proposition 3.2.1."""
     points, _ = descend(
@@ -285,6 +192,7 @@ def growth_without_smoothness(hyper_lr: float) -> float:
     return float(np.min([abs(after[0] / before[0]) for before, after in pairwise(points)]))
 
 
+@law("change of the rate over its bound", low=1e-3, high=1 + 1e-14, reason="proved; the sums are rounded")
 def use_of_the_bound() -> float:
     """|alpha_t - alpha_0| over (t - 1) beta M^2, M the largest norm of a gradient so far: at most. Theorem 5.1."""
     problem, hyper_lr = Problem(), 0.5
@@ -306,6 +214,7 @@ class Transition(NamedTuple):
     starts: bool  # gamma_1 is alpha_1, and gamma_2 is neither it nor alpha_inf
 
 
+@cache
 def compare_transition() -> Transition:
     """On sum sqrt(1 + x^2), M^2 <= n, L = 1. Theorem 5.1, alpha_inf < 1 / L."""
     x, hyper_lr, final = np.array([2.0, -1.0, 0.5]), 10.0, 0.5
@@ -328,3 +237,27 @@ def compare_transition() -> Transition:
         used=float(np.max(used)),
         starts=first.applied == first.lr == 0.1 and second.applied not in (second.lr, first.applied, final),
     )
+
+
+@law("transition: starts at the adapted rate and leaves it", low=1, high=1, reason="no rounding: delta(1) is 1")
+def transition_starts() -> bool:
+    """gamma_1 is alpha_1, and gamma_2 is another."""
+    return compare_transition().starts
+
+
+@law("transition: distance from the minimum at last", high=1e-12, reason="proved to vanish; far above its rounding")
+def transition_finds() -> float:
+    """Where the transition ends."""
+    return compare_transition().found
+
+
+@law("the plain rule's, at the same beta", low=1, reason="it does not converge: a distance of the size of the start's")
+def plain_rule_loses() -> float:
+    """How near the plain rule comes."""
+    return compare_transition().lost
+
+
+@law("transition: rate against its limit, over the bound", low=1e-3, high=1, reason="proved, and far from equal")
+def transition_uses_its_bound() -> float:
+    """How much of the bound is used."""
+    return compare_transition().used

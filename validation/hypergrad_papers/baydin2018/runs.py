@@ -12,6 +12,7 @@ from hypergrad_papers.baydin2018.mnist_runs import BATCH, Columns, methods, run
 from hypergrad_problems import data
 from hypergrad_problems.data import Mnist
 
+PAPER = "baydin2018"
 NAMES = {"sgd": "SGD", "sgd_hd": "SGD-HD", "sgdn": "SGDN", "sgdn_hd": "SGDN-HD", "adam": "Adam", "adam_hd": "Adam-HD"}
 """The paper's names of its methods; SGDN is SGD with Nesterov momentum."""
 HYPER_LR = {"sgd": 0.0, "sgd_hd": 1e-3, "sgdn": 0.0, "sgdn_hd": 1e-3, "adam": 0.0, "adam_hd": 1e-7}
@@ -90,3 +91,8 @@ def count_steps(
         steps = len(log["loss"]) - 1
         counts.append(steps + 1 if steps < cap else math.inf)
     return np.array(counts)
+
+
+def epoch_means(log: Columns, column: str) -> NDArray[np.float64]:
+    """What is logged once an epoch; entry 0 is before training."""
+    return log[column][~np.isnan(log[column])]

@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Mapping
 from itertools import pairwise, product
 
-from hypergrad_papers.claims import Check, Extent, Run, at_least, at_most, between, claim, near, true
+from hypergrad_papers.checks import Check, at_least, at_most, between, near, true
+from hypergrad_papers.claims import Extent, Run, claim
 from hypergrad_papers.hdm2025 import laws as hdm_laws
 from hypergrad_papers.hdm2025.authors_counts import MEASURED, Count
 from hypergrad_papers.hdm2025.solver_grids import Case, run_grids

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hypergrad_papers.claims import Check, Run, at_least, at_most, between, claim, near, true
+from hypergrad_papers.checks import Check, at_least, at_most, between, near, true
+from hypergrad_papers.claims import Run, claim
 from hypergrad_papers.hdm2025 import solver_table
 from hypergrad_papers.osgm2025 import laws as osgm_laws
 from hypergrad_papers.osgm2025 import runs as colt

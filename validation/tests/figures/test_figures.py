@@ -10,7 +10,8 @@ pytest.importorskip("joblib")
 
 from hypergrad.errors import DeviceNotFoundError
 from hypergrad_papers import claims as verdicts
-from hypergrad_papers.claims import Claim, Extent, Outcome, at_most, evaluate, near
+from hypergrad_papers.checks import at_most, near
+from hypergrad_papers.claims import Claim, Extent, Outcome, evaluate
 from hypergrad_problems.training import train
 from paper_figs import __main__, command, rates_data, rates_plot, report, store
 from paper_figs.cells import Runner

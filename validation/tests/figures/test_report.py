@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("jinja2")
 
-from hypergrad_papers.claims import PAPERS, Claim, Extent, Need, Outcome, Verdict, near
+from hypergrad_papers.checks import near
+from hypergrad_papers.claims import PAPERS, Claim, Extent, Need, Outcome, Verdict
 from paper_figs import report, trial
 from paper_figs.figures import Figure
 

@@ -6,20 +6,8 @@ import numpy as np
 import pytest
 
 from hypergrad_papers import claims
-from hypergrad_papers.claims import (
-    Check,
-    Claim,
-    Extent,
-    NoDeviceError,
-    Verdict,
-    at_least,
-    at_most,
-    between,
-    evaluate,
-    judge,
-    near,
-    true,
-)
+from hypergrad_papers.checks import Check, at_least, at_most, between, near, true
+from hypergrad_papers.claims import Claim, Extent, NoDeviceError, Verdict, evaluate, judge
 from hypergrad_problems import data
 
 ROWS = {

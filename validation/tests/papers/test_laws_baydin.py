@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from hypergrad_papers.baydin2018 import laws
-from hypergrad_papers.baydin2018.laws import EPS, FROM_ZERO, LR, METHODS, RULES, SGD, STEPS, Problem, rates, run
+from hypergrad_papers.baydin2018 import law_runs, laws
+from hypergrad_papers.baydin2018.law_runs import EPS, LR, METHODS, RULES, SGD, STEPS, Problem, rates, run
+from hypergrad_papers.baydin2018.laws import FROM_ZERO
 from hypergrad_reference import adam_hd, sgd_hd
 from hypergrad_reference.adam_hd import Constants
 from hypergrad_reference.hypergradient import schedule_additive, schedule_multiplicative
@@ -20,35 +21,34 @@ DTYPES = [np.float32, np.float64]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_hypergradient_is_the_derivative_of_the_next_loss(method):
-    """The directions are differences of theta over the rate: a few digits are lost."""
-    assert 0 < laws.derivative_error(method) < 1e-10
+    check = laws.derivative_error.judge(method)
+    assert check.holds
+    assert check.ours > 0  # it was computed in another way
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("method", METHODS)
 def test_hyper_lr_of_zero_is_the_base_method(method, rule, dtype):
-    assert laws.is_base_without_hyper_lr(method, rule, dtype)
+    assert laws.is_base_without_hyper_lr.judge(method, rule, dtype).holds
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("method", METHODS)
 def test_first_step_is_that_of_the_base_method(method, rule):
-    assert laws.is_base_at_first(method, rule)
+    assert laws.is_base_at_first.judge(method, rule).holds
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_rate_is_the_first_one_plus_all_inner_products(method):
-    # the directions are taken from differences of theta: u |theta| / (lr |d|), some 100 u each, and 40 of them
-    assert laws.accumulation_error(method) <= 1e-12
-    _, records = run(method, Problem(), partial(schedule_additive, hyper_lr=laws.ADDITIVE[method]))
+    assert laws.accumulation_error.judge(method).holds
+    _, records = run(method, Problem(), partial(schedule_additive, hyper_lr=law_runs.ADDITIVE[method]))
     assert abs(records[-1].lr - LR) > 1e-2
 
 
 @pytest.mark.parametrize(("method", "expected"), FROM_ZERO.items())
 def test_rate_of_zero_starts_along_the_gradient(method, expected):
-    # Adam's epsilon is 2^-50 here
-    assert laws.error_from_zero(method, expected) <= 1e-14
+    assert laws.error_from_zero.judge(method, expected).holds
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -62,59 +62,54 @@ def test_multiplicative_rate_of_zero_stays_zero(method):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("method", METHODS)
 def test_additive_rule_scales_with_the_loss(method, dtype):
-    assert laws.scales(method, "additive", 8.0, 1.0, dtype)
+    assert laws.scales.judge(method, "additive", "a scaled loss", dtype).holds
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("method", METHODS)
 def test_additive_rule_scales_with_theta(method, dtype):
-    assert laws.scales(method, "additive", 1.0, 4.0, dtype)
+    assert laws.scales.judge(method, "additive", "scaled parameters", dtype).holds
 
 
-@pytest.mark.parametrize(("scale", "stretch"), [(8.0, 1.0), (1.0, 4.0)], ids=["loss", "theta"])
+@pytest.mark.parametrize("scaling", laws.SCALINGS)
 @pytest.mark.parametrize("method", METHODS)
-def test_multiplicative_rule_needs_no_other_hyper_lr_under_scaling(method, scale, stretch):
-    assert laws.scales(method, "multiplicative", scale, stretch)
+def test_multiplicative_rule_needs_no_other_hyper_lr_under_scaling(method, scaling):
+    assert laws.scales.judge(method, "multiplicative", scaling).holds
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_multiplicative_rate_changes_by_no_more_than_hyper_lr(method):
-    assert laws.moves_by_no_more_than_hyper_lr(method)
+    assert laws.moves_by_no_more_than_hyper_lr.judge(method).holds
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("seed", range(5))
 def test_rate_below_the_inverse_of_the_largest_curvature_rises_and_above_that_of_the_smallest_falls(rule, seed):
-    assert laws.moves_towards_the_curvatures(rule, seed)
+    assert laws.moves_towards_the_curvatures.judge(rule, seed).holds
 
 
-@pytest.mark.parametrize("hyper_lr", [0.125, 0.5])
-@pytest.mark.parametrize("lr", [0.01, 0.1, 1.0, 4.0])
-@pytest.mark.parametrize("a", [0.25, 1.0, 3.0])
+@pytest.mark.parametrize(("a", "lr", "hyper_lr"), laws.ONE_DIMENSION)
 def test_multiplicative_rule_converges_in_one_dimension(a, lr, hyper_lr):
-    assert laws.converges_in_one_dimension(a, lr, hyper_lr)
+    assert laws.converges_in_one_dimension.judge(a, lr, hyper_lr).holds
 
 
 @pytest.mark.parametrize("rows", [4, 12])
 def test_multiplicative_rule_converges_on_least_squares(rows):
-    assert laws.end_of_least_squares(rows) < 1e-12
+    assert laws.end_of_least_squares.judge(rows).holds
 
 
 @pytest.mark.parametrize("hyper_lr", [0.25, 0.875])
 def test_multiplicative_rule_diverges_without_smoothness(hyper_lr):
-    assert laws.growth_without_smoothness(hyper_lr) >= 3
+    assert laws.growth_without_smoothness.judge(hyper_lr).holds
 
 
 def test_rate_stays_within_the_bound_of_the_proof():
-    assert 0 < laws.use_of_the_bound() <= 1 + 1e-14  # the sums are rounded
+    assert laws.use_of_the_bound.judge().holds
 
 
 def test_transition_converges_where_the_plain_rule_does_not():
-    transition = laws.compare_transition()
-    assert transition.starts
-    assert transition.lost > 1.0
-    assert transition.found < 1e-12
-    assert 0 < transition.used <= 1
+    for part in (laws.transition_starts, laws.transition_finds, laws.plain_rule_loses, laws.transition_uses_its_bound):
+        assert part.judge().holds
 
 
 @pytest.mark.parametrize("rule", RULES)
