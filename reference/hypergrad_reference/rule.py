@@ -26,16 +26,22 @@ Bounds: TypeAlias = tuple[float, float]
 class Sums(NamedTuple):
     """Inner products of one step, over the tensors that moved at t-1 and have a gradient at t; nan if not formed.
 
-    rho is the rate of a tensor's group in units of the rate that is learned.
+    rho is the rate of a tensor's group in units of the rate that is learned. The last two, of rules with averages, and
+    ||g_t||^2 beside them, are over all tensors that have a gradient.
     """
 
-    grad_direction: float  # sum rho <g_t, d_{t-1}>, minus the derivative of the loss for the rate of step t-1
+    grad_direction: float = (
+        math.nan
+    )  # sum rho <g_t, d_{t-1}>, minus the derivative of the loss for the rate of step t-1
     grad_grad: float = math.nan  # sum ||g_t||^2
     direction_direction: float = math.nan  # sum rho^2 ||d_{t-1}||^2
     last_grad_grad: float = math.nan  # sum ||g_{t-1}||^2
     grad_exp_avg: float = math.nan  # sum <g_t, m_{t-1}>
     decayed_grad_direction: float = math.nan  # grad_direction, weight decay included
     lr_grad_beta1_derivative: float = math.nan  # sum lr <g_t, dd_{t-1}/dbeta1>, lr as used at t-1
+    step_step: float = 0.0  # sum ||step||^2 of step t-1, over the tensors that moved then
+    grad_lag: float = math.nan  # sum <g_t, a>, a from the iterate towards its past
+    lag_lag: float = math.nan  # sum ||a||^2
 
 
 class Term(NamedTuple):

@@ -1,0 +1,1 @@
+"""The arena: training problems on which optimizers that need no learning rate meet tuned ones."""
