@@ -11,6 +11,7 @@ from hypergrad._core.optimizer import Optimizer
 from hypergrad.adam_hd import AdamHD
 from hypergrad.adamw import AdamW
 from hypergrad.adamw_auto import AutoHypergradientAdamW
+from hypergrad.adamw_free import TuningFreeAdamW
 from hypergrad.adamw_hd import HypergradientAdamW
 from hypergrad.sgd_hd import SGDHD
 
@@ -27,6 +28,7 @@ __all__ = [
     "AutoHypergradientAdamW",
     "HypergradientAdamW",
     "Optimizer",
+    "TuningFreeAdamW",
     "__version__",
     "errors",
     "methods",

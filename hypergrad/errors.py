@@ -5,6 +5,7 @@ from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundErro
 __all__ = [
     "ArgumentError",
     "ArrayTypeError",
+    "AveragesWarning",
     "BrokenOptimizerError",
     "BuildError",
     "BusyOptimizerError",
@@ -50,6 +51,10 @@ class CheckpointError(ValueError):
 
 class CheckpointWarning(UserWarning):
     """A saved state of an earlier version lacks something that its optimizer had to complete."""
+
+
+class AveragesWarning(UserWarning):
+    """What was saved are points of training; the answer is their average."""
 
 
 class BusyOptimizerError(RuntimeError):

@@ -9,6 +9,7 @@ from hypergrad._core.device_arrays import is_device_array
 from hypergrad._core.devices import UNAVAILABLE, check_room, open_device, warn_that_numpy_serves
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars
+from hypergrad_reference.adamw_free import Scalars as FreeScalars
 from hypergrad_reference.loops import Operands, Update, inner_products, update
 from hypergrad_reference.rule import Scalars
 from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
@@ -136,7 +137,7 @@ class OpenCLBackend:
 
     def __init__(self, device: "Device") -> None:
         self.device = open_device(device)
-        from hypergrad_kernels import adamw, sgd_hd, sums
+        from hypergrad_kernels import adamw, adamw_free, sgd_hd, sums
         from hypergrad_kernels.arrays import Arrays
         from hypergrad_kernels.calls import Call
         from hypergrad_kernels.launcher import Launcher
@@ -149,6 +150,7 @@ class OpenCLBackend:
         self._kernels: dict[type[Scalars], Kernel] = {
             ExactScalars: of_adamw, ShaderScalars: of_adamw,
             Plain: of_sgd_hd, HeavyBall: of_sgd_hd, Nesterov: of_sgd_hd,
+            FreeScalars: Kernel(adamw_free.form_update, adamw_free.list_arrays),
         }  # fmt: skip
         self._make_call = Call
         self._planned: list[Launch] = []
@@ -205,7 +207,8 @@ class OpenCLBackend:
             if form is None:
                 form = forms[shared] = kernel.form_update(u, clear_grad)
             if u.theta.size:
-                calls.append((position, self._make_call(form, (u.theta.size,), kernel.list_arrays(u))))
+                blocks = () if form.per_item is None else (-(-u.theta.size // form.per_item),)
+                calls.append((position, self._make_call(form, (u.theta.size, *blocks), kernel.list_arrays(u))))
         return calls
 
 

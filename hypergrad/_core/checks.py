@@ -13,6 +13,7 @@ import numpy as np
 
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS
+from hypergrad_reference.adamw_free_schedule import VARIANTS
 
 Check = Callable[[str, Any], Any]
 """From the name that an error message uses and a value to the plain value. Raises ArgumentError."""
@@ -97,6 +98,22 @@ def check_count(name: str, value: Any) -> int:
     return int(number)
 
 
+def check_delay(name: str, value: Any) -> int:
+    """0 or 1."""
+    number = check_count(name, value)
+    if number > 1:
+        raise ArgumentError(f"{name}={show(value)}: give 0, or 1 for the rule that learns one step later")
+    return number
+
+
+def check_every(name: str, value: Any) -> int:
+    """1 or more steps."""
+    number = check_count(name, value)
+    if number < 1:
+        raise ArgumentError(f"{name}={show(value)}: give 1 to look at every step, or more")
+    return number
+
+
 NO_SEQUENCES = (str, bytes, bytearray, memoryview, Mapping, Set)
 """What can be iterated over, and yet is no sequence of numbers."""
 
@@ -125,6 +142,10 @@ OPTIONS: dict[str, Check] = {
     "betas": check_betas,
     "eps": POSITIVE,
     "weight_decay": Number(),
+    "lr_start": POSITIVE,
+    "delay": check_delay,
+    "every": check_every,
+    "variant": Choice(tuple(VARIANTS)),
     "momentum": BELOW_ONE,
     "dampening": SHARE,
     "hyper_lr": Number(),

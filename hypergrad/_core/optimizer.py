@@ -27,6 +27,7 @@ from hypergrad._core.groups import (
     read_groups,
 )
 from hypergrad._core.interrupt import defer_interrupt
+from hypergrad._core.keeping import open_arrays
 from hypergrad._core.plan import Work, form_plan
 from hypergrad._core.policy import Settings
 from hypergrad._core.rates import add_group, open_rates
@@ -136,8 +137,7 @@ class Optimizer(Guarded):
         )  # fmt: skip
 
     def _open_arrays(self, tensor: Tensor) -> Arrays:
-        theta = tensor.theta
-        return Arrays(**{name: np.zeros(theta.size, theta.dtype) for name in self._plan.traits.keeps})
+        return open_arrays(tensor, self._plan.traits)
 
     # Options, which are read, and some of them written, under the names of the constructor.
 
@@ -257,7 +257,11 @@ class Optimizer(Guarded):
             history = self._state.histories[self._state.members[tensor.position]]
             if history.step:
                 kept = self._state.arrays[tensor.position]._asdict()
-                arrays = {name: array.reshape(tensor.shape) for name, array in kept.items() if array is not None}
+                arrays = {
+                    name: array.reshape(tensor.shape)
+                    for name, array in kept.items()
+                    if array is not None and name != "left"
+                }
                 entries[id(tensor.owner)] = ReadOnly({"step": history.step, **arrays}, STATE_REFUSAL)
         return ReadOnly(entries, STATE_REFUSAL)
 

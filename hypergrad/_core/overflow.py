@@ -7,13 +7,16 @@ parameters or moments between two steps is not seen.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hypergrad._core.keeping import fetch
+from hypergrad_reference import adamw_free
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars
 from hypergrad_reference.loops import Arrays, Update, update
+from hypergrad_reference.rule import Scalars
 from hypergrad_reference.types import Vector
 
 ROUNDING = 1 + 2.0**-20
@@ -32,6 +35,7 @@ class Sizes(NamedTuple):
     theta: float
     linear: float  # in units of the gradient: moments of first order, velocity, direction
     square: float  # in units of its square
+    lag: float = 0.0  # distances of averages from the iterate; theta is then the iterate
 
     def join(self, other: "Sizes") -> "Sizes":
         """Bounds that hold for both."""
@@ -53,7 +57,9 @@ def measure(tensors: Iterable[tuple[Any, Arrays]]) -> Sizes:
     for theta, kept in tensors:
         linear = (kept.exp_avg, kept.direction, kept.velocity, kept.grad_ema)
         square = (kept.exp_avg_sq, kept.max_exp_avg_sq)
-        sizes = Sizes(*map(_join, sizes, map(find_largest, ([_fetch(theta)], linear, square))))
+        lag = (kept.lag_slow, kept.lag_fast)
+        point, *others = map(find_largest, ([fetch(theta)], linear, square, lag))
+        sizes = Sizes(*map(_join, sizes, (point + others[-1], *others)))
     return sizes
 
 
@@ -72,7 +78,7 @@ def foresee(sizes: Sizes, grad_sq: float, u: Update) -> tuple[Sizes, bool]:
     if not grad_sq <= limit:
         return sizes, False
     g = math.sqrt(grad_sq) * ROUNDING + least
-    foresee_kind = _foresee_adamw if isinstance(u.scalars, (ExactScalars, ShaderScalars)) else _foresee_sgd_hd
+    foresee_kind = FORESEE.get(type(u.scalars), _foresee_sgd_hd)
     after, others = foresee_kind(sizes, g, u)
     return after, all(number <= limit for number in (*after, *others))
 
@@ -98,6 +104,22 @@ def _foresee_adamw(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[floa
     return Sizes(theta, linear, square), (linear * i1 / eps, square * i2, abs(a), abs(k), i1, i2, abs(u.l2))
 
 
+def _foresee_free(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float, ...]]:
+    b1, c1, b2, c2, i2, a, k, eps, b, *_ = u.scalars
+    linear = (b1 * sizes.linear + c1 * g) * ROUNDING
+    square = (b2 * sizes.square + c2 * g * g) * ROUNDING
+    iterate = sizes.theta * ROUNDING  # rebuilt from the point and E2
+    step = (a * linear / eps + k * iterate) * ROUNDING
+    theta, lag = (iterate + step) * ROUNDING, (sizes.lag + step) * ROUNDING
+    return Sizes(theta, linear, square, lag), (theta + b * lag, square * i2, abs(a), k)
+
+
+FORESEE: dict[type[Scalars], Callable[[Sizes, float, Update], tuple[Sizes, tuple[float, ...]]]] = {
+    ExactScalars: _foresee_adamw, ShaderScalars: _foresee_adamw, adamw_free.Scalars: _foresee_free,
+}  # fmt: skip
+"""By the type of the scalars; the others are those of SGD-HD."""
+
+
 def _unfold(s: ShaderScalars) -> tuple[float, ...]:
     """The scalars of the exact convention that bound those which the shader forms in the dtype of the arrays."""
     slip = 2.0**-22  # of 1 - beta in float32
@@ -106,18 +128,13 @@ def _unfold(s: ShaderScalars) -> tuple[float, ...]:
     return s.beta1, 1 - s.beta1 + slip, s.beta2, 1 - s.beta2 + slip, i1, i2, s.learning_rate * i1, k, s.epsilon
 
 
-def _fetch(array: Any) -> Vector:
-    fetched: Vector = array if isinstance(array, np.ndarray) else array.get()
-    return fetched
-
-
 def find_overflow(u: Update, name: str, shape: tuple[int, ...]) -> str | None:
     """Compute a step, and say what of it is not finite; None if all is.
 
     u        untouched; what is kept is on the host
     name     of the tensor, for the message, and its shape
     """
-    u = u._replace(theta=_fetch(u.theta), grad=_fetch(u.grad))
+    u = u._replace(theta=fetch(u.theta), grad=fetch(u.grad))
     with np.errstate(all="ignore"):
         results = _list_results(u)
     for part, array in (("theta now", u.theta), *results.items()):
@@ -135,7 +152,7 @@ def find_overflow(u: Update, name: str, shape: tuple[int, ...]) -> str | None:
 def _list_results(u: Update) -> dict[str, Vector]:
     """What the step writes, and what it divides, by name; theta last, where a fault of the others shows too."""
     theta, after = update(u)
-    results = {name: array for name, array in after._asdict().items() if array is not None}
+    results = {name: array for name, array in after._asdict().items() if array is not None and name != "left"}
     s = u.scalars
     if isinstance(s, (ExactScalars, ShaderScalars)) and after.exp_avg is not None and after.exp_avg_sq is not None:
         i1, i2 = (s.i1, s.i2) if isinstance(s, ExactScalars) else _unfold(s)[4:6]

@@ -13,6 +13,7 @@ from hypergrad._core.rates import Rates
 from hypergrad._core.state import Blocks, State, advance, observe, plan_moves, schedule
 from hypergrad._core.tensors import Gradient, Tensor
 from hypergrad.errors import ArgumentError
+from hypergrad_reference.adamw_free_schedule import looks
 from hypergrad_reference.loops import Operands, Update
 from hypergrad_reference.rule import History, Options, Rule, Traits
 from hypergrad_reference.sums import total
@@ -49,7 +50,7 @@ class Plan(NamedTuple):
                 operands = Operands(
                     tensor.theta, gradient.flat, traits.grad_scale, state.arrays[tensor.position],
                     history.scalars if history.moved else None, history.last_beta1_power,
-                    work.groups[tensor.group].weight_decay if traits.couples_decay else 0.0,
+                    work.groups[tensor.group].weight_decay if traits.couples_decay else 0.0, traits.averages,
                 )  # fmt: skip
                 tasks.append(SumsTask(tensor.position, number, products[number], operands))
         return tasks
@@ -57,6 +58,9 @@ class Plan(NamedTuple):
     def _name_products(self, state: State, history: History) -> tuple[str, ...]:
         """What loop 1 forms for the tensors of a history: for the rule, for surprise, and for the policy."""
         names = self.rule.products(state.step + 1, history)
+        averages = self.traits.averages
+        if averages and not looks(state.step + 1, state.find_learned(history.group).next_clock, averages.every):
+            names = tuple(name for name in names if name == "grad_grad")
         watching = self._is_watching(state)
         if watching and history.observed:
             names = (*names, "deviation_deviation")
@@ -81,7 +85,7 @@ class Plan(NamedTuple):
     def decide(self, state: State, work: Work, sums: Blocks) -> tuple[State, list[UpdateTask]]:
         """The state after the step, and the updates that lead there."""
         watch, watching = self.policy.watch, self._is_watching(state)
-        after = schedule(state, self.rule, sums, self._list_bounds(state.rates))
+        after = schedule(state, self.rule, sums, self._list_bounds(state.rates, work.groups))
         if watch is not None and watching:
             grad_sq = total(s["grad_grad"] for s in sums.values())
             deviation_sq = total(s.get("deviation_deviation", s["grad_grad"]) for s in sums.values())
@@ -106,9 +110,11 @@ class Plan(NamedTuple):
             after = after._replace(grad_grad=tuple(norms))
         return advance(after, moves, active, watching)._replace(arrays=tuple(arrays)), tasks
 
-    def _list_bounds(self, rates: Rates) -> list[tuple[float, float]]:
-        """The bounds of each learned rate."""
+    def _list_bounds(self, rates: Rates, groups: Sequence[GroupOptions]) -> list[tuple[float, float]]:
+        """The bounds of each learned rate. With averages, decay takes no more than half of a parameter in a step."""
         low, high = self.policy.lr_min, self.policy.lr_max
+        if self.traits.averages is not None:
+            high = min(high, *(0.5 / group.weight_decay for group in groups if group.weight_decay), high)
         if rates.ratios.count(1.0) == len(rates.ratios):
             return [(low, high)] * len(rates.bases)
         return [rates.bound(scope, low, high) for scope in range(len(rates.bases))]
@@ -125,7 +131,8 @@ class Plan(NamedTuple):
                     f"{where}weight_decay={decay!r} times lr={lr!r} is 1, where decay_in_hypergradient=True has no "
                     "derivative: write another weight_decay to the group"
                 )
-            options.append(Options(lr, beta1, group.betas[1], group.eps, decay))
+            learned = state.find_learned(number) if traits.averages is not None else None
+            options.append(Options(lr, beta1, group.betas[1], group.eps, decay, learned))
         return options
 
 

@@ -1,11 +1,12 @@
 """The state of an optimizer as plain numbers and arrays that can be saved, and back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hypergrad._core.groups import GroupOptions
+from hypergrad._core.keeping import count_kept
 from hypergrad._core.rates import LARGEST_RATIO, Rates
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Seen, State, edit
@@ -29,6 +30,12 @@ NUMBERS = {
     "weight_decay": Range(0.0),
 }
 """What the numbers kept of a tensor may be, where that is not any finite number."""
+
+LEARNED = {
+    **dict.fromkeys(("look", "q_mean"), Range(-1.0, 1.0)), "q_peak": FRACTION, "target_mean": ANY,
+    "target_unit": POSITIVE,
+}  # fmt: skip
+"""What the numbers that are learned may be, where that is not any number from 0 on."""
 
 OF_HISTORY = ("lr", "weight_decay", "last_beta1_power", "beta1_power")
 """The numbers of a history that a saved state has, beside its scalars."""
@@ -59,6 +66,8 @@ class Frame(NamedTuple):
     def numbers(self) -> tuple[str, ...]:
         """The numbers that a saved state has of a tensor that has taken a step."""
         convention = self.options.get("scalar_convention", "exact")
+        if self.traits.averages is not None:  # they follow from what else is there
+            return ()
         return () if "direction" in self.traits.keeps else (*CONVENTIONS[convention]._fields, *OF_HISTORY)
 
 
@@ -93,8 +102,28 @@ def _dump_schedule(frame: Frame, state: State) -> dict[str, float | None]:
     numbers: dict[str, float | None] = {f"lr{scope}": one.lr for scope, one in enumerate(state.learned)}
     numbers |= {f"ratio{group}": ratio for group, ratio in enumerate(state.ratios)}
     for scope, one in enumerate(state.learned):
-        numbers |= {f"{name}{scope}": getattr(one, name) for name in one._fields if name.endswith("accumulator")}
+        numbers |= {f"{name}{scope}": number for name, number in _list_numbers(one) if name not in ("lr", "beta1")}
     return numbers | state.seen.state._asdict() if _follows_surprise(frame, state) else numbers
+
+
+def _list_numbers(learned: Any, prefix: str = "") -> Iterator[tuple[str, float]]:
+    """What is learned as numbers with names; those of a NamedTuple inside begin with its name."""
+    for name, value in learned._asdict().items():
+        if isinstance(value, tuple):
+            yield from _list_numbers(value, f"{prefix}{name}_")
+        else:
+            yield f"{prefix}{name}", float(value)
+
+
+def _read_numbers(learned: Any, saved: Saved, scope: int, prefix: str = "") -> Any:
+    """The same in the place of what is learned."""
+    known = {}
+    for name, value in learned._asdict().items():
+        if isinstance(value, tuple):
+            known[name] = _read_numbers(value, saved, scope, f"{prefix}{name}_")
+        elif f"{prefix}{name}{scope}" in saved:
+            known[name] = type(value)(saved[f"{prefix}{name}{scope}"])
+    return learned._replace(**known)
 
 
 def _list_series(frame: Frame, state: State) -> dict[str, Series]:
@@ -137,10 +166,12 @@ def fit(frame: Frame, state: State, read_groups: ReadGroups) -> Fit:
     ranges |= {
         f"ratio{group}": Range(-LARGEST_RATIO if low < 0 else 0.0, LARGEST_RATIO) for group in range(len(state.ratios))
     }
+    for scope, one in enumerate(state.learned):
+        names = (name for name, _ in _list_numbers(one) if name not in ("lr", "beta1"))
+        ranges |= {f"{name}{scope}": LEARNED.get(name, Range(0.0)) for name in names}
     histories = {f"lr{scope}": HistoryFit(Range(min(0.0, low)), 1) for scope in range(len(state.learned))}
     if _follows_surprise(frame, state):
         for scope in range(len(state.learned)):
-            ranges |= dict.fromkeys((f"lr_accumulator{scope}", f"beta1_accumulator{scope}"), Range(0.0))
             histories[f"beta1_{scope}"] = HistoryFit(FRACTION, 1)
         ranges |= dict.fromkeys(("surprise", "accumulated", "gain"), FRACTION)
         ranges["grad_sq_ema"] = Range(0.0, optional=True)
@@ -170,7 +201,10 @@ def _fit_tensor(frame: Frame, tensor: Tensor) -> TensorFit:
         return {name: NUMBERS.get(name, ANY) for name in frame.numbers} if progress.step else {}
 
     def list_arrays(progress: Progress) -> dict[str, ArrayFit]:
-        arrays = {name: ArrayFit(length, 0.0 if name in SQUARES else -LARGEST) for name in traits.keeps}
+        arrays = {
+            name: ArrayFit(count_kept(name, length, traits), 0.0 if name in SQUARES else -LARGEST)
+            for name in traits.keeps
+        }
         if "last_grad" in arrays and not progress.step:
             arrays["last_grad"] = ArrayFit(length, required=False)
         if not progress.step:
@@ -193,8 +227,7 @@ def parse(frame: Frame, state: State, saved: Saved) -> tuple[State, list[GroupOp
     ratios = _read_ratios(state, schedule)
     learned, series = [], []
     for scope, one in enumerate(state.learned):
-        known = {name: float(schedule[f"{name}{scope}"]) for name in one._fields if f"{name}{scope}" in schedule}
-        learned.append(one._replace(**known))
+        learned.append(_read_numbers(one, schedule, scope))
         names = {name: f"beta1_{scope}" if name == "beta1" else f"{name}{scope}" for name in state.series[scope]}
         series.append({name: Series.start(saved["histories"][entry]) for name, entry in names.items()})
     seen = state.seen
@@ -233,7 +266,11 @@ def _parse_history(frame: Frame, tensor: Tensor, entry: Saved) -> History:
 
 
 def _parse_arrays(frame: Frame, tensor: Tensor, saved: Saved) -> Arrays:
-    zeros = {name: np.zeros(tensor.theta.size, tensor.theta.dtype) for name in frame.traits.keeps if name not in saved}
+    zeros = {
+        name: np.zeros(count_kept(name, tensor.theta.size, frame.traits), tensor.theta.dtype)
+        for name in frame.traits.keeps
+        if name not in saved
+    }
     return Arrays(**zeros, **{name: np.array(saved[name]) for name in Arrays._fields if name in saved})
 
 

@@ -13,7 +13,18 @@ from hypergrad._core.rates import Rates, take_written
 from hypergrad._core.series import Records, Series
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
-from hypergrad_reference.rule import History, Options, Record, Rule, Scalars, Term, total_over_groups
+from hypergrad_reference.rule import (
+    Averages,
+    History,
+    Options,
+    Record,
+    Rule,
+    Scalars,
+    Sums,
+    Term,
+    total_over_groups,
+    total_with_averages,
+)
 from hypergrad_reference.types import Vector
 
 RECORDS = 1000
@@ -100,10 +111,14 @@ def edit(state: State, rule: Rule[Any], groups: Sequence[GroupOptions]) -> State
 
 def schedule(state: State, rule: Rule[Any], sums: Blocks, bounds: Sequence[tuple[float, float]]) -> State:
     """The state once the rates of the step to come are known, with its records; nothing of the tensors has changed."""
-    terms = _collect_terms(state, sums)
+    averages = rule.traits.averages
+    terms = _collect_terms(state, sums) if averages is None else []
     learned, records, series = [], [], []
     for scope, one in enumerate(state.learned):
-        totals = total_over_groups([term for group, term in terms if state.shared or group == scope])
+        if averages is None:
+            totals = total_over_groups([term for group, term in terms if state.shared or group == scope])
+        else:
+            totals = _total_with_averages(state, sums, averages)
         one, record = rule.schedule(state.step + 1, one, totals, bounds[scope])
         learned.append(one)
         records.append(record)
@@ -131,6 +146,16 @@ def _collect_terms(state: State, sums: Blocks) -> list[tuple[int, Term]]:
             ratio = state.ratios[history.group]
             terms.append((history.group, Term(ratio, history.lr, history.weight_decay, blocks, last)))
     return terms
+
+
+def _total_with_averages(state: State, sums: Blocks, averages: Averages) -> Sums | None:
+    """What a rule with averages learns from: the sums of this step or, delayed, those that the step before left."""
+    left: list[Mapping[str, Vector]] = []
+    for number, arrays in zip(state.members, state.arrays, strict=True):
+        if state.histories[number].moved and arrays.left is not None:
+            left.append(dict(zip(averages.left, arrays.left.reshape(len(averages.left), -1), strict=True)))
+    formed = left if len(averages.left) > 1 else list(sums.values())
+    return total_with_averages(formed, left)
 
 
 def _extend(series: Mapping[str, Series], learned: Any, record: Any) -> dict[str, Series]:

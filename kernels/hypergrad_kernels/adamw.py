@@ -43,7 +43,7 @@ def list_arrays(u: Update) -> tuple[Vector, ...]:
 
     Raises ValueError if the moments are missing.
     """
-    m, v, v_max, _, _, ema, last = u.arrays
+    m, v, v_max, _, _, ema, last, *_ = u.arrays
     if m is None or v is None:
         raise ValueError("exp_avg or exp_avg_sq is None: AdamW keeps both, allocate them first")
     if v_max is ema is last is None:

@@ -9,6 +9,8 @@ from hypergrad_reference.types import Vector
 DType = np.dtype[np.floating[Any]]
 OUT = frozenset({"out"})
 """What a kernel that sums writes to."""
+SUMS = frozenset({"out", "left"})
+"""Arrays of one number per block."""
 
 
 class Form(NamedTuple):
@@ -28,8 +30,8 @@ class Form(NamedTuple):
     @property
     def traffic(self) -> int:
         """Bytes that the kernel moves per element; one number per block does not count."""
-        written = len(self.written) if self.per_item is None else 0
-        return (len(self.arrays) - len(self.unread) + written) * self.dtype.itemsize
+        read = frozenset(self.arrays) - self.unread - SUMS
+        return (len(read) + len(self.written - SUMS)) * self.dtype.itemsize
 
 
 class Call(NamedTuple):

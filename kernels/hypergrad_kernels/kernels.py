@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad_kernels import adamw, hdm, probe, sgd_hd, sums
+from hypergrad_kernels import adamw, adamw_free, hdm, probe, sgd_hd, sums
 from hypergrad_kernels.calls import Call
 from hypergrad_reference import hdm_loops
 from hypergrad_reference.adamw import exact_scalars
-from hypergrad_reference.loops import Arrays, Operands, Update, inner_products, update
+from hypergrad_reference.adamw_free import Scalars as FreeScalars
+from hypergrad_reference.loops import LEFT_BEHIND, Arrays, Operands, Update, inner_products, update
+from hypergrad_reference.rule import Averages
 from hypergrad_reference.sgd_hd import Nesterov
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
@@ -45,6 +47,10 @@ def _inner_products(names: tuple[str, ...], o: Operands, out: Vector) -> dict[st
     return {"out": np.array(list(inner_products(names, o).values()))}
 
 
+def _lags(o: Operands, out: Vector) -> dict[str, Vector | None]:
+    return {"left": np.array(list(inner_products(adamw_free.LAGS, o).values()))}
+
+
 def _hdm_inner_products(a: hdm_loops.Arrays, trial_gradient: Vector, out: Vector) -> dict[str, Vector | None]:
     return {"out": np.array(list(hdm_loops.inner_products(a, trial_gradient).values()))}
 
@@ -64,6 +70,24 @@ def _draw_update(draw: Draw) -> Arguments:
 def _draw_operands(draw: Draw) -> Arguments:
     o = Operands(draw("theta"), draw("grad"), 1.0, Arrays(draw("exp_avg"), draw("exp_avg_sq")), SCALARS)
     return PRODUCTS, o, make_out(len(PRODUCTS), o.theta)
+
+
+FREE = FreeScalars(0.7, 0.3, 0.999, 0.001, 40.0, 3e-3, 1e-5, 1e-8, 0.7, 0.95, 0.8, 0.6)
+AVERAGES = Averages(FREE.b, FREE.rho, LEFT_BEHIND)
+
+
+def _draw_free(draw: Draw) -> Arguments:
+    arrays = Arrays(
+        draw("exp_avg"), draw("exp_avg_sq"), lag_slow=draw("lag_slow"), lag_fast=draw("lag_fast"),
+        left=make_out(len(LEFT_BEHIND), draw("theta")).reshape(-1),
+    )  # fmt: skip
+    return (Update(draw("theta"), draw("grad"), 1.0, arrays, FREE),)
+
+
+def _draw_lags(draw: Draw) -> Arguments:
+    arrays = Arrays(lag_slow=draw("lag_slow"), lag_fast=draw("lag_fast"))
+    o = Operands(draw("theta"), draw("grad"), 1.0, arrays, averages=AVERAGES)
+    return o, make_out(3, o.theta)
 
 
 def _draw_sgd(draw: Draw) -> Arguments:
@@ -97,6 +121,10 @@ KERNELS: dict[str, Kernel] = {
     "adamw": Kernel("adamw", "adamw", False, adamw.call_update, _update, "update_traffic", _draw_update),
     "sums": Kernel("sums", "inner_products", True, sums.call_sums, _inner_products, "read_traffic", _draw_operands),
     "sgd_hd": Kernel("sgd_hd", "sgd_hd", False, sgd_hd.call_update, _update, "update_traffic", _draw_sgd),
+    "adamw_free": Kernel(
+        "adamw_free", "adamw_free", True, adamw_free.call_update, _update, "update_traffic", _draw_free
+    ),
+    "lags": Kernel("adamw_free", "lags", True, adamw_free.call_lags, _lags, "read_traffic", _draw_lags),
     "hdm_sums": Kernel(
         "hdm", "inner_products", True,
         hdm.call_inner_products, _hdm_inner_products, "read_traffic", _draw_iteration_sums,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hypergrad_kernels.adamw_free import call_lags
 from hypergrad_kernels.calls import OUT, Call, Form
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars, beta1_derivative_scalars
 from hypergrad_reference.loops import INNER_PRODUCTS, Operands
@@ -89,7 +90,10 @@ def compute_sums(launcher: "Launcher", work: Sequence[Work]) -> list[dict[str, V
     for (name, history, products, o), out in zip(work, outs, strict=True):
         if out.size:
             shared = (history, o.theta.dtype, type(o.theta), type(o.grad))
-            call = call_sums(products, o, out, forms.get(shared))
+            if "grad_lag" in products:
+                call = call_lags(o, out, forms.get(shared))
+            else:
+                call = call_sums(products, o, out, forms.get(shared))
             forms[shared] = call.form
             calls.append((name, call))
     launcher.run(launcher.plan(calls))

@@ -90,9 +90,9 @@ def round_scalars(scalars: Scalars, like: Vector) -> Scalars:
     return Scalars(*rounded)
 
 
-def form_lag(kept: Kept, rho: float) -> Vector:
+def form_lag(slow: Vector, fast: Vector, rho: float) -> Vector:
     """From the iterate towards its past: a = E1 - rho*E2."""
-    lag: Vector = kept.lag_slow - kept.lag_fast.dtype.type(rho) * kept.lag_fast
+    lag: Vector = slow - fast.dtype.type(rho) * fast
     return lag
 
 
@@ -165,7 +165,11 @@ def step(
     """
     check_gradients(points, grads)
     t = state.step + 1
-    tensors = [(g, form_lag(kept, constants.rho)) for g, kept in zip(grads, state.kept, strict=True) if g is not None]
+    tensors = [
+        (g, form_lag(kept.lag_slow, kept.lag_fast, constants.rho))
+        for g, kept in zip(grads, state.kept, strict=True)
+        if g is not None
+    ]
     # loop 1, and the scalars between the loops
     sums = Sums(
         grad_grad=total(block_sums(g, g) for g, _ in tensors),

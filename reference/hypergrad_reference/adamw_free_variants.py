@@ -77,7 +77,11 @@ def step_delayed(
     check_gradients(points, grads)
     t = state.step + 1
     learned, record = schedule(t, state.learned, state.sums, constants)
-    tensors = [(g, form_lag(kept, constants.rho)) for g, kept in zip(grads, state.kept, strict=True) if g is not None]
+    tensors = [
+        (g, form_lag(kept.lag_slow, kept.lag_fast, constants.rho))
+        for g, kept in zip(grads, state.kept, strict=True)
+        if g is not None
+    ]
     points, kept, squares = apply_all(points, grads, state.kept, learned, constants, of_adamw)
     sums = Sums(
         grad_grad=total(block_sums(g, g) for g, _ in tensors),
@@ -120,11 +124,11 @@ def keep_since(clock: float, gamma: float, gap: int) -> float:
     return math.prod(keep(max(clock - i, 0.0), gamma) for i in range(gap))
 
 
-def form_lazy_lag(point: Vector, kept: LazyKept, b: float, rho: float) -> Vector:
+def form_lazy_lag(point: Vector, average: Vector, fast: Vector, b: float, rho: float) -> Vector:
     """From the iterate towards its past: a = (average - theta) - rho*E2, with theta = y - b*E2."""
     real = point.dtype.type
-    theta = point - real(b) * kept.lag_fast
-    lag: Vector = (kept.average_slow - theta) - real(rho) * kept.lag_fast
+    theta = point - real(b) * fast
+    lag: Vector = (average - theta) - real(rho) * fast
     return lag
 
 
@@ -176,7 +180,7 @@ def step_lazy(
     tensors = [(y, g, kept) for y, g, kept in zip(points, grads, state.kept, strict=True) if g is not None]
     sums = Sums(grad_grad=total(block_sums(g, g) for _, g, _ in tensors))
     if looks(t, state.learned.next_clock, c.every):
-        lags = [(g, form_lazy_lag(y, kept, c.interpolation, c.rho)) for y, g, kept in tensors]
+        lags = [(g, form_lazy_lag(y, k.average_slow, k.lag_fast, c.interpolation, c.rho)) for y, g, k in tensors]
         grad_lag, lag_lag = (total(block_sums(x, a) for x, a in pairs) for pairs in (lags, [(a, a) for _, a in lags]))
         sums = sums._replace(grad_lag=grad_lag, lag_lag=lag_lag)
     told = last if c.delay else sums._replace(step_step=0.0 if last is None else last.step_step)

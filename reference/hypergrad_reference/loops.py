@@ -6,11 +6,13 @@ Kernels replace these two functions and nothing else.
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
-from hypergrad_reference import adamw, sgd_hd, surprise
+from hypergrad_reference import adamw, adamw_free, sgd_hd, surprise
 from hypergrad_reference.adamw import ExactScalars, Moments, ShaderScalars
-from hypergrad_reference.rule import Scalars
+from hypergrad_reference.adamw_free import form_lag
+from hypergrad_reference.adamw_free_variants import LazyKept, apply_lazy, form_lazy_lag
+from hypergrad_reference.rule import Averages, Scalars
 from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
-from hypergrad_reference.sums import block_sums
+from hypergrad_reference.sums import BLOCK, block_sums
 from hypergrad_reference.types import Vector
 from hypergrad_reference.weight_decay import add_decay
 
@@ -27,6 +29,10 @@ class Arrays(NamedTuple):
     velocity: Vector | None = None  # of momentum, zeros at first
     grad_ema: Vector | None = None  # e, what surprise expects of the gradient
     last_grad: Vector | None = None  # g_{t-1}, after grad_scale, for the derivative with respect to beta1
+    lag_slow: Vector | None = None  # E1 of a rule with averages, zeros at first
+    lag_fast: Vector | None = None  # E2, zeros at first
+    average_slow: Vector | None = None  # of its lazy form instead of E1: the average behind it, theta at first
+    left: Vector | None = None  # block sums that loop 2 leaves behind, LEFT_BEHIND row by row, flat; zeros at first
 
 
 class Operands(NamedTuple):
@@ -39,8 +45,11 @@ class Operands(NamedTuple):
     scalars: Scalars | None = None  # of step t-1; None if the tensor was not stepped then
     last_beta1_power: float = 1.0  # product of the beta1 used up to step t-2
     l2: float = 0.0  # decay coupled to the gradient; with 0 nothing is added
+    averages: Averages | None = None  # of a rule that has some
 
 
+LEFT_BEHIND = ("step_step", "grad_grad", "grad_lag", "lag_lag")
+"""What loop 2 of a rule with averages sums: ||step||^2; delayed, what loop 1 would form before, too."""
 INNER_PRODUCTS = {
     "grad_grad": ("grad", "grad"),  # ||g_t||^2
     "grad_direction": ("grad", "direction"),  # <g_t, d_{t-1}>, d as it was kept, else rebuilt from the moments
@@ -49,6 +58,8 @@ INNER_PRODUCTS = {
     "grad_theta": ("grad", "theta"),  # <g_t, theta_t>
     "deviation_deviation": ("deviation", "deviation"),  # ||g_t - e||^2
     "grad_beta1_derivative": ("grad", "beta1_derivative"),  # <g_t, dd_{t-1}/dbeta1>
+    "grad_lag": ("grad", "lag"),  # <g_t, a>, a from the iterate towards its past
+    "lag_lag": ("lag", "lag"),  # ||a||^2
 }
 """Every inner product that a rule may ask for, by name, and its two factors."""
 
@@ -81,6 +92,8 @@ def inner_products(names: Iterable[str], o: Operands) -> dict[str, Vector]:
         factors["beta1_derivative"] = adamw.direction_beta1_derivative(
             _gather(o.arrays), o.scalars, _demand(o.arrays.last_grad, "last_grad"), o.last_beta1_power
         )
+    if "lag" in needed:
+        factors["lag"] = _form_lag(o.theta, o.arrays, _demand(o.averages, "averages"))
     return {name: block_sums(*(factors[factor] for factor in INNER_PRODUCTS[name])) for name in names}
 
 
@@ -88,6 +101,13 @@ def _demand(value: Anything | None, name: str) -> Anything:
     if value is None:
         raise ValueError(f"{name} is None: a tensor without it has no such inner product, and no such update")
     return value
+
+
+def _form_lag(point: Vector, arrays: Arrays, averages: Averages) -> Vector:
+    (b, rho, *_), fast = averages, _demand(arrays.lag_fast, "lag_fast")
+    if arrays.average_slow is not None:
+        return form_lazy_lag(point, arrays.average_slow, fast, b, rho)
+    return form_lag(_demand(arrays.lag_slow, "lag_slow"), fast, rho)
 
 
 def _gather(arrays: Arrays) -> Moments:
@@ -158,11 +178,33 @@ def _update_sgd_hd(theta: Vector, g: Vector, arrays: Arrays, scalars: sgd_hd.For
     return theta, Arrays(direction=direction, velocity=velocity)
 
 
+def _update_free(theta: Vector, g: Vector, arrays: Arrays, scalars: adamw_free.Scalars) -> tuple[Vector, Arrays]:
+    """The update of TuningFreeAdamW. Lazy where the average behind E1 is kept; between two looks keep_slow is 1."""
+    moments, fast, left = _gather(arrays), _demand(arrays.lag_fast, "lag_fast"), _demand(arrays.left, "left")
+    look, rows = scalars.keep_slow != 1.0, left.copy().reshape(-1, max(-(-theta.size // BLOCK), 1))
+    if len(rows) > 1:
+        rows[1] = block_sums(g, g)
+    if len(rows) > 1 and look:
+        lag = _form_lag(theta, arrays, Averages(scalars.b, scalars.rho, LEFT_BEHIND))
+        rows[2], rows[3] = block_sums(g, lag), block_sums(lag, lag)
+    if arrays.average_slow is not None:
+        lazy = LazyKept(moments, arrays.average_slow, fast)
+        theta, (after, average, fast), step = apply_lazy(theta, g, lazy, scalars, look)
+        kept = Arrays(after.exp_avg, after.exp_avg_sq, lag_fast=fast, average_slow=average)
+    else:
+        exact = adamw_free.Kept(moments, _demand(arrays.lag_slow, "lag_slow"), fast)
+        theta, (after, slow, fast), step = adamw_free.apply(theta, g, exact, scalars)
+        kept = Arrays(after.exp_avg, after.exp_avg_sq, lag_slow=slow, lag_fast=fast)
+    rows[0] = block_sums(step, step)
+    return theta, kept._replace(left=rows.reshape(-1))
+
+
 UPDATES: dict[type[Scalars], Callable[..., tuple[Vector, Arrays]]] = {
     ExactScalars: _update_exact,
     ShaderScalars: _update_shader,
     Plain: _update_sgd_hd,
     HeavyBall: _update_sgd_hd,
     Nesterov: _update_sgd_hd,
+    adamw_free.Scalars: _update_free,
 }
 """The update that a type of scalars belongs to."""

@@ -100,6 +100,33 @@ def total_over_groups(terms: Sequence[Term]) -> Sums | None:
     )
 
 
+def total_with_averages(formed: Sequence[Mapping[str, Vector]], left: Sequence[Mapping[str, Vector]]) -> Sums | None:
+    """Sum the inner products that a rule with averages learns from, over all tensors.
+
+    formed    for each tensor its block sums, by name of the product; one that has not moved yet has no <g, a>
+    left      for each tensor that moved at t-1 the block sums that the pass of that step left behind
+
+    Returns None where there is nothing to sum.
+
+    >>> import numpy as np
+    >>> formed = [{"grad_grad": np.array([4.0]), "lag_lag": np.array([1.0])}, {"grad_grad": np.array([5.0])}]
+    >>> sums = total_with_averages(formed, [{"step_step": np.array([2.0])}])
+    >>> sums.grad_grad, sums.lag_lag, sums.grad_lag, sums.step_step
+    (9.0, 1.0, nan, 2.0)
+    """
+    if not formed:
+        return None
+
+    def add(tensors: Sequence[Mapping[str, Vector]], name: str, without: float = math.nan) -> float:
+        blocks = [sums[name] for sums in tensors if name in sums]
+        return total(blocks) if blocks else without
+
+    return Sums(
+        grad_grad=add(formed, "grad_grad"), grad_lag=add(formed, "grad_lag"), lag_lag=add(formed, "lag_lag"),
+        step_step=add(left, "step_step", 0.0),
+    )  # fmt: skip
+
+
 def _total_decayed(terms: Iterable[Term]) -> float:
     alike: dict[tuple[float, float, float], list[Mapping[str, Vector]]] = {}
     for term in terms:
@@ -139,6 +166,7 @@ class Options(NamedTuple):
     beta2: float = 0.0
     eps: float = 1.0
     weight_decay: float = 0.0  # decoupled
+    learned: Any = None  # what the rule has learned, with the clock of its averages
 
 
 class History(NamedTuple):
@@ -169,6 +197,15 @@ class History(NamedTuple):
         )  # fmt: skip
 
 
+class Averages(NamedTuple):
+    """What an optimizer must know of a rule whose answer is an average of the iterates; see `adamw_free`."""
+
+    interpolation: float  # b: the caller's arrays hold theta + b E2
+    rho: float  # a = E1 - rho E2
+    left: tuple[str, ...]  # products whose block sums loop 2 leaves in `loops.Arrays.left`, row by row
+    every: int = 1  # of the lazy form: a is formed at every so-many-th step; see `adamw_free_schedule.looks`
+
+
 class Traits(NamedTuple):
     """What an optimizer must know of its rule before the first step."""
 
@@ -178,6 +215,7 @@ class Traits(NamedTuple):
     adapts_beta1: bool = False  # beta1 is learned, as the field `beta1` of what is learned
     decays_hypergradient: bool = False  # the derivative includes weight decay, which needs lr weight_decay != 1
     remembers_norm: bool = False  # the block sums of ||g_t||^2 are kept for the next step
+    averages: Averages | None = None  # of a rule that has some: the rate learns from them, in every tensor
 
 
 class Record(Protocol):

@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hypergrad_reference import sgd_hd
-from hypergrad_reference.adamw import FORM_SCALARS
+from hypergrad_reference.adamw import FORM_SCALARS, Constants
+from hypergrad_reference.adamw_free import form_scalars
+from hypergrad_reference.adamw_free_schedule import G
 from hypergrad_reference.hdm_loops import INNER_PRODUCTS as HDM_PRODUCTS
 from hypergrad_reference.hdm_loops import Arrays as HDMArrays
 from hypergrad_reference.hdm_loops import Learner, adapt_adagrad, adapt_adagrad_inside, adapt_ogd
 from hypergrad_reference.hdm_loops import Scalars as HDMScalars
-from hypergrad_reference.loops import INNER_PRODUCTS, Arrays, Operands, Update
+from hypergrad_reference.loops import INNER_PRODUCTS, LEFT_BEHIND, Arrays, Operands, Update
+from hypergrad_reference.rule import Averages
 from hypergrad_reference.types import Vector
 from hypergrad_validation.drawn import EVERY_SIZE, EVERY_TAIL, EXTREMES, ODD_ADDRESSES, Data
 
@@ -146,19 +149,105 @@ class SumsCase(NamedTuple):
         return self.products, self.make(), self.data.make_out(len(self.products))
 
 
-WITHOUT_DERIVATIVE = tuple(name for name in INNER_PRODUCTS if name != "grad_beta1_derivative")
+OF_SUMS = tuple(name for name in INNER_PRODUCTS if not name.endswith("_lag"))
+"""The products of sums.cl; adamw_free.cl forms the others."""
+WITHOUT_DERIVATIVE = tuple(name for name in OF_SUMS if name != "grad_beta1_derivative")
 """What the shader convention can be asked for."""
-SUMS_VARIANTS: dict[str, dict[str, Any]] = {name: {"products": (name,)} for name in INNER_PRODUCTS} | {
+SUMS_VARIANTS: dict[str, dict[str, Any]] = {name: {"products": (name,)} for name in OF_SUMS} | {
     "exact": {"products": ("grad_direction", "grad_grad"), "grad_scale": -0.3},
     "shader": {"products": ("grad_direction", "grad_grad"), "convention": "shader"},
     "shader-guarded": {"products": ("grad_direction",), "convention": "shader", "beta_powers": (1.0, 1.0)},
     "kept": {"products": ("direction_direction", "grad_direction", "grad_grad"), "kept": True, "l2": 1e-2},
     "kept-and-derivative": {"products": ("grad_direction", "grad_beta1_derivative", "grad_exp_avg"), "kept": True},
     "amsgrad": {"products": ("grad_direction", "grad_beta1_derivative"), "amsgrad": True},
-    "exact-all": {"products": tuple(INNER_PRODUCTS), "grad_scale": -0.3, "l2": 1e-2},
+    "exact-all": {"products": OF_SUMS, "grad_scale": -0.3, "l2": 1e-2},
     "shader-all": {"products": WITHOUT_DERIVATIVE, "convention": "shader", "grad_scale": -0.3, "l2": 1e-2},
 }
 SUMS = [SumsCase(name, data, **SUMS_VARIANTS[variant]) for name, variant, data in _cross(SUMS_VARIANTS)]
+
+
+# The update of TuningFreeAdamW.
+
+
+class FreeCase(NamedTuple):
+    """A call of `hypergrad_reference.loops.update` with the scalars of TuningFreeAdamW."""
+
+    name: str
+    data: Data
+    lazy: bool = False
+    look: bool = True
+    delayed: bool = False
+    grad_scale: float = 1.0
+    clear_grad: bool = False
+
+    def make(self) -> Update:
+        """The update with fresh arrays."""
+        draw, c = self.data.draw, G
+        rows = len(LEFT_BEHIND) if self.delayed else 1
+        arrays = Arrays(
+            draw("exp_avg"),
+            draw("exp_avg_sq"),
+            lag_slow=None if self.lazy else draw("lag_slow"),
+            lag_fast=draw("lag_fast"),
+            average_slow=draw("average_slow") if self.lazy else None,
+            left=self.data.make_out(rows).reshape(-1),
+        )
+        scalars = form_scalars(1e-2, 40.0, 6, c, Constants(0.7, 0.999, EPS, 1e-2))
+        scalars = scalars if self.look else scalars._replace(keep_slow=1.0)
+        return Update(draw("theta"), draw("grad"), self.grad_scale, arrays, scalars)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of adamw_free.call_update."""
+        return self.make(), self.clear_grad
+
+
+FREE_VARIANTS: dict[str, dict[str, Any]] = {
+    "free": {},
+    "free-delayed": {"delayed": True},
+    "free-scaled": {"delayed": True, "grad_scale": -0.3},
+    "free-clear_grad": {"clear_grad": True},
+    "free-lazy": {"lazy": True},
+    "free-lazy-between": {"lazy": True, "look": False},
+    "free-lazy-delayed": {"lazy": True, "delayed": True},
+    "free-lazy-delayed-between": {"lazy": True, "delayed": True, "look": False, "clear_grad": True},
+}
+FREE = [
+    FreeCase(f"{variant}-{data.name}", data, **options)
+    for variant, options in FREE_VARIANTS.items()
+    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
+] + [FreeCase(f"free-delayed-large-{d.name}", d, delayed=True) for d in EVERY_SIZE if d.n > 4097]
+
+
+class LagsCase(NamedTuple):
+    """A call of `hypergrad_reference.loops.inner_products` for the products that TuningFreeAdamW learns from."""
+
+    name: str
+    data: Data
+    lazy: bool = False
+    grad_scale: float = 1.0
+
+    def make(self) -> Operands:
+        """The operands with fresh arrays."""
+        draw = self.data.draw
+        arrays = Arrays(
+            lag_slow=None if self.lazy else draw("lag_slow"),
+            lag_fast=draw("lag_fast"),
+            average_slow=draw("average_slow") if self.lazy else None,
+        )
+        averages = Averages(G.interpolation, G.rho, LEFT_BEHIND)
+        return Operands(draw("theta"), draw("grad"), self.grad_scale, arrays, averages=averages)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of adamw_free.call_lags."""
+        return self.make(), self.data.make_out(3)
+
+
+LAGS_VARIANTS: dict[str, dict[str, Any]] = {"lags": {"grad_scale": -0.3}, "lags-lazy": {"lazy": True}}
+LAGS = [
+    LagsCase(f"{variant}-{data.name}", data, **options)
+    for variant, options in LAGS_VARIANTS.items()
+    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
+] + [LagsCase(f"lags-large-{d.name}", d) for d in EVERY_SIZE if d.n > 4097]
 
 
 # The update of SGD-HD.
@@ -247,5 +336,5 @@ HDM_SUMS = [
     for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES, *(d for d in EVERY_SIZE if d.n > 4097))
 ]
 
-Case = UpdateCase | SumsCase | MoveCase | AdaptCase | HDMSumsCase
+Case = UpdateCase | SumsCase | FreeCase | LagsCase | MoveCase | AdaptCase | HDMSumsCase
 """What a kernel is called with, under a name; `arguments` are those of its `call`."""

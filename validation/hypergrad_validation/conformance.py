@@ -18,7 +18,7 @@ from hypergrad_kernels.kernels import KERNELS, Kernel
 from hypergrad_kernels.launcher import Launcher
 from hypergrad_reference.adamw_auto import Record
 from hypergrad_reference.types import Vector
-from hypergrad_validation.cases import ADAPTS, HDM_SUMS, MOVES, SUMS, UPDATES, Case
+from hypergrad_validation.cases import ADAPTS, FREE, HDM_SUMS, LAGS, MOVES, SUMS, UPDATES, Case
 from hypergrad_validation.compare import find_differences
 
 
@@ -38,6 +38,7 @@ class Trial(NamedTuple):
 
 CASES: dict[str, Sequence[Case]] = {
     "adamw": UPDATES, "sums": SUMS, "sgd_hd": MOVES, "hdm": ADAPTS, "hdm_sums": HDM_SUMS,
+    "adamw_free": FREE, "lags": LAGS,
 }  # fmt: skip
 """By key of KERNELS."""
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
 from hypergrad._core.optimizer import Optimizer
 from hypergrad_reference.types import Vector
 
@@ -13,6 +13,11 @@ from hypergrad_reference.types import Vector
 def two_groups(thetas: list[Vector]) -> list[dict[str, Any]]:
     """Tensors in two groups, the second at another rate than the optimizer's."""
     return [{"params": thetas[:2]}, {"params": thetas[2:], "lr": 3e-3}]
+
+
+def two_decays(thetas: list[Vector]) -> list[dict[str, Any]]:
+    """Tensors in two groups, the second with weight decay and betas of its own."""
+    return [{"params": thetas[:2]}, {"params": thetas[2:], "weight_decay": 1e-2, "betas": (0.8, 0.99)}]
 
 
 class Trajectory(NamedTuple):
@@ -90,4 +95,12 @@ TRAJECTORIES = [
     Trajectory(
         "AutoHypergradientAdamW-own-rates", AutoHypergradientAdamW, {**AUTO, "lr_scope": "group"}, group=two_groups
     ),
+    Trajectory("TuningFreeAdamW", TuningFreeAdamW, {"lr_start": 1e-3}, steps=1000),
+    Trajectory("TuningFreeAdamW-K", TuningFreeAdamW, {"variant": "K"}, steps=300),
+    Trajectory("TuningFreeAdamW-delayed", TuningFreeAdamW, {"delay": 1}, steps=300),
+    Trajectory("TuningFreeAdamW-lazy", TuningFreeAdamW, {"every": 8}, steps=300),
+    Trajectory("TuningFreeAdamW-lazy-delayed", TuningFreeAdamW, {"every": 8, "delay": 1}, steps=300),
+    Trajectory("TuningFreeAdamW-propagate", TuningFreeAdamW, {"delay": 1, "nonfinite": "propagate"}),
+    Trajectory("TuningFreeAdamW-groups", TuningFreeAdamW, {}, group=two_decays),
+    Trajectory("TuningFreeAdamW-climbs", TuningFreeAdamW, {"maximize": True, "grad_scale": -0.3, "clear_grad": True}),
 ]

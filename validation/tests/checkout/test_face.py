@@ -15,7 +15,15 @@ ROOT = Path(hypergrad.__file__).parents[1]
 
 
 def test_all_names_what_users_import_and_each_is_there():
-    classes = ["SGDHD", "AdamHD", "AdamW", "AutoHypergradientAdamW", "HypergradientAdamW", "Optimizer"]
+    classes = [
+        "SGDHD",
+        "AdamHD",
+        "AdamW",
+        "AutoHypergradientAdamW",
+        "HypergradientAdamW",
+        "Optimizer",
+        "TuningFreeAdamW",
+    ]
     assert sorted(hypergrad.__all__) == sorted([*classes, "errors", "methods", "minimize", "__version__"])
     assert dir(hypergrad) == sorted(hypergrad.__all__)
     for name in hypergrad.__all__:
@@ -32,7 +40,14 @@ def test_module_without_an_underscore_holds_something_public():
         if not info.name.startswith("_") and info.name not in (*hypergrad.__all__, *EXTRAS):
             module = importlib.import_module(f"hypergrad.{info.name}")
             own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
-            assert {"SGDHD", "AdamHD", "AdamW", "AutoHypergradientAdamW", "HypergradientAdamW"} & set(own), info.name
+            assert {
+                "SGDHD",
+                "AdamHD",
+                "AdamW",
+                "AutoHypergradientAdamW",
+                "HypergradientAdamW",
+                "TuningFreeAdamW",
+            } & set(own), info.name
 
 
 def test_version_is_that_of_the_distribution():
