@@ -36,6 +36,7 @@ test-data: $(VENV)/ready
 
 test-torch: .cache/torch/ready
 	.cache/torch/bin/python -m pytest -n auto validation/tests/torch hypergrad/torch
+	.cache/torch/bin/python -m pytest -n auto docs -k torch
 
 bench: $(VENV)/ready
 	mkdir -p out

@@ -4,10 +4,9 @@ import re
 import shutil
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from docutils import nodes
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -26,6 +25,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "extensions.reference",
+    "extensions.torch_pages",
     "extensions.docstrings",
     "extensions.gallery",
     "extensions.pictures",
@@ -55,7 +55,8 @@ nitpick_ignore_regex = [
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "examples",
-    "filename_pattern": "plot_",
+    # Those of torch are shown, and run where it is installed.
+    "filename_pattern": "plot_|torch_" if find_spec("torch") else "plot_",
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
@@ -106,6 +107,8 @@ def point_to_pages(app: Any, path: Path, docname: str, content: list[str]) -> No
 
 def strip_code(app: Any, doctree: Any) -> None:
     """Drop the empty line that ends an example, which doctest needs and a reader does not."""
+    from docutils import nodes  # tests collect this file where Sphinx is not installed
+
     for block in doctree.findall(nodes.literal_block):
         if block.rawsource == block.astext() and block.rawsource.endswith("\n"):
             block.rawsource = block.rawsource.rstrip("\n")

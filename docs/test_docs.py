@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 import hypergrad
-from extensions import docstrings, pictures, reference
+from extensions import docstrings, pictures, reference, torch_pages
 from hypergrad_reference import sums
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-GENERATED = (DOCS / "gallery", DOCS / "reference/generated")
+GENERATED = (DOCS / "gallery", DOCS / "examples", DOCS / "reference/generated")
 PAGES = sorted(page for page in DOCS.rglob("*.md") if not set(page.parents) & set(GENERATED))
 DOCUMENTS = [
     *PAGES, *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
@@ -57,10 +57,20 @@ def test_page_shows_what_happens(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for language, body in list_fences(page):
-        if language == "python":
+        if language == "python" and "torch" not in body:
             run_python(body, names, page.name)
         elif language == "console":
             run_console(body)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "import torch" in page.read_text("utf-8")], ids=name_page)
+def test_page_shows_what_torch_does(page, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for language, body in list_fences(page):
+        if language == "python":
+            run_python(body, names, page.name)
 
 
 def run_python(body, names, place):
@@ -180,9 +190,11 @@ def exists(name):
     thing = import_module(module)
     for part in rest:
         module = f"{module}.{part}"
+        if module == "hypergrad.torch":  # which is imported only where torch is installed
+            return set(rest[1:]) <= {symbol.name.split(".")[2] for symbol in torch_pages.list_torch_symbols()}
         if hasattr(thing, part):
             thing = getattr(thing, part)
-        elif part.isupper() or part in ("py", "cl"):  # NAME stands for any name
+        elif part.isupper() or part in ("py", "cl"):  # NAME is any name
             return True
         else:
             try:
@@ -197,6 +209,10 @@ def exists(name):
 
 def test_public_symbol_has_a_docstring():
     assert not reference.find_undocumented()
+
+
+def test_public_symbol_of_torch_has_a_docstring():
+    assert not [symbol.name for symbol in torch_pages.list_torch_symbols() if not symbol.doc]
 
 
 def test_public_symbol_without_a_docstring_is_found(monkeypatch):

@@ -11,9 +11,9 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
-def run(name, tmp_path):
+def run(name, tmp_path, warnings="error"):
     done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-W", warnings, EXAMPLES / f"{name}.py"], cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -49,3 +49,22 @@ def test_killed_run_ends_with_the_bits_of_a_whole_one(tmp_path):
     whole, resumed = run("plot_resume", tmp_path).splitlines()
     assert len(whole.split()) == 3
     assert whole.split(":")[1].split() == resumed.split(":")[1].split()
+
+
+def test_torch_schedule_lowers_the_rate_that_acts_and_the_loss(tmp_path):
+    pytest.importorskip("torch")
+    alone, scheduled = (
+        tuple(map(float, found))
+        for found in re.findall(r"loss (\S+), learned (\S+), acting (\S+)", run("torch_cosine", tmp_path, "default"))
+    )
+    assert alone[1] == alone[2]
+    assert scheduled[2] < scheduled[1] / 1000
+    assert 0.0048 < scheduled[0] < alone[0]  # the noise alone gives 0.0049
+
+
+def test_torch_ranks_learn_the_rate_of_a_run_in_one_process(tmp_path):
+    pytest.importorskip("torch")
+    found = re.findall(r"rank (\d): alone (\S+), sharded (\S+)", run("torch_sharded", tmp_path, "default"))
+    assert {rank for rank, _, _ in found} == {"0", "1"}
+    assert len({rate for _, *rates in found for rate in rates}) == 1
+    assert float(found[0][1]) > 2e-3  # from 1e-3: it has learned

@@ -1,0 +1,90 @@
+"""Writes the page of hypergrad.torch from its source, so that the site can be built where torch is not installed."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from extensions.docstrings import render
+from extensions.reference import list_symbols
+
+SOURCE = Path(__file__).resolve().parents[2] / "hypergrad/torch"
+BASE = "Optimizer"
+"""The class that the others derive from; its methods are theirs."""
+
+
+class Symbol(NamedTuple):
+    """A class, method or property as its source has it."""
+
+    name: str  # full
+    kind: str  # "class", "method", "property"
+    signature: str
+    doc: str
+
+
+def list_torch_symbols() -> list[Symbol]:
+    """The base class and the public classes, each with its public methods and properties.
+
+    >>> [symbol.name for symbol in list_torch_symbols() if symbol.kind == "class"][:2]
+    ['hypergrad.torch.Optimizer', 'hypergrad.torch.AdamHD']
+    """
+    found = []
+    for path in (SOURCE / "_optimizer.py", *sorted(SOURCE.glob("[!_]*.py"))):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and (path.stem != "_optimizer" or node.name == BASE):
+                found += list(_read_class(node))
+    return found
+
+
+def _read_class(node: ast.ClassDef) -> Iterator[Symbol]:
+    name = f"hypergrad.torch.{node.name}"
+    methods = [member for member in node.body if isinstance(member, ast.FunctionDef)]
+    init = next((method for method in methods if method.name == "__init__"), None)
+    hidden = node.name == BASE or init is None
+    yield Symbol(name, "class", "" if hidden or init is None else _write_signature(init), ast.get_docstring(node) or "")
+    for method in methods:
+        if not method.name.startswith("_"):
+            kind = "property" if "property" in map(ast.unparse, method.decorator_list) else "method"
+            signature = "" if kind == "property" else _write_signature(method)
+            yield Symbol(f"{name}.{method.name}", kind, signature, ast.get_docstring(method) or "")
+
+
+def _write_signature(function: ast.FunctionDef) -> str:
+    arguments = function.args
+    arguments.args = arguments.args[1:]
+    for argument in (*arguments.args, *arguments.kwonlyargs):
+        argument.annotation = None  # what they name is torch's
+    return f"({ast.unparse(arguments)})"
+
+
+def write_page(folder: Path) -> list[str]:
+    """Write the page. Returns the names of the symbols without a docstring."""
+    about = ast.get_docstring(ast.parse((SOURCE / "__init__.py").read_text("utf-8"))) or ""
+    lines = ["torch", "=====", "", ".. py:module:: hypergrad.torch", "", *render(about.splitlines())]
+    symbols = list_symbols()
+    missing = []
+    for symbol in list_torch_symbols():
+        margin = "" if symbol.kind == "class" else "   "
+        lines += [f"{margin}.. py:{symbol.kind}:: {symbol.name}{symbol.signature}", ""]
+        rendered = render(symbol.doc.splitlines(), lambda word: symbols.find(word, "hypergrad"))
+        lines += [f"{margin}   {line}".rstrip() for line in rendered]
+        if not symbol.doc:
+            missing.append(symbol.name)
+    page = folder / "hypergrad.torch.rst"
+    text = "\n".join(lines) + "\n"
+    if not page.exists() or page.read_text("utf-8") != text:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, "utf-8")
+    return missing
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Write the page before Sphinx looks for it."""
+    from sphinx.util import logging
+
+    def begin(app: Any) -> None:
+        for name in write_page(Path(app.srcdir) / "reference/generated"):
+            logging.getLogger(__name__).warning("%s has no docstring: say what it is, or begin its name with _", name)
+
+    app.connect("builder-inited", begin)
+    return {"parallel_read_safe": True}
