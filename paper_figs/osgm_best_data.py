@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad_papers.hdm2025 import solver_table
+from hypergrad_papers.hdm2025.published import COUNTS
 from hypergrad_papers.hdm2025.solver_grids import Case, run_grids
 from hypergrad_papers.hdm2025.solver_table import Record, find_best
 from paper_figs.cells import Runner
@@ -40,7 +41,7 @@ def compute(runner: Runner) -> Result:
             arrays[f"{title}/{look}/setting"] = find_gaps([best], bottom)[0]
             arrays[f"{title}/{look}/grid"] = np.percentile(find_gaps(grid, bottom), (25, 75), axis=0)
             arrays[f"{title}/{look}/end"] = find_end(best, bottom)
-            published = solver_table.PUBLISHED.get((case.task, case.name), {}).get(solver)
+            published = COUNTS.get((case.task, case.name), {}).get(solver)
             words.append(describe(look, best, grid, published))
         facts[f"gradients, {title}"] = ", ".join(words)
     return Result(arrays, facts)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hypergrad_papers.hdm2025.published import COUNTS
 from hypergrad_papers.hdm2025.solver_grids import Case, run_grids
 from hypergrad_papers.hdm2025.solver_table import (
     MAXITER,
-    PUBLISHED,
     TASKS,
     Record,
     choose,
@@ -43,7 +43,7 @@ def compute(runner: Runner) -> Result:
         for solver, records in runs.items():
             arrays[f"{name_case(case)}/{solver}/gap"] = take_median([r.values for r in records]) - least
             arrays[f"{name_case(case)}/{solver}/gnorm"] = take_median([r.gnorms for r in records])
-        facts[name_case(case)] = tabulate(grid, PUBLISHED.get((case.task, case.name), {}))
+        facts[name_case(case)] = tabulate(grid, COUNTS.get((case.task, case.name), {}))
     return Result(arrays, facts)
 
 

@@ -12,11 +12,23 @@ from hypergrad_papers.checks import Check, at_least, at_most, between, near, tru
 from hypergrad_papers.claims import Extent, Run, claim
 from hypergrad_papers.hdm2025 import laws as hdm_laws
 from hypergrad_papers.hdm2025.authors_counts import MEASURED, Count
+from hypergrad_papers.hdm2025.published import (
+    COUNTS,
+    FEWEST,
+    LEAST,
+    LEAST_REL,
+    MOST,
+    PEAK_REL,
+    SPIKE,
+    STEPS,
+    STEPS_ABS,
+    SVM_A1A,
+    find_precision,
+)
 from hypergrad_papers.hdm2025.solver_grids import Case, run_grids
 from hypergrad_papers.hdm2025.solver_table import (
     GTOL,
     MAXITER,
-    PUBLISHED,
     SOLVERS,
     Record,
     Row,
@@ -84,21 +96,18 @@ def null_step(run: Run) -> list[Check]:
     return [at_most("largest rise of f", -slacks.pop("f never rises"), 0.0), *none_fails(slacks)]
 
 
-STEPS = {
-    (1.0, 0.5): {"hypergradient": 10, "hypergradient, null step": 10, "hypergradient, lookahead": 6},
-    (1.0, 0.5, 0.25): {"hypergradient": 16, "hypergradient, null step": 16, "hypergradient, lookahead": 11},
-    (1.0, 0.1): {"hypergradient": 24, "hypergradient, null step": 24, "hypergradient, lookahead": 17},
-}
-"""To f / f_1 < 1e-14, from another implementation."""
-
-
 @claim(PAPER, "5", source=DERIVED, reason="the bound is strict; one step for what a rotated matrix rounds")
 def superlinear_convergence(run: Run) -> list[Check]:
     """A full stepsize on a quadratic: the superlinear bound, and how many steps are needed."""
     return [
         *(at_least(f"{rule}: 1 - gap / bound", s, 0.0) for rule, s in hdm_laws.superlinear_slacks().items()),
         *(
-            near(f"{rule}, eigenvalues {spectrum}: steps", count, hdm_laws.count_steps(list(spectrum), rule), abs=1)
+            near(
+                f"{rule}, eigenvalues {spectrum}: steps",
+                count,
+                hdm_laws.count_steps(list(spectrum), rule),
+                abs=STEPS_ABS,
+            )
             for spectrum, counts in STEPS.items()
             for rule, count in counts.items()
         ),
@@ -109,10 +118,10 @@ def superlinear_convergence(run: Run) -> list[Check]:
 def spike_and_cure(run: Run) -> list[Check]:
     """The spike of a scalar stepsize on two variables, and the null step that removes it."""
     curves = {rule: hdm_laws.spike(rule)[0] for rule in ("OGD", "AdaGrad", "OGD, null step", "AdaGrad, null step")}
-    peaks = {"OGD": (238.086, 61), "AdaGrad": (6.9282e20, 58)}
+    peaks = {rule: SPIKE[rule].peak for rule in ("OGD", "AdaGrad")}
     return [
         *(near(f"{rule}: k of the peak", k, float(curves[rule].argmax())) for rule, (_, k) in peaks.items()),
-        *(near(f"{rule}: f_k / f_0 there", high, curves[rule].max(), rel=1e-3) for rule, (high, _) in peaks.items()),
+        *(near(f"{rule}: f_k / f_0 there", f, curves[rule].max(), rel=PEAK_REL) for rule, (f, _) in peaks.items()),
         *(near(f"{rule}, null step: peak", 1.0, curves[f"{rule}, null step"].max()) for rule in peaks),
     ]
 
@@ -129,12 +138,6 @@ def heavy_ball_and_nesterov(run: Run) -> list[Check]:
 
 # HDM-Best on a1a to a3a
 
-TRAJECTORY = {
-    1: 695.198965729, 2: 695.198965729, 3: 695.198965729, 4: 435.364318465, 5: 435.364318465, 10: 346.568472046,
-    20: 326.088479767, 30: 317.709505463, 50: 313.712641542, 100: 313.154691455, 150: 313.128783645, 200: 313.128621266,
-}  # fmt: skip
-"""f at the start of iteration k; smoothed SVM on a1a, start A, hyper_lr = 10 / L, hyper_lr_beta = 10."""
-
 
 @claim(
     PAPER, "8", source=MEASURED_BY, needs=["a1a"],
@@ -144,10 +147,7 @@ def hdm_best_trajectory(run: Run) -> list[Check]:
     """HDM-Best iteration by iteration, smoothed SVM on a1a."""
     index = [(s["hyper_lr"], s["hyper_lr_beta"]) for s in hdm_grid(1.0)].index((10, 10))
     (record,) = run(cell, [{**Case("svm", "a1a")._asdict(), "solver": "HDM-Best", "index": index}])
-    return [
-        near(f"f at k = {k}", value, record.values[k - 1], rel=1e-9 if k <= 50 else 1e-6)
-        for k, value in TRAJECTORY.items()
-    ]
+    return [near(f"f at k = {k}", value, record.values[k - 1], rel=find_precision(k)) for k, value, *_ in SVM_A1A]
 
 
 @claim(
@@ -158,11 +158,11 @@ def hdm_best_published_count(run: Run) -> list[Check]:
     """HDM-Best's published counts, smoothed SVM on a1a, best of 20 settings."""
     case = Case("svm", "a1a")
     row = winners(run, [case], ["HDM-Best"])[case, "HDM-Best"]
-    nf, ng = PUBLISHED["svm", "a1a"]["HDM-Best"]
+    nf, ng = COUNTS["svm", "a1a"]["HDM-Best"]
     return [
         true("solved", row.solved),
-        between("evaluations of f", 270, row.nf, 282, published=nf),
-        between("gradients", 270, row.ng, 282, published=ng),
+        between("evaluations of f", nf + FEWEST, row.nf, nf + MOST, published=nf),
+        between("gradients", ng + FEWEST, row.ng, ng + MOST, published=ng),
     ]
 
 
@@ -233,7 +233,7 @@ def adam_on_a1a(run: Run) -> list[Check]:
     """Adam's best rate and its count, smoothed SVM on a1a."""
     case = Case("svm", "a1a")
     row = winners(run, [case], ["Adam"])[case, "Adam"]
-    return [near("best lr", 0.1, row.setting["lr"]), near("gradients", 566, row.ng, abs=1)]
+    return [near("best lr", 0.1, row.setting["lr"]), near("gradients", COUNTS["svm", "a1a"]["Adam"][1], row.ng, abs=1)]
 
 
 # After 1000 iterations from start A; GD-HB with momentum 0.99.
@@ -320,12 +320,6 @@ def ranking(run: Run) -> list[Check]:
     return checks
 
 
-LEAST = {
-    ("svm", "a1a"): 313.12861946, ("svm", "a2a"): 482.344921615, ("svm", "a3a"): 655.484576352,
-    ("logistic", "a1a"): 478.09007933, ("logistic", "a2a"): 734.99593471, ("logistic", "a3a"): 1001.52578495,
-}  # fmt: skip
-
-
 @claim(
     PAPER, "17", source="another Newton method, gradient 1e-13", needs=ADULT,
     reason="the digits printed; those of logistic regression are infima, approached as the weights grow",
@@ -334,7 +328,7 @@ def least_values(run: Run) -> list[Check]:
     """The least values of the six problems of a1a to a3a, by Newton's method."""
     values = run(least_cell, [{"name": name, "task": task} for task, name in LEAST])
     return [
-        near(f"{task} {name}", published, ours, rel=1e-9 if task == "svm" else 1e-7)
+        near(f"{task} {name}", published, ours, rel=LEAST_REL[task])
         for ((task, name), published), ours in zip(LEAST.items(), values, strict=True)
     ]
 

@@ -21,6 +21,7 @@ from tabulate import tabulate
 from hypergrad import minimize
 from hypergrad._minimize.driver import LOST
 from hypergrad._minimize.table import QUASI_NEWTON
+from hypergrad_papers.hdm2025.published import COUNTS
 from hypergrad_problems.data import load_two_classes
 from hypergrad_problems.linear_models import LinearModel
 from hypergrad_problems.newton import find_least_value
@@ -103,15 +104,6 @@ UNTUNED: dict[str, Solver] = {"OSGM-Best": Solver("osgm_best", lambda L: [{}], {
 
 Source: Gao et al. 2025 (OSGM, Part II), authors' code.
 """
-
-PUBLISHED: dict[tuple[str, str], dict[str, tuple[int, int]]] = {
-    ("svm", "a1a"): {
-        "GD": (0, 1000), "GD-HB": (0, 1000), "AGD-CVX": (0, 1000), "AGD-SCVX": (0, 1000), "Adam": (0, 566),
-        "AdaGrad": (0, 1000), "BFGS": (91, 91), "L-BFGS-M1": (1124, 1124), "L-BFGS-M3": (522, 522),
-        "L-BFGS-M5": (531, 531), "L-BFGS-M10": (328, 328), "HDM-Best": (275, 276),
-    },
-}  # fmt: skip
-"""nF and nG by task, data set and solver. Source: README of the authors' code."""
 
 DIGIT_PAIRS = tuple(f"digits {digit} {(digit + 1) % 10}" for digit in range(10))
 """Problems made of `digits`: each digit against the next."""
@@ -279,7 +271,7 @@ def main(arguments: list[str] | None = None) -> int:
     except DataError as error:
         print(error, file=sys.stderr)
         return 2
-    published = PUBLISHED.get((wanted.task, wanted.name), {}) if wanted.start == "a" else {}
+    published = COUNTS.get((wanted.task, wanted.name), {}) if wanted.start == "a" else {}
     m, n = problem.rows.shape
     print(f"{problem.name}: {m} rows, {n} weights, L = {problem.smoothness_estimate:.9g}")
     print(render((solve(solver, problem) for solver in SOLVERS), published))

@@ -12,9 +12,11 @@ import numpy as np
 from hypergrad_papers.checks import Check, at_least, at_most, between, near, true
 from hypergrad_papers.claims import Run, claim
 from hypergrad_papers.hdm2025 import solver_table
+from hypergrad_papers.hdm2025.published import COUNTS, FEWEST, LEAST, LEAST_REL, MOST
 from hypergrad_papers.osgm2025 import laws as osgm_laws
 from hypergrad_papers.osgm2025 import runs as colt
 from hypergrad_papers.osgm2025.runs import SEEDS, Instance, first_index
+from hypergrad_problems.matched_quadratics import COLT_CONDITION_NUMBERS
 
 COLT = "COLT paper"
 SETS = ("a1a", "a2a", "a3a")
@@ -152,13 +154,14 @@ def gradient_descent(run: Run) -> list[Check]:
     """Gradient descent at sigma = 0.1: kappa fitted to its tail, and the index that reaches 1e-10."""
     instances = draws(run, 1e-1)
     kappas, counts = [instance.fitted_plain for instance in instances], indices(instances, "GD")
+    published, steps = COLT_CONDITION_NUMBERS[1e-1], colt.PUBLISHED[1e-1]["GD"]
     fitted, kappa = median("fitted kappa", 1e-1, kappas)
     count, index = median("index to 1e-10", 1e-1, counts)
     return [
-        near(fitted, 120.87, kappa, rel=0.005),
-        within(0.995 * 120.87, kappas, 1.005 * 120.87, 1e-1),
-        near(count, 1289, index, rel=0.1),
-        within(0.9 * 1289, counts, 1.1 * 1289, 1e-1),
+        near(fitted, published, kappa, rel=0.005),
+        within(0.995 * published, kappas, 1.005 * published, 1e-1),
+        near(count, steps, index, rel=0.1),
+        within(0.9 * steps, counts, 1.1 * steps, 1e-1),
     ]
 
 
@@ -166,9 +169,10 @@ def gradient_descent(run: Run) -> list[Check]:
 def accelerated(run: Run) -> list[Check]:
     """Accelerated gradient descent (SAGD): the index that reaches 1e-10."""
     checks = []
-    for sigma, published, low, high in ((1e-2, 901, 770, 930), (1e-1, 140, 120, 150)):
+    for sigma, low, high in ((1e-2, 770, 930), (1e-1, 120, 150)):
         counts = indices(draws(run, sigma), "SAGD")
         what, index = median("index to 1e-10", sigma, counts)
+        published = colt.PUBLISHED[sigma]["SAGD"]
         checks += [between(what, low, index, high, published), within(low, counts, high, sigma)]
     return checks
 
@@ -208,7 +212,7 @@ def gradient_norm_feedback(run: Run) -> list[Check]:
     """OSGM-G with rate 10 at sigma = 0.1: the index that reaches 1e-10."""
     counts = indices(draws(run, 1e-1), "OSGM-G")
     what, index = median("index to 1e-10", 1e-1, counts)
-    return [between(what, 320, index, 420, 378), within(320, counts, 420, 1e-1)]
+    return [between(what, 320, index, 420, colt.PUBLISHED[1e-1]["OSGM-G"]), within(320, counts, 420, 1e-1)]
 
 
 @claim("osgm2025", "13", source="Figure 2", reason="a shape: the end depends on the draw")
@@ -319,6 +323,8 @@ def svm_osgm(run: Run) -> list[Check]:
 
 # OSGM-Best, HDM-Best and quasi-Newton methods
 
+PUBLISHED = COUNTS["svm", "a1a"]
+
 
 @claim(
     "osgm2025", "20", source="authors' README", needs=["a1a"],
@@ -327,7 +333,11 @@ def svm_osgm(run: Run) -> list[Check]:
 def hdm_best(run: Run) -> list[Check]:
     """HDM-Best on SVM a1a: evaluations of f and of its gradient."""
     record = solver_table.tune(run, "a1a", "svm", "HDM-Best")
-    return [between("nF", 270, record.nf, 282, 275), between("nG", 271, record.ng, 283, 276)]
+    nf, ng = PUBLISHED["HDM-Best"]
+    return [
+        between("nF", nf + FEWEST, record.nf, nf + MOST, nf),
+        between("nG", ng + FEWEST, record.ng, ng + MOST, ng),
+    ]
 
 
 @claim(
@@ -337,7 +347,7 @@ def hdm_best(run: Run) -> list[Check]:
 def adam_and_bfgs(run: Run) -> list[Check]:
     """Adam and BFGS on SVM a1a: evaluations of the gradient."""
     adam, bfgs = (solver_table.tune(run, "a1a", "svm", solver).ng for solver in ("Adam", "BFGS"))
-    return [near("Adam", 566, adam), near("BFGS", 91, bfgs, rel=0.1)]
+    return [near("Adam", PUBLISHED["Adam"][1], adam), near("BFGS", PUBLISHED["BFGS"][1], bfgs, rel=0.1)]
 
 
 STARTS = ("a", "later")
@@ -366,15 +376,10 @@ def osgm_best(run: Run) -> list[Check]:
 )  # fmt: skip
 def least_values(run: Run) -> list[Check]:
     """The least values of SVM and logistic regression on a1a, a2a and a3a."""
-    measured = {
-        "svm": (313.12861946, 482.34492161, 655.48457635),
-        "logistic": (478.0900793, 734.9959347, 1001.5257851),
-    }
-    inputs = [{"name": name, "task": task} for task in measured for name in SETS]
-    values = [value for row in measured.values() for value in row]
+    values = run(solver_table.least_cell, [{"name": name, "task": task} for task, name in LEAST])
     return [
-        near(f"least {given['task']} value, {given['name']}", value, ours, rel=1e-7)
-        for given, value, ours in zip(inputs, values, run(solver_table.least_cell, inputs), strict=True)
+        near(f"least {task} value, {name}", published, ours, rel=LEAST_REL[task])
+        for ((task, name), published), ours in zip(LEAST.items(), values, strict=True)
     ]
 
 
@@ -385,8 +390,8 @@ def least_values(run: Run) -> list[Check]:
 def l_bfgs(run: Run) -> list[Check]:
     """L-BFGS with 3, 5 and 10 pairs on SVM a1a: evaluations of the gradient."""
     return [
-        near(f"{pairs} pairs", published, solver_table.tune(run, "a1a", "svm", f"L-BFGS-M{pairs}").ng, rel=0.35)
-        for pairs, published in ((3, 522), (5, 531), (10, 328))
+        near(f"{pairs} pairs", PUBLISHED[solver][1], solver_table.tune(run, "a1a", "svm", solver).ng, rel=0.35)
+        for pairs, solver in ((pairs, f"L-BFGS-M{pairs}") for pairs in (3, 5, 10))
     ]
 
 

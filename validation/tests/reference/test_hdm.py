@@ -8,6 +8,7 @@ import pytest
 from hdm_problems import QUADRATIC
 
 from hypergrad_papers.hdm2025 import laws as hdm_laws
+from hypergrad_papers.hdm2025.published import PEAK_REL, SPIKE, STEPS, STEPS_ABS
 from hypergrad_problems import quadratics
 from hypergrad_problems.runs import run
 from hypergrad_reference import action, hdm, learner, osgm
@@ -93,47 +94,27 @@ def test_ogd_with_rate_one_over_rayleigh_is_the_delayed_exact_line_search():
     assert float(after.P) == pytest.approx(float(s @ s / (s @ y)), rel=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("spectrum", "vanilla", "ahead"),
-    [([1.0, 0.5], 10, 6), ([1.0, 0.5, 0.25], 16, 11), ([1.0, 0.1], 24, 17)],
-    ids=str,
-)
-def test_full_stepsize_takes_the_counted_steps(spectrum, vanilla, ahead):
-    """Steps until f / f_1 < 1e-14; the rotation enters by rounding only near there, hence one step of freedom."""
+@pytest.mark.parametrize("spectrum", STEPS, ids=str)
+def test_full_stepsize_takes_the_counted_steps(spectrum):
     n = len(spectrum)
     problem = quadratics.quadratic(spectrum, rotation=quadratics.random_rotation(n))
-    for act, eta, count in (
-        (action.vanilla, 0.5, vanilla),
-        (action.null_step, 0.5, vanilla),
-        (action.lookahead, 1, ahead),
+    for rule, act, eta in (
+        ("hypergradient", action.vanilla, 0.5),
+        ("hypergradient, null step", action.null_step, 0.5),
+        ("hypergradient, lookahead", action.lookahead, 1),
     ):
         constants = hdm.Constants(1.0, eta, stepsize=np.eye(n), shape=FULL, action=act)
         values = [state.value for state in run(hdm, problem, constants, 40)]
         steps = next(k for k, value in enumerate(values) if value < 1e-14 * values[0])
-        assert abs(steps - count) <= 1
+        assert abs(steps - STEPS[spectrum][rule]) <= STEPS_ABS
 
 
-# The spike: f_k / f_0 on 1/2 (x_1^2 + 0.01 x_2^2); computed independently, some in 60 digits
-
-
-SPIKE = {
-    # rule: (peak, its k), f_k / f_0 at k = 20, 50, 100, 200, relative tolerance
-    "OGD": ((238.086, 61), (7.4332e-3, 2.1920e-3, 1.3169e-3, 4.8485e-6), 1e-3),
-    "OGD, null step": ((1, 0), (7.4332e-3, 1.3795e-3, 2.8638e-4, 5.9165e-6), 1e-3),
-    "OGD, lookahead": ((1, 0), (4.53e-3, 3.12e-4, 6.62e-8, 9.04e-22), 5e-3),
-    "AdaGrad": ((6.9282e20, 58), (1.7995e-3, 2.4141e19, 1.5732e-5, 1.9736e-7), 1e-3),
-    "AdaGrad, null step": ((1, 0), (1.7995e-3, 7.2011e-4, 1.3206e-4, 2.9343e-6), 1e-3),
-    "OGD, diagonal": ((1, 0), (3.31e-3, 4.26e-7, 2.74e-22, 2.5e-85), 2e-2),
-    "OGD, diagonal, null step": ((1, 0), (3.31e-3, 4.26e-7, 2.74e-22, 2.5e-85), 2e-2),
-}
-
-
-@pytest.mark.parametrize(("rule", "peak", "values", "rel"), [(rule, *row) for rule, row in SPIKE.items()], ids=SPIKE)
-def test_spike_toy_gives_the_row_of_the_table(rule, peak, values, rel):
-    """The tolerance is the last printed digit, 1e-3 where float64 and 60 digits agree to three and more."""
+@pytest.mark.parametrize("rule", SPIKE)
+def test_spike_toy_gives_the_row_of_the_table(rule):
+    (highest, at), values, rel = SPIKE[rule]
     relative, _ = hdm_laws.spike(rule)
-    assert int(relative.argmax()) == peak[1]
-    assert relative.max() == pytest.approx(peak[0], rel=1e-3)
+    assert int(relative.argmax()) == at
+    assert relative.max() == pytest.approx(highest, rel=PEAK_REL)
     assert relative[[20, 50, 100, 200]] == pytest.approx(values, rel=rel)
 
 
