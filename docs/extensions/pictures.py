@@ -12,12 +12,13 @@ import hypergrad
 Vector = NDArray[np.float64]
 
 STEPS, BATCH, RATES = 300, 32, (1e-4, 1e-2, 1.0)
-OPTIMIZERS: dict[str, tuple[Callable[..., Any], dict[str, float]]] = {
-    "sgd_hd": (hypergrad.SGDHD, {"hyper_lr": 1e-2}),
-    "adam_hd": (hypergrad.AdamHD, {"hyper_lr": 1e-3}),
-    "adamw": (hypergrad.AdamW, {}),
-    "adamw_hd": (hypergrad.HypergradientAdamW, {"hyper_lr": 1e-3}),
-    "adamw_auto": (hypergrad.AutoHypergradientAdamW, {}),
+OPTIMIZERS: dict[str, Callable[[list[Vector], float], Any]] = {
+    "sgd_hd": lambda params, lr: hypergrad.SGDHD(params, lr, hyper_lr=1e-2, device="numpy"),
+    "adam_hd": lambda params, lr: hypergrad.AdamHD(params, lr, hyper_lr=1e-3, device="numpy"),
+    "adamw": lambda params, lr: hypergrad.AdamW(params, lr, device="numpy"),
+    "adamw_hd": lambda params, lr: hypergrad.HypergradientAdamW(params, lr, hyper_lr=1e-3, device="numpy"),
+    "adamw_auto": lambda params, lr: hypergrad.AutoHypergradientAdamW(params, lr, device="numpy"),
+    "adamw_free": lambda params, lr: hypergrad.TuningFreeAdamW(params, lr_start=lr, device="numpy"),
 }
 METHODS = {
     "hdm": ("hdm", "hdm_null", "hdm_adagrad"),
@@ -56,14 +57,13 @@ class Regression:
 
 
 def run_optimizer(stem: str, lr: float, problem: Regression) -> tuple[Vector, Vector]:
-    """Losses and rates, one per step."""
-    make, options = OPTIMIZERS[stem]
+    """Losses and rates, one per step; the losses of the averaged weights where those are the answer."""
     w = np.zeros(problem.A.shape[1])
-    opt, draws = make([w], lr=lr, device="numpy", **options), np.random.default_rng(0)
+    opt, draws = OPTIMIZERS[stem]([w], lr), np.random.default_rng(0)
     losses, rates = [], []
     for _ in range(STEPS):
         opt.step(gradients=[problem.find_gradient(w, draws.integers(len(problem.A), size=BATCH))])
-        losses.append(problem.find_loss(w))
+        losses.append(problem.find_loss(opt.averages()[0] if hasattr(opt, "averages") else w))
         rates.append(opt.current_lr)
     return np.array(losses), np.array(rates)
 
