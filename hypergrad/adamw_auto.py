@@ -1,18 +1,20 @@
 """AutoHypergradientAdamW: AdamW that learns its rate, and beta1 if wanted, at a pace that tunes itself."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad._core.base import form_base
-from hypergrad._core.checks import check_options, check_order
+from hypergrad._core.base import BaseOptions, form_base
+from hypergrad._core.checks import check_order
 from hypergrad._core.defaults import AUTO
+from hypergrad._core.describe import describe
 from hypergrad._core.optimizer import Optimizer
-from hypergrad._core.policy import Policy
+from hypergrad._core.options import LrScope, Nonfinite, ScalarConvention, freeze
+from hypergrad._core.policy import Kind, Policy
 from hypergrad.errors import ArgumentError
-from hypergrad_reference.adamw_auto import Constants, Rule
+from hypergrad_reference.adamw_auto import Constants, MomentumRule, Normalization, Rule
 from hypergrad_reference.surprise import Watch
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from hypergrad._core.files import PathName
 
 
-class Settings(NamedTuple):
-    """The options of AutoHypergradientAdamW that do not belong to its groups."""
+class Options(BaseOptions):
+    """The options of AutoHypergradientAdamW, those of groups excepted."""
 
     hyper_lr: float
     hyper_lr_beta: float
@@ -35,65 +37,42 @@ class Settings(NamedTuple):
     beta_min: float
     beta_max: float
     warmup_steps: int
-    amsgrad: bool
-    lr_scope: str
-    normalization: str
-    momentum_rule: str
-    maximize: bool
-    grad_scale: float
-    clear_grad: bool
-    scalar_convention: str
-    nonfinite: str
-
-    def check(self) -> "Settings":
-        """The same as plain Python values."""
-        s = Settings(**check_options(**self._asdict()))
-        check_order("lr_min", s.lr_min, "lr_max", s.lr_max)
-        check_order("beta_min", s.beta_min, "beta_max", s.beta_max)
-        if s.momentum_rule == "derivative" and s.scalar_convention != "exact":
-            raise ArgumentError("momentum_rule='derivative' is defined for scalar_convention='exact' only")
-        if s.adapt_momentum and s.momentum_rule == "derivative" and not s.beta_min > 0:
-            raise ArgumentError(f"momentum_rule='derivative' needs beta_min={s.beta_min!r} above 0")
-        return s
-
-    def form_policy(self) -> Policy:
-        """What the step is told."""
-        watch = Watch(self.surprise_gamma, self.surprise_alpha, self.trauma_threshold, self.warmup_steps)
-        return Policy(
-            self.lr_scope, self.lr_min, self.lr_max, self.nonfinite, self.clear_grad,
-            watch if self.track_surprise else None,
-        )  # fmt: skip
-
-    def form_rule(self) -> Rule:
-        """The rule with these constants."""
-        constants = Constants(
-            self.hyper_lr, self.hyper_lr_beta, self.lr_min, self.lr_max, self.beta_min, self.beta_max, self.warmup_steps
-        )
-        base = form_base(self.scalar_convention, self.amsgrad, self.maximize, self.grad_scale)
-        return Rule(constants, self.adapt_momentum, self.normalization, self.momentum_rule, base)
+    lr_scope: LrScope
+    normalization: Normalization
+    momentum_rule: MomentumRule
 
 
-class AutoHypergradientAdamW(Optimizer):
+Settings = freeze(Options)
+
+
+def form_policy(o: Options) -> Policy:
+    """What the step is told. Raises ArgumentError for bounds that hold no rate."""
+    check_order("lr_min", o.lr_min, "lr_max", o.lr_max)
+    watch = Watch(o.surprise_gamma, o.surprise_alpha, o.trauma_threshold, o.warmup_steps)
+    watching = watch if o.track_surprise else None
+    return Policy(o.lr_scope, o.lr_min, o.lr_max, o.nonfinite, o.clear_grad, watching)
+
+
+def form_rule(o: Options) -> Rule:
+    """The rule with these constants. Raises ArgumentError for what the derivative with respect to beta1 excludes."""
+    check_order("beta_min", o.beta_min, "beta_max", o.beta_max)
+    if o.momentum_rule == "derivative" and o.scalar_convention != "exact":
+        raise ArgumentError("momentum_rule='derivative' is defined for scalar_convention='exact' only")
+    if o.adapt_momentum and o.momentum_rule == "derivative" and not o.beta_min > 0:
+        raise ArgumentError(f"momentum_rule='derivative' needs beta_min={o.beta_min!r} above 0")
+    constants = Constants(o.hyper_lr, o.hyper_lr_beta, o.lr_min, o.lr_max, o.beta_min, o.beta_max, o.warmup_steps)
+    return Rule(constants, o.adapt_momentum, o.normalization, o.momentum_rule, form_base(o))
+
+
+@describe(
+    lr="the first rate, within [lr_min, lr_max]; may be changed in param_groups between steps",
+    hyper_lr="the pace at which the rate learns, in units of lr; 0 keeps the rate",
+)
+class AutoHypergradientAdamW(Optimizer, Options):
     """AdamW whose rate follows a normalised hypergradient through AdaGrad.
 
         h  = clip(-<g_t, d_{t-1}> / ||g_{t-1}||^2, -1, 1),   G = 0.99 G + 0.01 h^2
         lr = lr - hyper_lr h / (sqrt(G) + 1e-12),   by at most a tenth of lr, within [lr_min, lr_max]
-
-    hyper_lr            >= 0, step of the rate, in units of lr
-    hyper_lr_beta       >= 0, step of beta1
-    lr_min, lr_max      bounds of the rate; where groups share it, lr_max bounds the rate of each group, too
-    adapt_momentum      adapt beta1 too, within [beta_min, beta_max]
-    track_surprise      form the surprise signal for the model to read (12 bytes more a float32 parameter)
-    surprise_gamma      in [0, 1], memory of the gradient's running mean
-    surprise_alpha      in [0, 1], share of the newest surprise in the accumulated one
-    trauma_threshold    > 0, accumulated surprise at which the gain is largest
-    warmup_steps        steps before anything adapts
-    lr_scope            "global" or "group", as in HypergradientAdamW
-    normalization       what <g_t, d_{t-1}> is divided by: "gradient" ||g_{t-1}||^2, "direction" ||d_{t-1}||^2, or
-                        "cosine" ||g_t|| ||d_{t-1}||, which does not depend on the scale of the loss
-    momentum_rule       what moves beta1: "published" <g_t, m_{t-1}>, or "derivative", the derivative of the next loss
-
-    The other arguments, and what is raised, are those of AdamW.
 
     >>> opt = AutoHypergradientAdamW([np.array([4.0])], device="numpy")
     >>> opt
@@ -101,25 +80,7 @@ class AutoHypergradientAdamW(Optimizer):
 track_surprise=False)
     """
 
-    options = Settings._fields
-    settable: tuple[str, ...] = ("nonfinite", "grad_scale", "hyper_lr", "hyper_lr_beta")
-
-    hyper_lr: float
-    hyper_lr_beta: float
-    adapt_momentum: bool
-    track_surprise: bool
-    surprise_gamma: float
-    surprise_alpha: float
-    trauma_threshold: float
-    beta_min: float
-    beta_max: float
-    warmup_steps: int
-    amsgrad: bool
-    normalization: str
-    momentum_rule: str
-    maximize: bool
-    grad_scale: float
-    scalar_convention: str
+    settable = ("nonfinite", "grad_scale", "hyper_lr", "hyper_lr_beta")
 
     def __init__(
         self,
@@ -143,24 +104,18 @@ track_surprise=False)
         use_gpu: bool | None = None,
         *,
         amsgrad: bool = False,
-        lr_scope: str = "global",
-        normalization: str = "gradient",
-        momentum_rule: str = "published",
+        lr_scope: LrScope = "global",
+        normalization: Normalization = "gradient",
+        momentum_rule: MomentumRule = "published",
         maximize: bool = False,
         grad_scale: float = 1.0,
         clear_grad: bool = False,
-        scalar_convention: str = "exact",
-        nonfinite: str = "raise",
+        scalar_convention: ScalarConvention = "exact",
+        nonfinite: Nonfinite = "raise",
         records_to: "PathName | None" = None,
         device: "DeviceChoice" = AUTO,
     ) -> None:
-        settings = Settings(
-            hyper_lr, hyper_lr_beta, lr_min, lr_max, adapt_momentum, track_surprise, surprise_gamma, surprise_alpha,
-            trauma_threshold, beta_min, beta_max, warmup_steps, amsgrad, lr_scope, normalization, momentum_rule,
-            maximize, grad_scale, clear_grad, scalar_convention, nonfinite,
-        )  # fmt: skip
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, settings, defaults, use_gpu, device, records_to)
+        super().__init__(params, locals(), Kind(Settings, form_policy, form_rule))
 
     @property
     def beta1_history(self) -> NDArray[np.float64]:

@@ -2,15 +2,17 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypergrad._core.averaging import AveragingOptimizer
-from hypergrad._core.checks import OPTIONS, check_options, show
+from hypergrad._core.checks import show
 from hypergrad._core.defaults import AUTO, DefaultNumber
+from hypergrad._core.describe import OTHERS, describe
 from hypergrad._core.files import PathName
-from hypergrad._core.policy import Policy
+from hypergrad._core.options import OPTIONS, Nonfinite, Variant, freeze
+from hypergrad._core.policy import Kind, Policy
 from hypergrad.errors import ArgumentError, AveragesWarning
 from hypergrad_reference.adamw_free_rule import Rule
 from hypergrad_reference.adamw_free_schedule import VARIANTS, G
@@ -28,32 +30,41 @@ HINT = (
 )
 
 
-class Settings(NamedTuple):
-    """The options of TuningFreeAdamW that do not belong to its groups."""
+class Options:
+    """The options of TuningFreeAdamW, those of groups excepted."""
 
-    variant: str
+    variant: Variant
     delay: int
     every: int
     maximize: bool
     grad_scale: float
     clear_grad: bool
-    nonfinite: str
-
-    def check(self) -> "Settings":
-        """The same as plain Python values."""
-        return Settings(**check_options(**self._asdict()))
-
-    def form_policy(self) -> Policy:
-        """What the step is told."""
-        return Policy("global", G.lr_min, G.lr_max, self.nonfinite, self.clear_grad)
-
-    def form_rule(self) -> Rule:
-        """The rule with these constants."""
-        constants = VARIANTS[self.variant]._replace(delay=bool(self.delay), every=self.every)
-        return Rule(constants, -self.grad_scale if self.maximize else self.grad_scale)
+    nonfinite: Nonfinite
 
 
-class TuningFreeAdamW(AveragingOptimizer):
+Settings = freeze(Options)
+
+
+def form_policy(o: Options) -> Policy:
+    """What the step is told."""
+    return Policy("global", G.lr_min, G.lr_max, o.nonfinite, o.clear_grad)
+
+
+def form_rule(o: Options) -> Rule:
+    """The rule with these constants."""
+    constants = VARIANTS[o.variant]._replace(delay=bool(o.delay), every=o.every)
+    return Rule(constants, -o.grad_scale if o.maximize else o.grad_scale)
+
+
+@describe(
+    params=OTHERS["params"].replace(', "lr": ...', ', "betas": ...'),
+    betas='the shares that the running means of g and of g^2 keep in a step; (0.9, 0.999) with variant="K"',
+    weight_decay="decoupled, theta (1 - lr weight_decay), in units of 1 / lr; lr weight_decay stays below 1/2",
+    lr_start='where the search for a rate starts; 1e-5 with variant="K". A tenth or ten times as much changes little',
+    delay="1: the cosine of a step moves the rate of the next, in one pass over the arrays instead of two",
+    lr="is not taken: there is none to tune. What the rate is stands in current_lr and lr_history",
+)
+class TuningFreeAdamW(AveragingOptimizer, Options):
     """AdamW without a learning rate and without a horizon. The weights to use are the averages.
 
         c  = <g, a> / (||g|| ||a||),   a the way from the iterate back to its average
@@ -61,19 +72,6 @@ class TuningFreeAdamW(AveragingOptimizer):
 
     While training the parameters hold the points where gradients are to be taken, between the iterate and its average.
     The loss there says little; `averages`, `averaged_weights` and `use_averages` give the answer.
-
-    params          as in AdamW. A group may have its own betas, eps and weight_decay
-    betas           two numbers in [0, 1); (0.9, 0.999) with variant="K"
-    eps             > 0, in units of the gradient
-    weight_decay    decoupled, >= 0, per unit of lr; lr weight_decay stays below 1/2
-    lr_start        > 0, where the search for a rate starts; 1e-5 with variant="K". A tenth or ten times as much changes
-                    little
-    delay           1: the cosine of a step moves the rate of the next, in one pass over the arrays instead of two
-    every           steps from look to look, once a hundred steps are done: 8 saves memory traffic
-    variant         "G"; "K", gradients at the iterate, for smooth problems of few variables
-    lr              is not taken: there is none to tune. What the rate is stands in current_lr and lr_history
-
-    The other arguments, and what is raised, are those of AdamW.
 
     Where it fails: data that can be fitted exactly, fewer than about 500 steps, fine-tuning, batches of 4 and fewer.
     Not from a paper: found by experiment, and measured by `make arena`.
@@ -89,14 +87,7 @@ class TuningFreeAdamW(AveragingOptimizer):
     True
     """
 
-    options = Settings._fields
-    settable: tuple[str, ...] = ("nonfinite", "grad_scale")
-
-    variant: str
-    delay: int
-    every: int
-    maximize: bool
-    grad_scale: float
+    settable = ("nonfinite", "grad_scale")
 
     _hinted = False
 
@@ -110,29 +101,28 @@ class TuningFreeAdamW(AveragingOptimizer):
         lr_start: float = DefaultNumber(1e-4),
         delay: int = 0,
         every: int = 1,
-        variant: str = "G",
+        variant: Variant = "G",
         maximize: bool = False,
         grad_scale: float = 1.0,
         clear_grad: bool = False,
-        nonfinite: str = "raise",
+        nonfinite: Nonfinite = "raise",
         use_gpu: bool | None = None,
         device: "DeviceChoice" = AUTO,
         records_to: "PathName | None" = None,
         lr: None = None,
     ) -> None:
         _refuse_rate("", lr)
-        settings = Settings(variant, delay, every, maximize, grad_scale, clear_grad, nonfinite).check()
-        own_betas, own_start = STARTS[settings.variant]
-        first = own_start if isinstance(lr_start, DefaultNumber) else OPTIONS["lr_start"]("lr_start", lr_start)
-        defaults = {
-            "lr": first, "betas": own_betas if betas is BETAS else betas, "eps": eps, "weight_decay": weight_decay,
-        }  # fmt: skip
+        own_betas, own_start = STARTS[OPTIONS["variant"].check("variant", variant)]
+        if not isinstance(lr_start, DefaultNumber):
+            own_start = OPTIONS["lr_start"].check("lr_start", lr_start)
+        given = {**locals(), "lr": own_start, "betas": own_betas if betas is BETAS else betas}
+        del given["lr_start"]
         if not isinstance(params, (Mapping, np.ndarray)) and isinstance(params, Iterable):
             params = list(params)
             for number, entry in enumerate(params):
                 if isinstance(entry, Mapping):
                     _refuse_rate(f"params[{number}]: ", entry.get("lr"))
-        super().__init__(params, settings, defaults, use_gpu, device, records_to)
+        super().__init__(params, given, Kind(Settings, form_policy, form_rule))
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Take up more parameters, at any time, as `Optimizer.add_param_group` says; a group has no "lr" of its own."""

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 
 from hypergrad.errors import ArgumentError
-from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS
-from hypergrad_reference.adamw_free_schedule import VARIANTS
 
 Check = Callable[[str, Any], Any]
 """From the name that an error message uses and a value to the plain value. Raises ArgumentError."""
@@ -84,7 +82,7 @@ class Choice:
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """True or False, of Python or NumPy. 1 and "no" are neither."""
+    """True or False. Those of NumPy are taken, 1 and "no" are not."""
     if not isinstance(value, (bool, np.bool_)):
         raise ArgumentError(f"{name}={show(value)}: give True or False")
     return bool(value)
@@ -107,7 +105,7 @@ def check_delay(name: str, value: Any) -> int:
 
 
 def check_every(name: str, value: Any) -> int:
-    """1 or more steps."""
+    """A whole number >= 1."""
     number = check_count(name, value)
     if number < 1:
         raise ArgumentError(f"{name}={show(value)}: give 1 to look at every step, or more")
@@ -130,59 +128,17 @@ def check_betas(name: str, value: Any) -> tuple[float, float]:
     return share(f"{name}[0]", betas[0]), share(f"{name}[1]", betas[1])
 
 
-SHARE = Number(0, 1)
-BELOW_ONE = Number(0, 1, open_high=True)
-POSITIVE = Number(0, open_low=True)
-ANY_NUMBER = Number(-math.inf)
+def show_range(check: Check) -> str:
+    """What a check asks for, in a few words.
 
-OPTIONS: dict[str, Check] = {
-    "lr": Number(),
-    "lr_min": Number(),
-    "lr_max": Number(),
-    "betas": check_betas,
-    "eps": POSITIVE,
-    "weight_decay": Number(),
-    "lr_start": POSITIVE,
-    "delay": check_delay,
-    "every": check_every,
-    "variant": Choice(tuple(VARIANTS)),
-    "momentum": BELOW_ONE,
-    "dampening": SHARE,
-    "hyper_lr": Number(),
-    "hyper_lr_beta": Number(),
-    "beta_min": BELOW_ONE,
-    "beta_max": BELOW_ONE,
-    "surprise_gamma": SHARE,
-    "surprise_alpha": SHARE,
-    "trauma_threshold": POSITIVE,
-    "grad_scale": ANY_NUMBER,
-    "warmup_steps": check_count,
-    "nonfinite": Choice(("raise", "skip", "propagate")),
-    "lr_scope": Choice(("global", "group")),
-    "scalar_convention": Choice(("exact", "shader")),
-    "rule": Choice(("additive", "multiplicative")),
-    "normalization": Choice(tuple(NORMALIZERS)),
-    "momentum_rule": Choice(tuple(MOMENTUM_RULES)),
-    "nesterov": check_flag,
-    "amsgrad": check_flag,
-    "maximize": check_flag,
-    "clear_grad": check_flag,
-    "log_scale": check_flag,
-    "decay_in_hypergradient": check_flag,
-    "adapt_momentum": check_flag,
-    "track_surprise": check_flag,
-    "use_gpu": check_flag,
-}
-"""The check of every option, by its name, which means the same in every class. An alias has none of its own."""
-
-
-def check_options(**given: Any) -> dict[str, Any]:
-    """Check options and give them as plain Python values.
-
-    >>> check_options(lr=np.float64(0.5), betas=[0.5, np.float64(0.75)], amsgrad=np.True_)
-    {'lr': 0.5, 'betas': (0.5, 0.75), 'amsgrad': True}
+    >>> show_range(Number(0, 1, open_high=True)), show_range(Choice(("raise", "skip"))), show_range(check_count)
+    ('a number in [0, 1)', "'raise' | 'skip'", 'A whole number >= 0')
     """
-    return {name: OPTIONS[name](name, value) for name, value in given.items()}
+    if isinstance(check, Number):
+        return f"a number in {check.show_range()}"
+    if isinstance(check, Choice):
+        return " | ".join(map(repr, check.words))
+    return (check.__doc__ or "").partition(".")[0]
 
 
 def check_order(low_name: str, low: float, high_name: str, high: float) -> None:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from hypergrad._core.checks import OPTIONS, check_flag, show
+from hypergrad._core.checks import check_flag, show
+from hypergrad._core.options import OPTIONS
 from hypergrad.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def choose_name(name: str, value: Any, alias: str, given: Any) -> Any:
     0.5
     """
     if given is None:
-        return OPTIONS[name](name, value)
+        return OPTIONS[name].check(name, value)
     if not isinstance(value, DefaultNumber):
         raise ArgumentError(f"{name}={show(value)} and {alias}={show(given)} are the same option: give {name} alone")
-    return OPTIONS[name](alias, given)
+    return OPTIONS[name].check(alias, given)
 
 
 def choose_device(use_gpu: Any, device: "DeviceChoice") -> "Device":

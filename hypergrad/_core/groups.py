@@ -1,10 +1,12 @@
 """Parameter groups: dicts that the user reads and writes, and what a step takes from them."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any, NamedTuple
 
-from hypergrad._core.checks import ANY_NUMBER, OPTIONS, Number
+from hypergrad._core.checks import Number
+from hypergrad._core.options import OPTIONS
 from hypergrad._core.policy import Policy
 from hypergrad._core.tensors import Tensor
 from hypergrad.errors import ArgumentError
@@ -41,8 +43,8 @@ def _read_group(where: str, group: Mapping[str, Any], names: Iterable[str]) -> G
     if group.keys() - {"params"} != set(names):
         wanted = ", ".join(names)
         raise ArgumentError(f"{where}has the keys {sorted(map(str, group))}: give params, {wanted}, and no other")
-    options = {name: OPTIONS[name](where + name, group[name]) for name in names if name != "lr"}
-    return GroupOptions(lr=ANY_NUMBER(f"{where}lr", group["lr"]), **options)
+    options = {name: OPTIONS[name].check(where + name, group[name]) for name in names if name != "lr"}
+    return GroupOptions(lr=Number(-math.inf)(f"{where}lr", group["lr"]), **options)
 
 
 def read_groups(

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hypergrad._core import checkpoint, saved
 from hypergrad._core.backend import Backend, DeviceWish, SumsTask, UpdateTask, open_backend
-from hypergrad._core.checks import OPTIONS, Number, check_options
-from hypergrad._core.defaults import choose_device
+from hypergrad._core.checks import Number
+from hypergrad._core.defaults import choose_device, choose_name
 from hypergrad._core.device_arrays import is_device_array
 from hypergrad._core.files import PathName
 from hypergrad._core.finite import find_overflows
@@ -28,8 +28,9 @@ from hypergrad._core.groups import (
 )
 from hypergrad._core.interrupt import defer_interrupt
 from hypergrad._core.keeping import open_arrays
+from hypergrad._core.options import OF_GROUPS, OPTIONS, check_options
 from hypergrad._core.plan import Work, form_plan
-from hypergrad._core.policy import Settings
+from hypergrad._core.policy import Kind
 from hypergrad._core.rates import add_group, open_rates
 from hypergrad._core.series import Records, Series
 from hypergrad._core.settings import Guarded, ReadOnly
@@ -60,10 +61,6 @@ from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
 from hypergrad_reference.rule import History, Record
 
-if TYPE_CHECKING:
-    from hypergrad._core.backend import DeviceChoice
-
-
 STATE_REFUSAL = (
     "state can only be read, its arrays excepted: write into one, as in opt.state[id(x)]['exp_avg'][...] = 0, give "
     "load_state_dict an edited state_dict(), or make a new optimizer to start again"
@@ -74,9 +71,11 @@ OWN = ("_backend", "_places", "_stream", "_turn")
 
 
 class Optimizer(Guarded):
-    """Parameters, their groups, and the two-phase step of a rule.
+    """Parameters, their groups, and the two-phase step of a rule. Users make one of its subclasses.
 
-    What a class of this package adds is its signature, its options and their checks.
+    params    the parameters, as a subclass takes them
+    given     the arguments of the subclass by name; entries that are none are passed over
+    kind      what the subclass tells the step of its options
     """
 
     settable: tuple[str, ...] = ("nonfinite",)
@@ -85,25 +84,20 @@ class Optimizer(Guarded):
     _places: Places | None = None  # what a step writes to; None: to be listed again
     _stream: RecordStream | None = None
 
-    lr_scope: str
-    lr_min: float
-    lr_max: float
-    nonfinite: str
-    clear_grad: bool
-
     def __init__(
         self,
         params: Iterable[Any],
-        settings: Settings,
-        defaults: Mapping[str, Any],
-        use_gpu: bool | None,
-        device: "DeviceChoice",
-        records_to: PathName | None = None,
+        given: Mapping[str, Any],
+        kind: Kind,
     ) -> None:
         self._turn = RLock()
-        self._settings = settings.check()
-        self._plan = form_plan(self._settings)
-        self._defaults = check_options(**defaults)
+        options = {name: given[name] for name in given if name in OPTIONS}
+        for alias, name in self.aliases.items():
+            options[name] = choose_name(name, options[name], alias, given[alias])
+        options = check_options(**options)
+        self._defaults = {name: options.pop(name) for name in OF_GROUPS if name in options}
+        self._kind, self._settings = kind, kind.settings(**options)
+        self._plan = form_plan(kind, self._settings)
         Number(self._plan.policy.lr_min, self._plan.policy.lr_max)("lr", self._defaults["lr"])
         self._groups = collect_groups(params)
         for number, group in enumerate(self._groups):
@@ -115,12 +109,12 @@ class Optimizer(Guarded):
         thetas = {tensor.name: tensor.theta for tensor in self._tensors}
         check_memory(thetas)
         self._state_was_read = False
-        options = self._read_groups(self._groups, known=())
-        self._device_wish = DeviceWish(choose_device(use_gpu, device))
+        groups = self._read_groups(self._groups, known=())
+        self._device_wish = DeviceWish(choose_device(given["use_gpu"], given["device"]))
         self._backend = open_backend(self._device_wish.device, thetas)
-        self._state = self._open_state(options)
-        self._show(self._state, options)
-        self.records_to = records_to
+        self._state = self._open_state(groups)
+        self._show(self._state, groups)
+        self.records_to = given["records_to"]
 
     def _open_state(self, options: Sequence[GroupOptions]) -> State:
         rates = open_rates(self._plan.policy.lr_scope, self._defaults["lr"], [one.lr for one in options])
@@ -141,7 +135,7 @@ class Optimizer(Guarded):
 
     # Options, which are read, and some of them written, under the names of the constructor.
 
-    if not TYPE_CHECKING:  # a class declares its options, so that a type checker knows which there are
+    if not TYPE_CHECKING:  # a class has its Options as a base, so that a type checker knows which there are
 
         def __getattr__(self, name: str) -> Any:
             """The value of an option."""
@@ -157,10 +151,8 @@ class Optimizer(Guarded):
         if name[0] == "_" or option not in self.settable:
             super().__setattr__(name, value)
             return
-        kind: Any = type(self._settings)
-        value = OPTIONS[option](name, value)
-        settings: Settings = kind(**{**self._settings._asdict(), option: value}).check()
-        self._settings, self._plan = settings, form_plan(settings)
+        settings = self._settings._replace(**{option: OPTIONS[option].check(name, value)})
+        self._settings, self._plan = settings, form_plan(self._kind, settings)
 
     # What can be read.
 
@@ -560,6 +552,8 @@ class Optimizer(Guarded):
 
     def load(self, path: PathName) -> None:
         """Go on from a file that save wrote, as load_state_dict does.
+
+        path    the name as it is; "~" is the home folder
 
         Raises CheckpointError, with nothing changed, if it is damaged or no such file, and OSError if it cannot be
         read. Files of earlier versions load; one of schema 2 holds no options: they are taken to be those of this

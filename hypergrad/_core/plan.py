@@ -8,7 +8,7 @@ import numpy as np
 from hypergrad._core.backend import SumsTask, UpdateTask
 from hypergrad._core.finite import find_trouble
 from hypergrad._core.groups import GroupOptions, name_group
-from hypergrad._core.policy import Policy, Settings
+from hypergrad._core.policy import Kind, Policy
 from hypergrad._core.rates import Rates
 from hypergrad._core.state import Blocks, State, advance, observe, plan_moves, schedule
 from hypergrad._core.tensors import Gradient, Tensor
@@ -136,7 +136,7 @@ class Plan(NamedTuple):
         return options
 
 
-def form_plan(settings: Settings) -> Plan:
+def form_plan(kind: Kind, settings: Any) -> Plan:
     """The plan of an optimizer with these options."""
-    rule = settings.form_rule()
-    return Plan(rule, rule.traits, settings.form_policy())
+    policy, rule = kind.form_policy(settings), kind.form_rule(settings)
+    return Plan(rule, rule.traits, policy)

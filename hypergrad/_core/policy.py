@@ -1,6 +1,7 @@
 """The options of an optimizer that do not belong to its groups, and what of them the step itself is told."""
 
-from typing import Any, NamedTuple, Protocol, Self
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from hypergrad_reference.rule import Rule
 from hypergrad_reference.surprise import Watch
@@ -17,19 +18,12 @@ class Policy(NamedTuple):
     watch: Watch | None = None  # how surprise is followed, if it is
 
 
-class Settings(Protocol):
-    """The options of an optimizer that do not belong to its groups: a NamedTuple, with the names of the constructor."""
+class Kind(NamedTuple):
+    """What an optimizer class tells the step of its options. The functions see all options that are not of groups.
 
-    def check(self) -> Self:
-        """The same as plain Python values. Raises ArgumentError for what is out of range."""
-        ...
+    Both functions raise ArgumentError for options that are at odds.
+    """
 
-    def form_policy(self) -> Policy:
-        """What the step is told."""
-        ...
-
-    def form_rule(self) -> Rule[Any]:
-        """The rule with these constants."""
-        ...
-
-    def _asdict(self) -> dict[str, Any]: ...
+    settings: Callable[..., Any]  # the options as an immutable tuple, from `options.freeze`
+    form_policy: Callable[[Any], Policy]
+    form_rule: Callable[[Any], Rule[Any]]

@@ -4,7 +4,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-from hypergrad._core.checks import OPTIONS, show
+from hypergrad._core.checks import show
+from hypergrad._core.options import OPTIONS
 from hypergrad.errors import SettingError
 
 
@@ -49,7 +50,7 @@ class Guarded:
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
             if name in self.settable:
-                value = OPTIONS[name](name, value)
+                value = OPTIONS[name].check(name, value)
             elif not (self._is_declared(name) or self._has_setter(name)):
                 raise SettingError(self._explain(name, value))
         object.__setattr__(self, name, value)

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypergrad._core.checks import Choice, Number, check_options
+from hypergrad._core.checks import Choice, Number
+from hypergrad._core.options import check_options
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
 from hypergrad.errors import ArgumentError, NonFiniteError

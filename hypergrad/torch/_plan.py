@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from hypergrad._core.checks import check_options
+from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._reduce import Reach
 from hypergrad_reference.adamw import ExactScalars

@@ -2,7 +2,8 @@
 
 from typing import Any, Literal
 
-from hypergrad._core.checks import check_options, check_order
+from hypergrad._core.checks import check_order
+from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._optimizer import Optimizer
 from hypergrad.torch._plan import Plan

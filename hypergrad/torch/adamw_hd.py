@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from hypergrad._core.checks import check_options, check_order
+from hypergrad._core.checks import check_order
 from hypergrad._core.defaults import DefaultNumber, choose_name
+from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._optimizer import Optimizer
 from hypergrad.torch._plan import Plan

@@ -17,7 +17,7 @@ Source: Grillcheese-AI/grilly, optim/hypergradient.py; the cosine and the deriva
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hypergrad_reference import adamw, surprise
 from hypergrad_reference.adamw import (
@@ -132,14 +132,17 @@ def follow_derivative(sums: Sums) -> float:
     return -sums.lr_grad_beta1_derivative
 
 
-NORMALIZERS: dict[str, tuple[Callable[[Sums], float], tuple[str, ...]]] = {
+Normalization = Literal["gradient", "direction", "cosine"]
+MomentumRule = Literal["published", "derivative"]
+
+NORMALIZERS: dict[Normalization, tuple[Callable[[Sums], float], tuple[str, ...]]] = {
     "gradient": (normalize_by_gradient, ("grad_grad",)),
     "direction": (normalize_by_direction, ("direction_direction",)),
     "cosine": (normalize_by_cosine, ("grad_grad", "direction_direction")),
 }
 """By the name of the option: the function, and the inner products it needs beside <g_t, d_{t-1}>."""
 
-MOMENTUM_RULES: dict[str, tuple[Callable[[Sums], float], tuple[str, ...]]] = {
+MOMENTUM_RULES: dict[MomentumRule, tuple[Callable[[Sums], float], tuple[str, ...]]] = {
     "published": (follow_moment, ("grad_exp_avg",)),
     "derivative": (follow_derivative, ("grad_beta1_derivative",)),
 }
@@ -237,8 +240,8 @@ def step(
     state: State,
     constants: Constants,
     of_adamw: adamw.Constants,
-    normalization: str = "gradient",
-    momentum_rule: str | None = None,
+    normalization: Normalization = "gradient",
+    momentum_rule: MomentumRule | None = None,
     watch: surprise.Watch | None = None,
     decay_in_hypergradient: bool = False,
 ) -> tuple[list[Vector], State, Record]:
@@ -342,8 +345,8 @@ class Rule(NamedTuple):
 
     constants: Constants
     adapt_momentum: bool = False
-    normalization: str = "gradient"  # a key of NORMALIZERS
-    momentum_rule: str = "published"  # a key of MOMENTUM_RULES
+    normalization: Normalization = "gradient"  # a key of NORMALIZERS
+    momentum_rule: MomentumRule = "published"  # a key of MOMENTUM_RULES
     base: Base = Base()
     decay_in_hypergradient: bool = False
 

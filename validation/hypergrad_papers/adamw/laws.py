@@ -12,7 +12,7 @@ import numpy as np
 from tabulate import tabulate
 
 from hypergrad import AutoHypergradientAdamW
-from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS
+from hypergrad_reference.adamw_auto import MOMENTUM_RULES, NORMALIZERS, MomentumRule, Normalization
 from hypergrad_reference.types import Vector
 
 STEPS = 200
@@ -40,7 +40,7 @@ class Trace(NamedTuple):
     beta1_slope: Vector  # dL/dbeta1 = -lr <g_t, dd_{t-1}/dbeta1>
 
 
-def trace(normalization: str, momentum_rule: str, scale: float = 1.0) -> Trace:
+def trace(normalization: Normalization, momentum_rule: MomentumRule, scale: float = 1.0) -> Trace:
     """Run on a quadratic with noise in the gradient, rate and beta1 held fixed, and keep what would have moved them."""
     rng = np.random.default_rng(0)
     curvature, x = rng.random(50) + 0.1, rng.standard_normal(50)

@@ -65,15 +65,28 @@ def test_version_of_a_checkout_that_is_not_installed_says_so(monkeypatch):
     monkeypatch.delitem(vars(hypergrad), "__version__")
 
 
+def run(script, *flags):
+    """What a process of its own prints."""
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": ""}
+    command = [sys.executable, *flags, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+
+
 def test_import_loads_nothing_that_only_some_users_need():
     script = (
         "import sys; before = set(sys.modules); import hypergrad; "
         "print([name for name in ('scipy', 'pyopencl', 'importlib.metadata', 'torch', 'hypergrad_validation') "
         "if name in set(sys.modules) - before])"
     )
-    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": ""}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout == "[]\n"
+    assert run(script) == "[]\n"
+
+
+def test_everything_works_where_python_drops_docstrings():
+    script = (
+        "import numpy as np, hypergrad; x = np.ones(3); opt = hypergrad.AutoHypergradientAdamW([x], device='numpy'); "
+        "opt.step(gradients=[x]); print(hypergrad.AdamW.__doc__, x[0] < 1, hypergrad.methods.hdm.__name__)"
+    )
+    assert run(script, "-OO") == "None True hdm\n"
 
 
 def test_errors_are_all_public_and_derive_from_a_built_in_kind():
