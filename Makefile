@@ -35,7 +35,7 @@ test-data: $(VENV)/ready
 	$(PYTEST) -n auto $(DATA) -k "not hdm2025 and not osgm2025"
 
 test-torch: .cache/torch/ready
-	.cache/torch/bin/python -m pytest -n auto validation/tests/torch hypergrad/torch
+	.cache/torch/bin/python -m pytest -n auto --dist loadgroup validation/tests/torch hypergrad/torch
 	.cache/torch/bin/python -m pytest -n auto docs -k torch
 
 bench: $(VENV)/ready

@@ -110,10 +110,10 @@ class Numbers(NamedTuple):
             return position
         return 0 if self.shares_rate else group
 
-    def list_scopes(self, items: Sequence[Item]) -> list[int]:
-        """The learned rates that a step moves."""
+    def list_scopes(self, items: Sequence[Item], readings: Sequence[Reading]) -> list[int]:
+        """The learned rates that a step moves; of a tensor also where another rank has the part with a gradient."""
         if self.has_rate_per_tensor:
-            return [item.position for item in items]
+            return sorted({item.position for item in items} | {reading.row.position for reading in readings})
         return [0] if self.shares_rate else list(range(len(self.groups)))
 
     def load(self, scope: int) -> Any:
@@ -143,7 +143,7 @@ class Numbers(NamedTuple):
         """The scalars of the latest step of a tensor, and the product of the beta1 that it had used before."""
         group, state = self.groups[item.group], item.state
         last: Mapping[str, Any] = {**group, **state}  # with a rate per tensor, lr and beta1 stand with the tensor
-        options = Options(**{name: last[f"last_{name}"] for name in Options._fields})
+        options = Options(**{name: last[f"last_{name}"] for name in LAST_STEP if name != "ratio"})
         before = state.get("last_beta1_power", 1.0)
         return self.plan.form_scalars(options, read_steps(state) - 1, before, state["beta1_power"]), before
 
@@ -197,7 +197,7 @@ class Numbers(NamedTuple):
 
     def _plan_move(self, number: int, present: Present, learned: Any, steps: int, power: float) -> Move:
         plan, traits = self.plan.adapt(present.momentum), self.plan.traits
-        beta1 = learned.beta1 if traits.adapts_beta1 else present.beta1
+        beta1 = self._find_beta1(learned, present)
         options = present.form_options(learned.lr * present.ratio, beta1, traits.couples_decay)
         plan.check_decay(f"group {number}: ", options.lr, options.weight_decay)
         last = self.groups[number]["last_beta1"]
@@ -218,13 +218,15 @@ class Numbers(NamedTuple):
                 state["last_beta1_power"] = move.power_before
             if self.plan.traits.remembers_norm:
                 state["grad_sq"] = norms[index]
-            if self.has_rate_per_tensor:
-                state["last_lr"], state["last_beta1"] = move.options.lr, move.options.beta1
 
     def publish(self, present: Sequence[Present], learned: Mapping[int, Any], steps: int) -> None:
         """The numbers of each group after the step, and what was learned."""
         for position, own in learned.items() if self.has_rate_per_tensor else ():
-            self._write(self._find_state(position), own)
+            param, group = self.find_param(position)
+            now = present[next(n for n, one in enumerate(self.groups) if one is group)]
+            state = self.open(param, group)
+            self._write(state, own)
+            state["last_lr"], state["last_beta1"] = own.lr * now.ratio, self._find_beta1(own, now)
         first = 0
         for number, (group, now) in enumerate(zip(self.groups, present, strict=True)):
             used = now.form_options(group["last_lr"], now.beta1, self.plan.traits.couples_decay)
@@ -237,9 +239,13 @@ class Numbers(NamedTuple):
                 own = learned[self.find_scope(number, 0)]
                 self._write(group, own)
                 group["effective_lr"] = own.lr * now.ratio
-                used = used._replace(lr=group["effective_lr"], beta1=getattr(own, "beta1", now.beta1))
+                used = used._replace(lr=group["effective_lr"], beta1=self._find_beta1(own, now))
             group["steps"], group["last_ratio"] = steps + 1, now.ratio
-            group.update({f"last_{name}": value for name, value in used._asdict().items()})
+            group.update({f"last_{name}": value for name, value in used._asdict().items() if name in LAST_STEP})
+
+    def _find_beta1(self, learned: Any, present: Present) -> float:
+        beta1: float = learned.beta1 if self.plan.traits.adapts_beta1 else present.beta1
+        return beta1
 
     def _write(self, home: dict[str, Any], learned: Any) -> None:
         home.update({name_learned(field): value for field, value in learned._asdict().items()})

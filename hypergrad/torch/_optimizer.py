@@ -150,7 +150,9 @@ class Optimizer(torch.optim.Optimizer):
         present = [read_group(number, group) for number, group in enumerate(self.param_groups)]
         readings, norms = self._sum(items, present, steps)
         trouble = self._find_trouble(readings)
-        decided = {} if trouble else {s: numbers.schedule(s, steps, readings) for s in numbers.list_scopes(items)}
+        decided = (
+            {} if trouble else {s: numbers.schedule(s, steps, readings) for s in numbers.list_scopes(items, readings)}
+        )
         records = {scope: record for scope, (_, record) in decided.items()}
         trouble = trouble or self._find_bad_record(records)
         if trouble is not None:

@@ -155,11 +155,10 @@ def _stack(numbers: Sequence[Tensor], device: torch.device) -> Tensor:
 
 def add_over_mesh(vector: Tensor, mesh: Any, placements: Iterable[Any]) -> Tensor:
     """The sum over the parts of a mesh: along a dimension with replicas nothing is added."""
-    from torch.distributed.tensor import DTensor, Partial, Replicate
-
-    parts = [Replicate() if placement.is_replicate() else Partial() for placement in placements]
-    total: Tensor = DTensor.from_local(vector, mesh, parts, run_check=False).full_tensor()
-    return total
+    for dimension, placement in enumerate(placements):
+        if not placement.is_replicate():
+            torch.distributed.all_reduce(vector, group=mesh.get_group(dimension))
+    return vector
 
 
 def check_reach(process_group: Any, broadcast: bool) -> Reach:
