@@ -2,6 +2,7 @@
 #     FULL=1     every data set that is there (HYPERGRAD_DATA)  FULL=mlp   the networks of 100 epochs too
 #     FETCH=1    download the data sets that are missing first
 # make bench     speed, as ratios inside one run             make check   ruff, mypy, the documents, the built wheel
+# make arena     without tuning: out/selection.html        SEEDS=N  FULL=1 every data set
 # make docs      the site: out/docs/index.html               make figures comes first; seconds if they are drawn
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
 # make test-torch   the tests of hypergrad.torch, in an environment of their own
@@ -14,13 +15,18 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures docs test test-data test-torch bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
+.PHONY: figures arena docs test test-data test-torch bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
         bench-intel bench-pip bench-debian mutants clean
 
 figures: $(VENV)/ready
 	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL)) $(if $(FETCH),--fetch)
 
 # Warnings are errors, as is a reference to nothing. The site needs no network, neither to be built nor to be read.
+# Optimizers that nobody tunes beside tuned ones, and the published packages, in an environment with torch.
+arena: .cache/arena/ready
+	.cache/arena/bin/python -m paper_figs --only tuning --only tuning_rates \
+	    $(if $(FULL),--full 1) $(if $(FETCH),--fetch) $(if $(SEEDS),--seeds $(SEEDS))
+
 docs: figures $(VENV)/docs-ready
 	$(BIN)/python -m sphinx --fail-on-warning --jobs auto docs out/docs
 
@@ -92,6 +98,11 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 $(VENV)/docs-ready: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+.cache/arena/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .cache/arena
+	.cache/arena/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[figures,arena]'
 	touch $@
 
 # An environment of its own: the others show that nothing else needs torch.

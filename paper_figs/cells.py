@@ -96,6 +96,7 @@ class Runner(NamedTuple):
     jobs: int = 1
     dask: str | None = None  # the address of a Dask scheduler
     extent: Extent = Extent.BUNDLED  # how much is run
+    seeds: int | None = None  # of the figures of `make arena`; None: as many as the extent says
 
     def run(self, cell: Callable[..., Any], inputs: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The results of cell(**inputs[i]), in order.

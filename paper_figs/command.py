@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 from hypergrad_papers.claims import Claim, Extent, Outcome, Verdict, evaluate, list_claims
 from paper_figs import report, sets, store, style, trial
 from paper_figs.cells import FOLDER, Runner, hash_code
-from paper_figs.figures import FIGURES, Figure
+from paper_figs.figures import ARENA, FIGURES, Figure
 
 OUT = Path("out")
 CLAIMS = "claims"
@@ -60,13 +60,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--jobs", type=count_jobs, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
     )
+    parser.add_argument(
+        "--seeds", type=count_jobs, metavar="N", help="of the figures of `make arena` (default: 3, with --full 10)"
+    )
     parser.add_argument("--dask", type=find_cluster, metavar="ADDRESS", help="run the cells on this Dask cluster")
     return parser.parse_args(arguments)
 
 
 def choose_name(name: str) -> str:
     """A figure, or the claims."""
-    names = [*(figure.name for figure in FIGURES), CLAIMS]
+    names = [*(figure.name for figure in (*FIGURES, *ARENA)), CLAIMS]
     if name not in names:
         raise argparse.ArgumentTypeError(f"{name!r} is no figure: choose from {', '.join(names)}")
     return name
@@ -197,19 +200,19 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     wanted = parse_arguments(arguments)
     if wanted.list:
-        names = [(figure.name, figure.title) for figure in FIGURES]
+        names = [(figure.name, figure.title) for figure in (*FIGURES, *ARENA)]
         print("\n".join(f"{name:22} {title}" for name, title in [*names, (CLAIMS, "Published values, and ours")]))
         return 0
     if wanted.data:
         os.environ["HYPERGRAD_DATA"] = str(wanted.data)
     style.apply()
     make_folders()
-    figures = [figure for figure in FIGURES if not wanted.only or figure.name in wanted.only]
+    figures = [figure for figure in (*FIGURES, *ARENA) if figure.name in wanted.only] if wanted.only else [*FIGURES]
     for figure in figures:  # now, so that no edit during the run comes between
         for part in ("data", "plot"):
             import_module(f"paper_figs.{figure.name}_{part}")
     claims = list_claims() if not wanted.only or CLAIMS in wanted.only else []
-    runner = Runner(wanted.jobs, wanted.dask, EXTENTS[wanted.full] if wanted.full else Extent.BUNDLED)
+    runner = Runner(wanted.jobs, wanted.dask, EXTENTS[wanted.full] if wanted.full else Extent.BUNDLED, wanted.seeds)
     entries: list[report.Entry] = []
     rows: list[dict[str, Any]] = []
     failed: list[str] = []

@@ -27,6 +27,10 @@ NAMES = (
 )
 
 
+APART = ("tuning", "tuning_rates")
+"""Those of `make arena`: they are computed where they are asked for by name."""
+
+
 class Figure(NamedTuple):
     """NAME_data.py computes it, NAME_plot.py draws it and says what is seen."""
 
@@ -43,3 +47,4 @@ def read_figure(name: str) -> Figure:
 
 
 FIGURES = tuple(map(read_figure, NAMES))
+ARENA = tuple(map(read_figure, APART))

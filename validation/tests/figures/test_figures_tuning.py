@@ -1,0 +1,85 @@
+"""The arena's figures: what a ratio is of, which rate is the best, what is said of what cannot be run."""
+
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("joblib")
+
+from hypergrad_papers.claims import Extent
+from hypergrad_problems.arena.contenders import OURS
+from hypergrad_problems.arena.packages import PACKAGES, find_missing
+from hypergrad_problems.arena.problems import PROBLEMS
+from hypergrad_problems.arena.runs import RATES
+from paper_figs import tuning_data, tuning_plot, tuning_rates_data, tuning_rates_plot
+
+FEW = ("quadratic", "diabetes", "Rosenbrock", "random rows")
+
+
+class ShortRunner:
+    """Every cell with few steps."""
+
+    extent, seeds = Extent.BUNDLED, 2
+
+    def run(self, cell, inputs):
+        return [cell(**one, steps=20) for one in inputs]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(tuning_data, "PROBLEMS", {name: PROBLEMS[name] for name in FEW})
+
+
+def test_ratios_are_of_the_best_cosine(few):
+    result = tuning_data.compute(ShortRunner())
+    found = tuning_data.collect(ShortRunner(), list(FEW), 2)
+    for i, name in enumerate(FEW):
+        losses = found[name]
+        assert result.arrays["train/TuningFreeAdamW"][i] == losses["TuningFreeAdamW"].train / losses["cosine"].train
+        for guess, (method, _) in tuning_data.GUESSES.items():
+            assert losses[method].train <= losses[guess].train
+    assert set(OURS) <= set(result.arrays["methods"].tolist())
+    assert math.isnan(result.arrays["test/K"][0])  # a function has no test data
+    assert result.facts["seeds"] == 2
+
+
+def test_packages_that_are_missing_are_named(few):
+    facts = tuning_data.compute(ShortRunner()).facts
+    assert facts["packages not run"] == (", ".join(find_missing()) or "none")
+
+
+def test_problems_whose_data_are_missing_are_named_with_the_command(monkeypatch):
+    problems, others = tuning_data.choose_problems(ShortRunner())
+    assert [name for name in PROBLEMS if name not in problems] == [n for n, e in PROBLEMS.items() if e.needs]
+    assert "make arena FULL=1" in others
+
+
+def test_pictures_show_every_method_and_every_problem(few):
+    result = tuning_data.compute(ShortRunner())
+    axis = tuning_plot.draw(result.arrays, result.facts).axes[0]
+    assert len(axis.get_yticklabels()) == len(result.arrays["methods"])
+    dots = [line for line in axis.get_lines() if line.get_marker() == "."]
+    assert all(line.get_xdata().size == len(FEW) for line in dots)
+    rates = tuning_rates_data.compute(ShortRunner())
+    figure = tuning_rates_plot.draw(rates.arrays, rates.facts)
+    assert len(figure.axes) == len(tuning_rates_data.PROBLEMS)
+    assert all(best in RATES for best in rates.arrays["best"])
+
+
+def test_description_passes_over_losses_that_are_not_there():
+    assert tuning_data.describe(np.array([np.nan, 1.0, 4.0])) == {"worst": "4.000", "median": "2.500", "mean": "2.000"}
+    assert tuning_data.describe(np.array([np.nan]))["worst"] == "-"
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_package_learns_something(name):
+    if name in find_missing():
+        pytest.skip(f"{name} is not installed: `make arena` installs it")
+    from hypergrad_problems.arena.contenders import run_untuned
+    from hypergrad_problems.arena.problems import make_problem
+
+    outcome = run_untuned("softmax digits", 0, name, steps=300)
+    problem = make_problem("softmax digits", 0)
+    assert outcome.endings[name].train < problem.loss(problem.start)
+    assert outcome.rates.shape == (300,)
