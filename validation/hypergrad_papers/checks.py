@@ -1,7 +1,7 @@
 """A number of ours against what is accepted of it, and a law: the number with its limits and their reason."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -66,7 +66,7 @@ class Law(NamedTuple):
 
     def judge(self, *case: Any) -> Check:
         """The law in one case."""
-        return Check(self.what.format(*case), None, float(self.measure(*case)), self.low, self.high)
+        return self.accept_one(self.measure(*case), *case)
 
     def judge_worst(self, cases: Iterable[Sequence[Any]]) -> Check:
         """The law in the case that comes nearest to a limit, or is past it by most; NaN is past all."""
@@ -75,10 +75,15 @@ class Law(NamedTuple):
 
     def judge_parts(self, *case: Any) -> list[Check]:
         """Where the measure gives several numbers, by name."""
-        return [
-            Check(self.what.format(name), None, float(value), self.low, self.high)
-            for name, value in self.measure(*case).items()
-        ]
+        return self.accept(self.measure(*case))
+
+    def accept_one(self, number: float, *case: Any) -> Check:
+        """The law in a number that was measured elsewhere."""
+        return Check(self.what.format(*case), None, float(number), self.low, self.high)
+
+    def accept(self, parts: Mapping[str, float]) -> list[Check]:
+        """The law in numbers that were measured elsewhere, by name."""
+        return [self.accept_one(number, name) for name, number in parts.items()]
 
 
 def law(

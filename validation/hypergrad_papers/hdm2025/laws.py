@@ -3,13 +3,15 @@
 A slack is the least right - left of an inequality, relative to 1 + |right|; negative where the inequality fails.
 """
 
+from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hypergrad_papers.checks import law
 from hypergrad_papers.osgm2025 import convergence
-from hypergrad_papers.osgm2025.convergence import Sides
+from hypergrad_papers.osgm2025.convergence import SLACK, Sides
 from hypergrad_papers.osgm2025.laws import (
     SHAPES,
     find_diameter,
@@ -39,13 +41,16 @@ def _problems() -> tuple[Any, ...]:
 # The scalar quadratic
 
 
-def closed_form_error(
-    a: float = 2.0, eta: float = 0.3, stepsize: float = 0.1, x: float = 1.5, steps: int = 12
-) -> float:
+@law(
+    "relative error over 12 steps", high=1e-10,
+    reason="2 K differences are multiplied, each of them rounded after it has lost some digits",
+)  # fmt: skip
+def closed_form_error(shape: Shape = DIAGONAL) -> float:
     """The largest relative error against x_{K+1} = x_1 e^K r^(K (K-1) / 2), e = 1 - a alpha_1, r = 1 - eta a."""
-    constants = hdm.Constants(hyper_lr=eta, stepsize=np.array([stepsize]))
+    a, eta, first, x, steps = 2.0, 0.3, 0.1, 1.5, 12
+    constants = hdm.Constants(hyper_lr=eta, stepsize=np.full_like(shape.zeros(1), first), shape=shape)
     states = run(hdm, quadratics.scalar_quadratic(a, x), constants, steps)
-    e, r = 1 - a * stepsize, 1 - eta * a
+    e, r = 1 - a * first, 1 - eta * a
     expected = [x * e**K * r ** (K * (K - 1) / 2) for K in range(steps + 1)]
     return float(np.abs(np.array([state.x[0] for state in states]) / expected - 1).max())
 
@@ -59,13 +64,18 @@ def end_at_second_step() -> list[float]:
 # The laws of the hypergradient feedback
 
 
+FEEDBACK_SLACK = 1e-12
+"""How far a law of the feedback may fail: h, a difference of two values, is all that is rounded."""
+
+
+@law("{}: slack", low=-FEEDBACK_SLACK, reason="proved; h, a difference of two values, is all that is rounded")
 def law_slacks(seeds: int = 8) -> dict[str, float]:
     """The least slack of each law, over problems, shapes and random x, P and Q with ||g||^2 > 1e-9."""
     found: dict[str, list[float]] = {}
     for problem, shape, seed in product(_problems(), SHAPES.values(), range(seeds)):
-        for law, value in _law_slacks_at(problem, shape, np.random.default_rng(seed)):
-            found.setdefault(law, []).append(value)
-    return {law: float(np.min(values)) for law, values in sorted(found.items())}
+        for name, value in _law_slacks_at(problem, shape, np.random.default_rng(seed)):
+            found.setdefault(name, []).append(value)
+    return {name: float(np.min(values)) for name, values in sorted(found.items())}
 
 
 def _law_slacks_at(problem: Any, shape: Shape, rng: np.random.Generator) -> list[tuple[str, float]]:
@@ -185,6 +195,7 @@ def regret_cell(bound: str) -> Sides:
     return REGRETS[bound](random_quadratic())
 
 
+@law("{}: slack", low=-SLACK, reason="proved; slack for rounding alone")
 def regret_slacks() -> dict[str, float]:
     """The least slack of each regret bound over problems, shapes, actions and comparators."""
     every = list(product(_problems(), SHAPES.values()))
@@ -208,12 +219,26 @@ def regret_slacks() -> dict[str, float]:
 # The null step
 
 
+@cache
+def _trace_null_steps() -> list[convergence.Trace]:
+    return [
+        convergence.trace(problem, Constants(2 / problem.smoothness, shape=shape, action=action.null_step), 150)
+        for problem, shape in product(_problems(), SHAPES.values())
+    ]
+
+
+@law("largest rise of f", high=0.0, reason="a null step takes no larger value")
+def null_step_rise() -> float:
+    """Over problems and shapes."""
+    return float(np.max([np.diff(t.values).max() for t in _trace_null_steps()]))
+
+
+@law("{}: slack", low=-SLACK, reason="proved; slack for rounding alone")
 def null_step_slacks() -> dict[str, float]:
-    """The largest rise of f, negated, and the least slack of the two bounds on the gap, over problems and shapes."""
-    found: dict[str, list[float]] = {"f never rises": [], "convex": [], "strongly convex": []}
-    for problem, shape in product(_problems(), SHAPES.values()):
-        t = convergence.trace(problem, Constants(2 / problem.smoothness, shape=shape, action=action.null_step), 150)
-        found["f never rises"].append(-float(np.diff(t.values).max()))
+    """The least slack of the two bounds on the gap, over problems and shapes."""
+    found: dict[str, list[float]] = {"convex": [], "strongly convex": []}
+    for t in _trace_null_steps():
+        problem = t.problem
         found["convex"].append(slack(convergence.null_step_convergence(t, find_diameter(problem))))
         if problem.strong_convexity > 0:
             found["strongly convex"].append(slack(convergence.null_step_linear_convergence(t)))
@@ -269,6 +294,7 @@ def gradient_descent_gaps(steps: int = 40) -> Vector:
     return np.array([value / first for value in values])
 
 
+@law("{}: 1 - gap / bound", low=0.0, reason="the bound is strict")
 def superlinear_slacks() -> dict[str, float]:
     """The largest gap over its bound, from 1, over three quadratics; 0 or more where the bound is strict.
 
@@ -331,6 +357,7 @@ def spike(rule: str, steps: int = 200) -> tuple[Vector, Vector]:
 # Heavy ball and Nesterov
 
 
+@law("HDM-HB: slopes against differences", high=1e-4, reason="central differences of step 1e-6")
 def heavy_ball_slope_error(step: float = 1e-6) -> float:
     """The largest difference between the slopes in P and beta and central ones, over the slope's largest entry."""
     errors = []
@@ -359,6 +386,7 @@ def _progress(problem: Any, state: hdm_hb.State, constants: hdm_hb.Constants) ->
     return hdm_hb.progress(state, hdm_hb.try_heavy_ball(problem, state, constants), constants.omega)
 
 
+@law("HDM-HB, {}: slack", low=-SLACK, reason="proved; slack for rounding alone")
 def heavy_ball_slacks() -> dict[str, float]:
     """Descent at P = I/(L + omega) and beta = 0, and the telescoped potential: the least slack of each."""
     found: dict[str, list[float]] = {"descent": [], "telescoping": []}
@@ -380,6 +408,7 @@ def heavy_ball_slacks() -> dict[str, float]:
     return {name: float(np.min(values)) for name, values in found.items()}
 
 
+@law("HDM-AGD, L ||x_1 - x*||^2 / (2 A_K): slack", low=-SLACK, reason="proved; slack for rounding alone")
 def agd_slack() -> float:
     """Of f(x_K) - f* <= L ||x_1 - x*||^2 / (2 A_K) and A_K >= K^2 / 4, the least over problems, rates and K."""
     found = []

@@ -20,9 +20,6 @@ from hypergrad_problems.matched_quadratics import COLT_CONDITION_NUMBERS
 
 COLT = "COLT paper"
 SETS = ("a1a", "a2a", "a3a")
-ROUNDING = -1e-8
-"""Of a slack: the runs stop where a feedback, a difference of nearly equal values, has half of its digits left."""
-
 
 # Algebra and theorems
 
@@ -31,22 +28,21 @@ ROUNDING = -1e-8
 def slopes_of_the_feedback(run: Run) -> list[Check]:
     """Gradients of the three feedbacks in P, full, diagonal and scalar, against central differences."""
     (errors,) = run(osgm_laws.slope_errors, [{}])
-    return [at_most(f"relative error, {name}", error, 1e-6) for name, error in errors.items()]
+    return osgm_laws.SLOPES.accept(errors)
 
 
 @claim("osgm2025", "2", source="derived here", reason="exact algebra, which an update in the wrong order breaks")
 def closed_forms(run: Run) -> list[Check]:
     """Closed forms on quadratics: x_3 = 0 exactly with eta = 1/a, and every iterate of the others."""
     (errors,) = run(osgm_laws.closed_form_errors, [{}])
-    exact = {"x_3 with eta = 1/a"}
-    return [at_most(f"error, {name}", error, 0.0 if name in exact else 1e-12) for name, error in errors.items()]
+    return [*osgm_laws.CLOSED_FORMS.accept(errors), osgm_laws.end_at_third_step.judge()]
 
 
 @claim("osgm2025", "3", source="derived here", reason="the learner's eps, which small entries of g feel")
 def first_step_of_adagrad(run: Run) -> list[Check]:
     """The first step of AdaGrad from P = 0 sets every p_i to its rate, and x stays."""
-    ((error, moved),) = run(osgm_laws.first_step, [{"hyper_lr": colt.HYPER_LR}])
-    return [at_most("relative error of p_i", error, 1e-7), at_most("largest move of x", moved, 0.0)]
+    (errors,) = run(osgm_laws.first_step, [{"hyper_lr": colt.HYPER_LR}])
+    return [osgm_laws.FIRST_STEPSIZE.accept_one(errors["p"]), osgm_laws.FIRST_MOVE.accept_one(errors["x"])]
 
 
 @claim("osgm2025", "4", source=f"{COLT}, lemmas 2 and 7, theorem 4", reason="cancellation near the optimum")
@@ -55,7 +51,7 @@ def theorems(run: Run) -> list[Check]:
     (slacks,), (bite,) = run(osgm_laws.published_slacks, [{}]), run(osgm_laws.bite, [{}])
     broken = bite["gradient descent, theorem 4"]
     return [
-        *(at_least(f"least slack, {name}", slack, ROUNDING) for name, slack in slacks.items()),
+        *osgm_laws.PUBLISHED.accept(slacks),
         at_most("slack of gradient descent in the bound of theorem 4, which it breaks", broken, -1),
         at_most("f_(K+1) / f_K, last", bite["last ratio"], 1e-2),
     ]
@@ -67,7 +63,7 @@ def derived_theorems(run: Run) -> list[Check]:
     (slacks,), (bite,) = run(osgm_laws.derived_slacks, [{}]), run(osgm_laws.bite, [{}])
     broken = bite["gradient descent, full P on a quadratic"]
     return [
-        *(at_least(f"least slack, {name}", slack, ROUNDING) for name, slack in slacks.items()),
+        *osgm_laws.DERIVED.accept(slacks),
         at_most("slack of gradient descent in the bound on full P, which it breaks", broken, -1),
         at_most("the local bound at last, over the first gap", bite["local bound"], 0.1),
     ]

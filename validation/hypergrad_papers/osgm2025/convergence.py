@@ -20,6 +20,13 @@ from hypergrad_reference.feedback import HYPERGRADIENT, Feedback, Trial, try_ste
 from hypergrad_reference.stepsize import Shape, Stepsize
 from hypergrad_reference.types import Vector
 
+SLACK = 1e-8
+"""How far a proved inequality may fail, relative to 1 + |right|: for rounding alone.
+
+Where a trace stops, at ||g||^2 = 1e-8 max(1, |f|), a feedback, a difference of nearly equal values, has half of its
+digits left.
+"""
+
 
 class Sides(NamedTuple):
     """Both sides of a bound after K = 1, 2, ... steps; shape (K,) each."""

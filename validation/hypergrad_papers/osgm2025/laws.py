@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
+from hypergrad_papers.checks import law
 from hypergrad_papers.osgm2025 import convergence
-from hypergrad_papers.osgm2025.convergence import Sides
+from hypergrad_papers.osgm2025.convergence import SLACK, Sides
 from hypergrad_problems import linear_models, matched_quadratics, quadratics
 from hypergrad_problems.newton import find_least_value
 from hypergrad_problems.runs import run
@@ -115,6 +116,9 @@ def slope_errors() -> dict[str, float]:
     return errors
 
 
+SLOPES = law("relative error, {}", high=1e-6, reason="exact algebra; central differences of step 1e-5")(slope_errors)
+
+
 def _try(problem: Any, shape: Shape, P: Stepsize) -> Trial:
     value, gradient = problem.value_and_gradient(problem.x0)
     return try_stepsize(problem, shape, P, problem.x0, value, gradient, problem.optimal_value)
@@ -135,8 +139,16 @@ def closed_form_errors() -> dict[str, float]:
     return errors | {
         "ratio with 1 / (4 a^2) on a/2 x^2": _relative(halved, exact),
         "1 - a_i p_i on a diagonal quadratic": float(np.max(list(_share_errors()))),
-        "x_3 with eta = 1/a": abs(float(run(hdm, scalar, hdm.Constants(hyper_lr=1 / a), 2)[2].x[0])),
     }
+
+
+CLOSED_FORMS = law("error, {}", high=1e-12, reason="exact algebra: a dozen roundings")(closed_form_errors)
+
+
+@law("error, x_3 with eta = 1/a", high=0.0, reason="exact algebra, which an update in the wrong order breaks")
+def end_at_third_step() -> float:
+    """|x_3| on x^2."""
+    return abs(float(run(hdm, quadratics.scalar_quadratic(2.0, 1.5), hdm.Constants(hyper_lr=0.5), 2)[2].x[0]))
 
 
 def _relative(ours: Any, expected: Any) -> float:
@@ -152,12 +164,18 @@ def _share_errors() -> Iterator[float]:
         yield _relative(1 - problem.hessian * after.P, expected)
 
 
-def first_step(hyper_lr: float) -> tuple[float, float]:
+def first_step(hyper_lr: float) -> dict[str, float]:
     """AdaGrad from P = 0: how far p_i is from its rate, relative, where g_i^2 > 1e-4 ||g||^2; how far x went."""
     problem = matched_quadratics.matched_least_squares(1e-1)
     before, after = run(osgm, problem, Constants(hyper_lr), 1)
     large = before.gradient**2 > 1e-4 * (before.gradient @ before.gradient)
-    return _relative(after.P[large], hyper_lr), float(np.abs(after.x - before.x).max())
+    return {"p": _relative(after.P[large], hyper_lr), "x": float(np.abs(after.x - before.x).max())}
+
+
+FIRST_STEPSIZE = law("relative error of p_i", high=1e-7, reason="the learner's eps, which small entries of g feel")(
+    first_step
+)
+FIRST_MOVE = law("largest move of x", high=0.0, reason="P = 0 is the stepsize of the first step")(first_step)
 
 
 # Bounds
@@ -200,6 +218,9 @@ def published_slacks() -> dict[str, float]:
     return {name: float(np.min(values)) for name, values in found.items()}
 
 
+PUBLISHED = law("least slack, {}", low=-SLACK, reason="proved; cancellation near the optimum")(published_slacks)
+
+
 def derived_slacks() -> dict[str, float]:
     """The bounds with lookahead, which are not in the COLT paper: the least slack of all K and problems."""
     found: dict[str, list[float]] = {
@@ -227,6 +248,9 @@ def derived_slacks() -> dict[str, float]:
     found["full P on a quadratic"] = [share(superlinear_sides(0.5, action.lookahead, 1.0))]
     found["local superlinear"] = [share(local_superlinear_sides())]
     return {name: float(np.min(values)) for name, values in found.items()}
+
+
+DERIVED = law("least slack, {}", low=-SLACK, reason="proved; cancellation near the optimum")(derived_slacks)
 
 
 def bite() -> dict[str, float]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hypergrad_papers.osgm2025.convergence import SLACK
 from hypergrad_papers.osgm2025.laws import (
     SHAPES,
     random_logistic,
@@ -10,9 +11,6 @@ from hypergrad_papers.osgm2025.laws import (
 )
 from hypergrad_problems import quadratics, toys
 from hypergrad_reference import action
-
-SLACK = 1e-8
-"""The traces stop at ||g||^2 = 1e-8 max(1, |f|), where a feedback still has half of its digits."""
 
 
 def assert_bounded(sides):

@@ -18,6 +18,7 @@ from osgm_parts import (
     trial_of,
 )
 
+from hypergrad_papers.hdm2025.laws import FEEDBACK_SLACK
 from hypergrad_problems import quadratics
 from hypergrad_reference import feedback
 from hypergrad_reference.feedback import GRADIENT_NORM, HYPERGRADIENT, RATIO, regularised, try_stepsize
@@ -134,17 +135,17 @@ def test_hypergradient_keeps_its_laws(problem, shape, seed):
     P, Q = (random_stepsize(shape, 10 * seed + i) / L for i in range(2))
     at_P, at_Q, between = (trial_of(problem, shape, R, x) for R in (P, Q, (P + Q) / 2))
     h, dP, dQ = feedback.hypergradient, *(HYPERGRADIENT.slope(problem, t, shape) for t in (at_P, at_Q))
-    assert h(between) <= (h(at_P) + h(at_Q)) / 2 + 1e-12  # 1: convex,
+    assert h(between) <= (h(at_P) + h(at_Q)) / 2 + FEEDBACK_SLACK  # 1: convex,
     assert h(trial_of(problem, shape, shape.zeros(N), x)) == 0  # and 0 at 0
-    assert np.linalg.norm(dP - dQ) <= L * np.linalg.norm(as_matrix(shape, P - Q)) * (1 + 1e-12)  # 2
+    assert np.linalg.norm(dP - dQ) <= L * np.linalg.norm(as_matrix(shape, P - Q)) * (1 + FEEDBACK_SLACK)  # 2
     size = np.linalg.norm(at_P.point_gradient) / np.linalg.norm(at_P.gradient)
     full = HYPERGRADIENT.slope(problem, trial_of(problem, FULL, as_matrix(shape, P), x), FULL)
-    assert np.linalg.norm(full) == pytest.approx(size, rel=1e-12)  # 3
-    assert size <= (1 + L * np.linalg.norm(as_matrix(shape, P), 2)) * (1 + 1e-12)
-    assert np.linalg.norm(dP) <= size * (1 + 1e-12)
+    assert np.linalg.norm(full) == pytest.approx(size, rel=FEEDBACK_SLACK)  # 3
+    assert size <= (1 + L * np.linalg.norm(as_matrix(shape, P), 2)) * (1 + FEEDBACK_SLACK)
+    assert np.linalg.norm(dP) <= size * (1 + FEEDBACK_SLACK)
     descent = trial_of(problem, FULL, np.eye(N) / L, x)
-    assert h(descent) <= -1 / (2 * L) + 1e-12  # 4, and -h(I/L) >= 1/(2 L) of Corollary 3
-    assert mu == 0 or h(at_P) >= -1 / (2 * mu) - 1e-12  # 5
+    assert h(descent) <= -1 / (2 * L) + FEEDBACK_SLACK  # 4, and -h(I/L) >= 1/(2 L) of Corollary 3
+    assert mu == 0 or h(at_P) >= -1 / (2 * mu) - FEEDBACK_SLACK  # 5
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -154,9 +155,9 @@ def test_hypergradient_is_bounded_below_and_by_itself(seed):
         trial = trial_of(problem, DIAGONAL, random_stepsize(DIAGONAL, seed))
         least = (problem.optimal_value - trial.value) / (trial.gradient @ trial.gradient)
         h = feedback.hypergradient(trial)
-        assert h >= least - 1e-12  # 5
+        assert h >= least - FEEDBACK_SLACK  # 5
         square = np.sum(HYPERGRADIENT.slope(problem, trial, DIAGONAL) ** 2)
-        assert square <= 2 * L * (h - least) * (1 + 1e-9) + 1e-12  # 6
+        assert square <= 2 * L * (h - least) * (1 + FEEDBACK_SLACK) + FEEDBACK_SLACK  # 6
 
 
 @for_shapes

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hdm_problems import HUBER, QUADRATIC
 
+from hypergrad_papers.osgm2025.convergence import SLACK
 from hypergrad_papers.osgm2025.laws import heavy_ball_sides
 from hypergrad_problems import quadratics
 from hypergrad_problems.runs import run
@@ -65,7 +66,7 @@ def test_heavy_ball_promises_descent_at_the_plain_gradient_step(problem):
     for state in run(KEEPING, problem, constants, 15):
         at = state._replace(P=np.full_like(state.P, 1 / (L + omega)), beta=np.array(0.0))
         h = hdm_hb.progress(at, hdm_hb.try_heavy_ball(problem, at, constants), omega)
-        assert h <= -min(1 / (2 * (L + omega)), omega / tau) + 1e-9
+        assert h <= -min(1 / (2 * (L + omega)), omega / tau) + SLACK
 
 
 @pytest.mark.parametrize("omega", [0.0, 0.5])
@@ -80,7 +81,7 @@ def test_heavy_ball_potential_telescopes_when_a_refusal_keeps_both_points(proble
     for state in states[:-1]:
         trial = hdm_hb.try_heavy_ball(problem, state, constants)
         total += max(-hdm_hb.progress(state, trial, omega), 0.0) * trial.denominator
-    assert total <= potentials[0] - problem.optimal_value + 1e-9
+    assert total <= potentials[0] - problem.optimal_value + SLACK
 
 
 def test_heavy_ball_as_coded_forgets_the_displacement_on_refusal_and_keeps_f_falling():
@@ -106,7 +107,7 @@ def test_heavy_ball_lookahead_is_a_gradient_step_on_the_potential():
 def test_heavy_ball_lookahead_has_constant_regret():
     """sum h_k <= sum h_k(P^, beta^) + (L + omega)/2 ||P_1 - P^||^2 + (L + omega)/tau (beta_1 - beta^)^2."""
     sides = heavy_ball_sides(QUADRATIC)
-    assert (sides.left <= sides.right + 1e-9).all()
+    assert (sides.left <= sides.right + SLACK).all()
 
 
 def test_heavy_ball_of_osgm_starts_without_momentum_and_bounds_it():
@@ -132,7 +133,7 @@ def test_agd_converges_like_one_over_k_squared_whatever_the_stepsize(problem, pr
     constants = hdm_agd.Constants(problem.smoothness, hyper_lr=hyper_lr, progress=progress)
     distance = float(np.sum((problem.x0 - problem.optimum) ** 2))
     for K, state in enumerate(run(hdm_agd, problem, constants, 80)[1:], start=1):
-        assert state.value - problem.optimal_value <= problem.smoothness * distance / (2 * state.weight) * (1 + 1e-9)
+        assert state.value - problem.optimal_value <= problem.smoothness * distance / (2 * state.weight) * (1 + SLACK)
         assert state.weight >= K**2 / 4
 
 
@@ -171,7 +172,7 @@ def test_agd_for_strongly_convex_functions_beats_the_rate_of_gradient_descent():
     ]
     # Both candidates are at least as good as a gradient step, so Nesterov's potential falls by 1 - sqrt(mu / L).
     for before, after in pairwise(potentials):
-        assert after <= before * (1 - np.sqrt(mu / L)) * (1 + 1e-9) + 1e-14
+        assert after <= before * (1 - np.sqrt(mu / L)) * (1 + SLACK) + 1e-14
 
 
 @pytest.mark.parametrize(
