@@ -1,6 +1,6 @@
 """Both sides of the regret bounds along real runs."""
 
-from hypergrad_papers.hdm2025.laws import REGRETS, regret_cell
+from hypergrad_papers.hdm2025.regrets import REGRETS, regret_cell
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hypergrad_papers.hdm2025.laws import SPIKE, spike
+from hypergrad_papers.hdm2025.spike import SPIKE, spike
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hypergrad_papers.hdm2025.laws import SUPERLINEAR, gradient_descent_gaps, superlinear_cell
+from hypergrad_papers.hdm2025.superlinear import SUPERLINEAR, gradient_descent_gaps, superlinear_cell
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

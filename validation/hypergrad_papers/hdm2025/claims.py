@@ -10,6 +10,7 @@ from itertools import pairwise, product
 from hypergrad_papers.checks import Check, between, near, true
 from hypergrad_papers.claims import Extent, Run, claim
 from hypergrad_papers.hdm2025 import laws as hdm_laws
+from hypergrad_papers.hdm2025 import regrets, spike, superlinear
 from hypergrad_papers.hdm2025.authors_counts import MEASURED, Count
 from hypergrad_papers.hdm2025.published import (
     COUNTS,
@@ -79,7 +80,7 @@ def laws_of_the_feedback(run: Run) -> list[Check]:
 @claim(PAPER, "3", source=DERIVED, reason="proved; slack for rounding alone")
 def regret_bounds(run: Run) -> list[Check]:
     """Regret, dynamic regret, AdaGrad's regret, and the constant regret with lookahead."""
-    return hdm_laws.regret_slacks.judge_parts()
+    return regrets.regret_slacks.judge_parts()
 
 
 @claim(PAPER, "4", source=f"Chu et al. 2025, equation (8); bounds {DERIVED}", reason="proved; f may not rise at all")
@@ -92,12 +93,12 @@ def null_step(run: Run) -> list[Check]:
 def superlinear_convergence(run: Run) -> list[Check]:
     """A full stepsize on a quadratic: the superlinear bound, and how many steps are needed."""
     return [
-        *hdm_laws.superlinear_slacks.judge_parts(),
+        *superlinear.superlinear_slacks.judge_parts(),
         *(
             near(
                 f"{rule}, eigenvalues {spectrum}: steps",
                 count,
-                hdm_laws.count_steps(list(spectrum), rule),
+                superlinear.count_steps(list(spectrum), rule),
                 abs=STEPS_ABS,
             )
             for spectrum, counts in STEPS.items()
@@ -109,7 +110,7 @@ def superlinear_convergence(run: Run) -> list[Check]:
 @claim(PAPER, "6", source="another implementation, in 60 digits", reason="float64 and 60 digits agree to three or more")
 def spike_and_cure(run: Run) -> list[Check]:
     """The spike of a scalar stepsize on two variables, and the null step that removes it."""
-    curves = {rule: hdm_laws.spike(rule)[0] for rule in ("OGD", "AdaGrad", "OGD, null step", "AdaGrad, null step")}
+    curves = {rule: spike.spike(rule)[0] for rule in ("OGD", "AdaGrad", "OGD, null step", "AdaGrad, null step")}
     peaks = {rule: SPIKE[rule].peak for rule in ("OGD", "AdaGrad")}
     return [
         *(near(f"{rule}: k of the peak", k, float(curves[rule].argmax())) for rule, (_, k) in peaks.items()),

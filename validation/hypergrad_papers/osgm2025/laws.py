@@ -10,8 +10,8 @@ import numpy as np
 from scipy import optimize
 
 from hypergrad_papers.checks import law
-from hypergrad_papers.osgm2025 import convergence
-from hypergrad_papers.osgm2025.convergence import SLACK, Sides
+from hypergrad_papers.osgm2025 import convergence, traces
+from hypergrad_papers.osgm2025.traces import SLACK, Sides
 from hypergrad_problems import linear_models, matched_quadratics, quadratics
 from hypergrad_problems.newton import find_least_value
 from hypergrad_problems.runs import run
@@ -206,9 +206,9 @@ def published_slacks() -> dict[str, float]:
         )  # fmt: skip
         at_optimum = hessian_of(problem, problem.optimum)
         comparators = (np.eye(n) / L, np.linalg.inv(at_optimum), np.diag(find_optimal_diagonal(at_optimum)))
-        t = convergence.trace(problem, vanilla, 80)
+        t = traces.trace(problem, vanilla, 80)
         found["Lemma 2"] += [slack(convergence.ratio_regret(t, P, eta)) for P in comparators]
-        t = convergence.trace(problem, Constants(2 / L), 150)
+        t = traces.trace(problem, Constants(2 / L), 150)
         found["Lemma 7"] += [
             slack(convergence.mean_progress_linear_convergence(t)),
             slack(convergence.mean_progress_convergence(t, find_diameter(problem))),
@@ -236,10 +236,10 @@ def derived_slacks() -> dict[str, float]:
             ratio = osgm.osgm_r(
                 1 / (2 * L**2), L, problem.optimal_value, shape=shape, learner=learner.ogd, action=action.lookahead
             )  # fmt: skip
-            t = convergence.trace(problem, ratio, 60)
+            t = traces.trace(problem, ratio, 60)
             found["ratio, lookahead"] += [slack(convergence.ratio_lookahead_convergence(t, P)) for P in comparators]
             ahead = Constants(1 / L, L, shape=shape, learner=learner.ogd, action=action.monotone_lookahead)
-            t = convergence.trace(problem, ahead, 60)
+            t = traces.trace(problem, ahead, 60)
             found["hypergradient, lookahead"] += [slack(convergence.lookahead_regret(t, P)) for P in comparators]
             for P in comparators:
                 linear = convergence.lookahead_linear_convergence(t, P)
@@ -293,7 +293,7 @@ def superlinear_sides(rate: float, act: action.Action, factor: float) -> Sides:
     constants = osgm.osgm_r(
         rate / L**2, L, 0.0, np.eye(len(quadratic.x0)) / L, shape=FULL, learner=learner.ogd, action=act
     )  # fmt: skip
-    t = convergence.trace(quadratic, constants, 80, least=1e-200)
+    t = traces.trace(quadratic, constants, 80, least=1e-200)
     return convergence.superlinear_convergence(t, np.linalg.inv(quadratic.hessian), factor)
 
 
@@ -316,7 +316,7 @@ def local_superlinear_sides() -> Sides:
     constants = osgm.osgm_r(
         1 / (2 * L**2), L, near.optimal_value, start, shape=FULL, learner=learner.ogd, action=action.lookahead
     )
-    t = convergence.trace(near, constants, steps=40, least=1e-16)
+    t = traces.trace(near, constants, steps=40, least=1e-16)
     distances = np.array([np.linalg.norm(trial.x - near.optimum) for trial in t.trials])
     return convergence.local_superlinear_convergence(t, inverse, distances, lipschitz)
 

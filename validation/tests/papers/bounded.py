@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from hypergrad_papers.osgm2025.convergence import SLACK
 from hypergrad_papers.osgm2025.laws import (
     SHAPES,
     random_logistic,
     random_quadratic,
 )
+from hypergrad_papers.osgm2025.traces import SLACK
 from hypergrad_problems import quadratics, toys
 from hypergrad_reference import action
 

@@ -15,8 +15,9 @@ from bounded import (
     stay,
 )
 
-from hypergrad_papers.hdm2025.laws import SUPERLINEAR
+from hypergrad_papers.hdm2025.superlinear import SUPERLINEAR
 from hypergrad_papers.osgm2025 import convergence as bounds
+from hypergrad_papers.osgm2025 import traces
 from hypergrad_papers.osgm2025.laws import (
     find_diameter,
     hessian_of,
@@ -36,7 +37,7 @@ from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 @pytest.mark.parametrize("act", [action.vanilla, action.null_step, action.line_search], ids=lambda a: a.__name__)
 def test_static_regret_is_bounded_whatever_the_action(problem, shape, act):
     eta = 0.5 / problem.smoothness
-    t = bounds.trace(problem, Constants(eta, shape=shape, learner=learner.ogd, action=act), steps=80)
+    t = traces.trace(problem, Constants(eta, shape=shape, learner=learner.ogd, action=act), steps=80)
     for scale in (0.0, 1.0, 3.0):
         comparator = multiple_of_identity(shape, len(problem.x0), scale / problem.smoothness)
         assert_bounded(bounds.static_regret(t, comparator, eta))
@@ -45,7 +46,7 @@ def test_static_regret_is_bounded_whatever_the_action(problem, shape, act):
 def test_static_regret_bound_fails_for_the_wrong_sign_of_the_rate():
     eta = 0.5
     climbing = Constants(-eta, learner=learner.ogd, action=action.null_step)
-    sides = bounds.static_regret(bounds.trace(QUADRATIC, climbing, 80), np.ones(6), eta)
+    sides = bounds.static_regret(traces.trace(QUADRATIC, climbing, 80), np.ones(6), eta)
     assert (sides.left > sides.right).any()
 
 
@@ -55,7 +56,7 @@ def test_dynamic_regret_is_bounded_by_the_path(problem):
     low, high = 0.0, 4 / problem.smoothness
     eta = 0.5 / problem.smoothness
     box = learner.box(low, high)
-    t = bounds.trace(
+    t = traces.trace(
         problem, Constants(eta, shape=SCALAR, learner=learner.ogd, project=box, action=action.null_step), 80
     )
     best = []
@@ -70,7 +71,7 @@ def test_dynamic_regret_is_bounded_by_the_path(problem):
 @pytest.mark.parametrize("learn", [learner.adagrad, learner.adagrad_inside], ids=lambda rule: rule.__name__)
 def test_adagrad_regret_is_bounded(problem, shape, learn):
     eta = 1 / problem.smoothness
-    t = bounds.trace(problem, Constants(eta, shape=shape, learner=learn, action=action.null_step), steps=80)
+    t = traces.trace(problem, Constants(eta, shape=shape, learner=learn, action=action.null_step), steps=80)
     comparator = multiple_of_identity(shape, len(problem.x0), 1 / problem.smoothness)
     assert_bounded(bounds.adagrad_regret(t, comparator, eta))
 
@@ -80,7 +81,7 @@ def test_adagrad_regret_is_bounded(problem, shape, learn):
 @pytest.mark.parametrize("act", AHEAD, ids=lambda a: a.__name__)
 def test_lookahead_regret_is_bounded_by_a_constant(problem, shape, act):
     L = problem.smoothness
-    t = bounds.trace(problem, Constants(1 / L, L, shape=shape, learner=learner.ogd, action=act), steps=60)
+    t = traces.trace(problem, Constants(1 / L, L, shape=shape, learner=learner.ogd, action=act), steps=60)
     for scale in (1.0, 2.0):
         assert_bounded(bounds.lookahead_regret(t, multiple_of_identity(shape, len(problem.x0), scale / L)))
 
@@ -88,7 +89,7 @@ def test_lookahead_regret_is_bounded_by_a_constant(problem, shape, act):
 def trace_from_zero(problem, shape, act):
     """A run with the hypergradient's rate of 1/L from P_1 = 0, and P^ = I/L."""
     L = problem.smoothness
-    t = bounds.trace(problem, Constants(1 / L, L, shape=shape, learner=learner.ogd, action=act), steps=60)
+    t = traces.trace(problem, Constants(1 / L, L, shape=shape, learner=learner.ogd, action=act), steps=60)
     return t, multiple_of_identity(shape, len(problem.x0), 1 / L)
 
 
@@ -122,7 +123,7 @@ def test_ratio_regret_lemma_2_and_theorem_2_hold(problem, shape):
     constants = Constants(
         eta, bound=problem.optimal_value, feedback=RATIO, shape=shape, learner=learner.ogd, action=action.vanilla
     )
-    t = bounds.trace(problem, constants, steps=60)
+    t = traces.trace(problem, constants, steps=60)
     comparator = multiple_of_identity(shape, len(problem.x0), 1 / L)
     assert_bounded(bounds.ratio_regret(t, comparator, eta))
     assert_bounded(bounds.ratio_convergence(t, comparator, eta))
@@ -141,7 +142,7 @@ def test_ratio_lookahead_converges_at_the_derived_rate(problem, shape):
         learner=learner.ogd,
         action=action.lookahead,
     )
-    t = bounds.trace(problem, constants, steps=60)
+    t = traces.trace(problem, constants, steps=60)
     assert_bounded(bounds.ratio_lookahead_convergence(t, multiple_of_identity(shape, len(problem.x0), 1 / L)))
 
 
@@ -149,7 +150,7 @@ def test_ratio_lookahead_converges_at_the_derived_rate(problem, shape):
 @for_shapes
 def test_null_step_global_bounds_hold_and_f_never_rises(problem, shape):
     constants = Constants(2 / problem.smoothness, shape=shape, action=action.null_step)
-    t = bounds.trace(problem, constants, steps=150)
+    t = traces.trace(problem, constants, steps=150)
     assert (np.diff(t.values) <= 0).all()
     assert_bounded(bounds.null_step_convergence(t, find_diameter(problem)))
     assert_bounded(bounds.mean_progress_convergence(t, find_diameter(problem)))
@@ -160,14 +161,14 @@ def test_null_step_global_bounds_hold_and_f_never_rises(problem, shape):
 @for_shapes
 def test_null_step_linear_bounds_hold(problem, shape):
     constants = Constants(2 / problem.smoothness, shape=shape, action=action.null_step)
-    t = bounds.trace(problem, constants, steps=150)
+    t = traces.trace(problem, constants, steps=150)
     assert_bounded(bounds.null_step_linear_convergence(t))
     assert_bounded(bounds.mean_progress_linear_convergence(t))
 
 
 def test_null_step_bounds_fail_without_the_null_step():
     constants = Constants(0.1, shape=SCALAR, learner=learner.ogd, action=action.vanilla)
-    sides = bounds.mean_progress_linear_convergence(bounds.trace(quadratics.spike_toy(), constants, 70))
+    sides = bounds.mean_progress_linear_convergence(traces.trace(quadratics.spike_toy(), constants, 70))
     assert (sides.left > sides.right).any()
 
 
@@ -181,7 +182,7 @@ def test_superlinear_bound_holds_on_quadratics_with_a_full_stepsize(feedback, ac
     L, n = problem.smoothness, len(problem.x0)
     start = multiple_of_identity(FULL, n, 1 / L)
     constants = Constants(rate / L**power, L, 0.0, start, feedback, FULL, learner.ogd, action=act)
-    t = bounds.trace(problem, constants, steps=60, least=1e-200)
+    t = traces.trace(problem, constants, steps=60, least=1e-200)
     inverse = np.linalg.inv(hessian_of(problem, problem.x0))
     sides = bounds.superlinear_convergence(t, inverse, factor)
     assert (sides.left <= sides.right).all()  # f* = 0 at 0, or far below the bound: the gap has all its digits
@@ -190,9 +191,9 @@ def test_superlinear_bound_holds_on_quadratics_with_a_full_stepsize(feedback, ac
 @pytest.mark.parametrize(("feedback", "act", "rate", "power", "factor"), SUPERLINEAR.values(), ids=SUPERLINEAR)
 def test_superlinear_bound_is_not_vacuous_and_the_ratios_fall(feedback, act, rate, power, factor):
     constants = Constants(rate, 1.0, 0.0, np.eye(4), feedback, FULL, learner.ogd, action=act)
-    t = bounds.trace(MILD, constants, steps=60, least=1e-200)
+    t = traces.trace(MILD, constants, steps=60, least=1e-200)
     sides = bounds.superlinear_convergence(t, np.linalg.inv(MILD.hessian), factor)
-    assert sides.right[-1] < 1e-6 * bounds.first_gap(t)
+    assert sides.right[-1] < 1e-6 * traces.first_gap(t)
     ratios = t.values[1:] / t.values[:-1]
     assert ratios[-1] < 0.1 * ratios[0]
 
@@ -200,7 +201,7 @@ def test_superlinear_bound_is_not_vacuous_and_the_ratios_fall(feedback, act, rat
 def test_superlinear_bound_fails_for_a_rate_past_its_limit():
     problem = quadratics.scalar_quadratic(a=1.0)
     constants = Constants(2.5, stepsize=np.array([0.9]), learner=learner.ogd, action=action.vanilla)
-    sides = bounds.superlinear_convergence(bounds.trace(problem, constants, 8), np.array([1.0]), 4.0)
+    sides = bounds.superlinear_convergence(traces.trace(problem, constants, 8), np.array([1.0]), 4.0)
     assert (sides.left > sides.right).any()
 
 
@@ -215,7 +216,7 @@ def test_gradient_norm_bounds_of_lemma_5_and_theorem_5_hold(problem, shape):
     L, n = problem.smoothness, len(problem.x0)
     eta = 0.02 / L**2
     constants = Constants(eta, feedback=GRADIENT_NORM, shape=shape, learner=learner.ogd, action=action.null_step_norm)
-    t = bounds.trace(problem, constants, steps=100)
+    t = traces.trace(problem, constants, steps=100)
     assert (np.diff(t.gradients) <= 0).all()
     assert_bounded(bounds.gradient_norm_regret(t, multiple_of_identity(shape, n, 1 / L), eta))
     assert_bounded(bounds.gradient_norm_convergence(t, multiple_of_identity(shape, n, 1 / L), eta))
@@ -228,12 +229,12 @@ def test_hypergradient_regret_of_lemma_8_holds(problem, shape):
     radius = 2 * np.sqrt(n) / L
     eta = 2 * radius / ((L * radius + 1) * np.sqrt(steps))
     constants = Constants(eta, shape=shape, learner=learner.ogd, project=learner.ball(radius), action=action.null_step)
-    t = bounds.trace(problem, constants, steps=steps)
+    t = traces.trace(problem, constants, steps=steps)
     assert_bounded(bounds.hypergradient_regret(t, multiple_of_identity(shape, n, 1 / L), eta, radius))
 
 
 def test_every_learner_runs_under_a_null_step_and_keeps_f_falling():
     for learn in (learner.ogd, learner.decaying_ogd, learner.adagrad, learner.adagrad_inside):
-        t = bounds.trace(LOGISTIC, osgm.osgm_h(0.5, learner=learn), 60)
+        t = traces.trace(LOGISTIC, osgm.osgm_h(0.5, learner=learn), 60)
         assert (np.diff(t.values) <= 0).all()
         assert t.values[-1] < t.values[0]

@@ -7,6 +7,7 @@ import pytest
 from bounded import AHEAD, HUBER, LOGISTIC, MONOTONE, QUADRATIC, assert_bounded, for_shapes, stay
 
 from hypergrad_papers.osgm2025 import convergence as bounds
+from hypergrad_papers.osgm2025 import traces
 from hypergrad_papers.osgm2025.laws import (
     flat_quadratic,
     multiple_of_identity,
@@ -24,7 +25,7 @@ def trace_ahead(problem, shape, act, first=0.0, steps=60, **parts):
     """A run with the hypergradient's rate of 1/L from P_1 = first I / L."""
     L, n = problem.smoothness, len(problem.x0)
     constants = {"hyper_lr": 1 / L, "stepsize": multiple_of_identity(shape, n, first / L), "learner": learner.ogd}
-    return bounds.trace(problem, Constants(smoothness=L, shape=shape, action=act, **constants | parts), steps)
+    return traces.trace(problem, Constants(smoothness=L, shape=shape, action=act, **constants | parts), steps)
 
 
 def rivals(t):
@@ -111,7 +112,7 @@ def test_certificate_is_sharp_to_two_percent(shape):
 
 def certificate_is_broken(t, mu):
     sides = [bounds.step_certificate(t, comparator, mu) for comparator in rivals(t)]
-    return any((s.left > s.right + bounds.SLACK * (1 + s.right)).any() for s in sides)
+    return any((s.left > s.right + traces.SLACK * (1 + s.right)).any() for s in sides)
 
 
 @for_certified

@@ -8,6 +8,7 @@ import pytest
 from hdm_problems import QUADRATIC
 
 from hypergrad_papers.hdm2025 import laws as hdm_laws
+from hypergrad_papers.hdm2025 import spike
 from hypergrad_papers.hdm2025.published import PEAK_REL, SPIKE, STEPS, STEPS_ABS
 from hypergrad_problems import quadratics
 from hypergrad_problems.runs import run
@@ -105,7 +106,7 @@ def test_full_stepsize_takes_the_counted_steps(spectrum):
 @pytest.mark.parametrize("rule", SPIKE)
 def test_spike_toy_gives_the_row_of_the_table(rule):
     (highest, at), values, rel = SPIKE[rule]
-    relative, _ = hdm_laws.spike(rule)
+    relative, _ = spike.spike(rule)
     assert int(relative.argmax()) == at
     assert relative.max() == pytest.approx(highest, rel=PEAK_REL)
     assert relative[[20, 50, 100, 200]] == pytest.approx(values, rel=rel)
@@ -113,7 +114,7 @@ def test_spike_toy_gives_the_row_of_the_table(rule):
 
 @pytest.mark.parametrize("learn", ["OGD", "AdaGrad"])
 def test_stepsize_clipped_where_no_component_grows_does_not_spike(learn):
-    relative, stepsizes = hdm_laws.spike(f"{learn}, clipped")
+    relative, stepsizes = spike.spike(f"{learn}, clipped")
     assert relative.max() == 1
     assert stepsizes.max() == 2.0
 

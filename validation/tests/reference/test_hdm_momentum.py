@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hdm_problems import HUBER, QUADRATIC
 
-from hypergrad_papers.osgm2025.convergence import SLACK
 from hypergrad_papers.osgm2025.laws import heavy_ball_sides
+from hypergrad_papers.osgm2025.traces import SLACK
 from hypergrad_problems import quadratics
 from hypergrad_problems.runs import run
 from hypergrad_reference import action, hdm, hdm_agd, hdm_hb, learner, osgm
