@@ -5,6 +5,9 @@ Beside a number stands what is accepted instead of it, where a claim and a test 
 
 from typing import NamedTuple
 
+PAPER = "hdm2025"
+MEASURED_BY = "the authors' code, run unchanged"
+
 COUNTS: dict[tuple[str, str], dict[str, tuple[int, int]]] = {
     ("svm", "a1a"): {
         "GD": (0, 1000), "GD-HB": (0, 1000), "AGD-CVX": (0, 1000), "AGD-SCVX": (0, 1000), "Adam": (0, 566),

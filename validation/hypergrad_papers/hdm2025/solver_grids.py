@@ -4,8 +4,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hypergrad_papers.claims import Run
-from hypergrad_papers.hdm2025.solver_table import SOLVERS, Record, cell, count_settings
+from hypergrad_papers.hdm2025.authors_counts import MEASURED, Count
+from hypergrad_papers.hdm2025.solver_table import SOLVERS, Record, Row, cell, choose, count_settings
 from hypergrad_problems.registry import REGISTRY
+
+ADULT = ("a1a", "a2a", "a3a")
+STARTS = ("a", "b")
+"""Those of the published runs, see `solver_table.STARTS`."""
 
 DENSE_UP_TO = 3000
 """Features up to which BFGS, which keeps a dense inverse, is run."""
@@ -45,3 +50,14 @@ def run_grids(
 def count_features(name: str) -> int:
     """The columns of a data set, from the registry."""
     return REGISTRY[name.split()[0]].features
+
+
+def winners(run: Run, cases: list[Case], solvers: list[str]) -> dict[tuple[Case, str], Row]:
+    """The row of the table of every solver on every case."""
+    grids = run_grids(run, cases, solvers)
+    return {(case, solver): choose(solver, records) for case, grid in grids.items() for solver, records in grid.items()}
+
+
+def measured(case: Case) -> dict[str, Count]:
+    """What the authors' code gives on a case, by solver."""
+    return MEASURED[case.task, case.start][case.name]

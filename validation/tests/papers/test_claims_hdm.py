@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hypergrad_papers.claims import list_claims
-from hypergrad_papers.hdm2025 import claims as claims_hdm
 from hypergrad_papers.hdm2025.authors_counts import MEASURED, Count
+from hypergrad_papers.hdm2025.claims import sets
 from hypergrad_papers.hdm2025.solver_table import SOLVERS, Record, cell
 from hypergrad_problems import registry
 
@@ -51,4 +51,4 @@ def test_measured_tables_are_whole():
     missing = [name for tables in MEASURED.values() for name, row in tables.items() if set(row) != set(SOLVERS)]
     assert missing == ["leu", "leu"]
     assert MEASURED["logistic", "b"]["a2a"]["HDM-Best"] == Count(1001, solved=False)
-    assert tuple(MEASURED["logistic", "a"]) == claims_hdm.SETS
+    assert tuple(MEASURED["logistic", "a"]) == sets.SETS

@@ -1,135 +1,31 @@
-"""What Chu et al. 2025 (HDM) report, and what their code gives, against our runs.
-
-The paper's tables were not at hand. Counts come from the README of the authors' code or from their code, run unchanged
-(see `authors_counts`); bounds are derived in `convergence`.
-"""
+"""HDM-Best and its rivals on a1a, a2a and a3a: trajectory, counts, values, ranking."""
 
 import statistics
 from itertools import pairwise, product
 
 from hypergrad_papers.checks import Check, between, near, true
-from hypergrad_papers.claims import Extent, Run, claim
-from hypergrad_papers.hdm2025 import laws as hdm_laws
-from hypergrad_papers.hdm2025 import regrets, spike, superlinear
-from hypergrad_papers.hdm2025.authors_counts import MEASURED, Count
+from hypergrad_papers.claims import Run, claim
+from hypergrad_papers.hdm2025.authors_counts import MEASURED
 from hypergrad_papers.hdm2025.published import (
     COUNTS,
     FEWEST,
     LEAST,
     LEAST_REL,
+    MEASURED_BY,
     MOST,
-    PEAK_REL,
-    SPIKE,
-    STEPS,
-    STEPS_ABS,
+    PAPER,
     SVM_A1A,
     find_precision,
 )
-from hypergrad_papers.hdm2025.solver_grids import Case, run_grids
+from hypergrad_papers.hdm2025.solver_grids import ADULT, STARTS, Case, measured, run_grids, winners
 from hypergrad_papers.hdm2025.solver_table import (
-    GTOL,
     MAXITER,
     SOLVERS,
     Record,
-    Row,
     cell,
-    choose,
     hdm_grid,
     least_cell,
 )
-
-PAPER = "hdm2025"
-ADULT = ("a1a", "a2a", "a3a")
-STARTS = ("a", "b")
-MEASURED_BY = "the authors' code, run unchanged"
-
-
-def winners(run: Run, cases: list[Case], solvers: list[str]) -> dict[tuple[Case, str], Row]:
-    """The row of the table of every solver on every case."""
-    grids = run_grids(run, cases, solvers)
-    return {(case, solver): choose(solver, records) for case, grid in grids.items() for solver, records in grid.items()}
-
-
-def measured(case: Case) -> dict[str, Count]:
-    """What the authors' code gives on a case, by solver."""
-    return MEASURED[case.task, case.start][case.name]
-
-
-# Closed forms, laws and bounds
-
-DERIVED = "derived; see hypergrad_papers.hdm2025.laws and convergence"
-
-
-@claim(PAPER, "1", source=DERIVED, reason="2 K differences are multiplied, each of them rounded")
-def scalar_quadratic(run: Run) -> list[Check]:
-    """HDM on a/2 x^2 against its closed form."""
-    *_, second, third = hdm_laws.end_at_second_step()
-    return [
-        hdm_laws.closed_form_error.judge(),
-        true("eta = 1/a: not 0 after one step", second != 0),
-        near("eta = 1/a: x after the second step", 0.0, third),
-    ]
-
-
-@claim(PAPER, "2", source=DERIVED, reason="proved; h, a difference of two values, is all that is rounded")
-def laws_of_the_feedback(run: Run) -> list[Check]:
-    """The eight laws of the hypergradient feedback."""
-    return hdm_laws.law_slacks.judge_parts()
-
-
-@claim(PAPER, "3", source=DERIVED, reason="proved; slack for rounding alone")
-def regret_bounds(run: Run) -> list[Check]:
-    """Regret, dynamic regret, AdaGrad's regret, and the constant regret with lookahead."""
-    return regrets.regret_slacks.judge_parts()
-
-
-@claim(PAPER, "4", source=f"Chu et al. 2025, equation (8); bounds {DERIVED}", reason="proved; f may not rise at all")
-def null_step(run: Run) -> list[Check]:
-    """The null step: f never rises, and the gap is below both bounds."""
-    return [hdm_laws.null_step_rise.judge(), *hdm_laws.null_step_slacks.judge_parts()]
-
-
-@claim(PAPER, "5", source=DERIVED, reason="the bound is strict; one step for what a rotated matrix rounds")
-def superlinear_convergence(run: Run) -> list[Check]:
-    """A full stepsize on a quadratic: the superlinear bound, and how many steps are needed."""
-    return [
-        *superlinear.superlinear_slacks.judge_parts(),
-        *(
-            near(
-                f"{rule}, eigenvalues {spectrum}: steps",
-                count,
-                superlinear.count_steps(list(spectrum), rule),
-                abs=STEPS_ABS,
-            )
-            for spectrum, counts in STEPS.items()
-            for rule, count in counts.items()
-        ),
-    ]
-
-
-@claim(PAPER, "6", source="another implementation, in 60 digits", reason="float64 and 60 digits agree to three or more")
-def spike_and_cure(run: Run) -> list[Check]:
-    """The spike of a scalar stepsize on two variables, and the null step that removes it."""
-    curves = {rule: spike.spike(rule)[0] for rule in ("OGD", "AdaGrad", "OGD, null step", "AdaGrad, null step")}
-    peaks = {rule: SPIKE[rule].peak for rule in ("OGD", "AdaGrad")}
-    return [
-        *(near(f"{rule}: k of the peak", k, float(curves[rule].argmax())) for rule, (_, k) in peaks.items()),
-        *(near(f"{rule}: f_k / f_0 there", f, curves[rule].max(), rel=PEAK_REL) for rule, (f, _) in peaks.items()),
-        *(near(f"{rule}, null step: peak", 1.0, curves[f"{rule}, null step"].max()) for rule in peaks),
-    ]
-
-
-@claim(PAPER, "7", source=DERIVED, reason="differences of step 1e-6; the bounds are proved, slack for rounding alone")
-def heavy_ball_and_nesterov(run: Run) -> list[Check]:
-    """HDM-HB's slopes, descent and telescoping, and HDM-AGD's rate 1/K^2."""
-    return [
-        hdm_laws.heavy_ball_slope_error.judge(),
-        *hdm_laws.heavy_ball_slacks.judge_parts(),
-        hdm_laws.agd_slack.judge(),
-    ]
-
-
-# HDM-Best on a1a to a3a
 
 
 @claim(
@@ -324,86 +220,3 @@ def least_values(run: Run) -> list[Check]:
         near(f"{task} {name}", published, ours, rel=LEAST_REL[task])
         for ((task, name), published), ours in zip(LEAST.items(), values, strict=True)
     ]
-
-
-# 28 data sets of LIBSVM, both tasks
-
-SETS = tuple(MEASURED["svm", "a"])
-SMOOTH = ("GD", "GD-HB", "AGD-CVX", "AGD-SCVX", "Adam", "AdaGrad")
-LATE = 800
-"""A flag is compared unless both counts are beyond: near the 999 gradients where a run starts to count as unsolved."""
-FAR = 10 * GTOL
-"""It is compared all the same where a run of ours is unsolved and its gradient ends above this."""
-
-
-def rows_of_28(run: Run, solvers: list[str]) -> dict[tuple[Case, str], Row]:
-    """The rows of 28 sets and both tasks from start A."""
-    return winners(run, [Case(task, name) for task in ("svm", "logistic") for name in SETS], solvers)
-
-
-def agrees(solver: str, count: Count, row: Row) -> bool:
-    """Whether the gradients of a row are those of the authors' code."""
-    if solver == "HDM-Best":
-        return abs(row.ng - count.ng) <= (1 if count.ng < 10 else 0.2 * count.ng)
-    return abs(row.ng - count.ng) <= 0.01 * count.ng
-
-
-@claim(
-    PAPER, "18", source=MEASURED_BY, needs=SETS, extent=Extent.FULL,
-    reason="GD, GD-HB, AGD, Adam and AdaGrad have no branches; HDM-Best's counts spread under last-bit changes of L; "
-    "SciPy's methods are compared by the flag alone, which is open where both counts are beyond 800 and ours near",
-)  # fmt: skip
-def solver_table_of_28_sets(run: Run) -> list[Check]:
-    """Solved flag and gradients of every solver on 28 data sets, both tasks."""
-    rows = rows_of_28(run, list(SOLVERS))
-    flags: dict[tuple[str, str], list[tuple[str, bool]]] = {}
-    counts: dict[tuple[str, str], list[tuple[str, bool]]] = {}
-    for (case, solver), row in rows.items():
-        count, which = measured(case)[solver], (case.task, solver)
-        late = min(count.ng, row.ng) >= LATE and (row.solved or row.gnorm < FAR)
-        flags.setdefault(which, []).append((case.name, late or row.solved == count.solved))
-        if solver == "HDM-Best" or solver in SMOOTH:
-            counts.setdefault(which, []).append((case.name, agrees(solver, count, row)))
-    return [
-        *(_count_agreement(f"{task} {solver}: solved flags equal", pairs) for (task, solver), pairs in flags.items()),
-        *(_count_agreement(f"{task} {solver}: gradients agree", pairs) for (task, solver), pairs in counts.items()),
-    ]
-
-
-def _count_agreement(what: str, pairs: list[tuple[str, bool]]) -> Check:
-    others = [name for name, agree in pairs if not agree]
-    return near(f"{what}{', not on ' + ', '.join(others) if others else ''}", len(pairs), len(pairs) - len(others))
-
-
-SOLVED = {
-    "HDM-Best": {"svm": 27, "logistic": 21},
-    "L-BFGS-M10": {"svm": 26, "logistic": 17},
-    "Adam": {"svm": 23, "logistic": 10},
-}
-
-
-@claim(
-    PAPER, "18b", source=MEASURED_BY, needs=SETS, extent=Extent.FULL,
-    reason="where a run ends not far below the limit of 1000 gradients, the last bits of L decide on its flag",
-)  # fmt: skip
-def solved_of_28_sets(run: Run) -> list[Check]:
-    """How many of 28 data sets are solved."""
-    rows = rows_of_28(run, list(SOLVED))
-    return [
-        near(
-            f"{task}: {solver}", published,
-            sum(row.solved for (case, name), row in rows.items() if (case.task, name) == (task, solver)),
-            abs=1 if task == "svm" else 2,
-        )
-        for solver, by_task in SOLVED.items()
-        for task, published in by_task.items()
-    ]  # fmt: skip
-
-
-@claim(
-    PAPER, "19", source="Chu et al. 2025, figures of section 5", has_value=False,
-    reason="the published pixels are not at hand: the figures are drawn in their layout and compared by eye",
-)  # fmt: skip
-def solver_figures(run: Run) -> list[Check]:
-    """The shapes of the gap and gradient-norm curves."""
-    return []
