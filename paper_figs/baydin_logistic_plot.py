@@ -17,7 +17,7 @@ TITLE = "Baydin et al. 2018: logistic regression"
 ALT = (
     "Three panels: learning rate and training loss by step, validation loss by epoch, six methods. The rates of "
     "SGD-HD and SGDN-HD rise by more than a decade within ten steps; their losses fall well before those of SGD and "
-    "SGDN. Adam and Adam-HD can hardly be told apart."
+    "SGDN. Adam and Adam-HD can hardly be distinguished."
 )
 CAPTION = (
     "SGD, SGD with Nesterov momentum (SGDN) and Adam at a rate of 0.001, and each with the additive rule from there: "

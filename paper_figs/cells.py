@@ -155,7 +155,7 @@ def compute(cell: Callable[..., Any], code: str, kwargs: Mapping[str, Any]) -> A
     if hash_code(cell.__globals__["__file__"]) != code:
         raise RuntimeError(
             f"{cell.__module__}.{cell.__name__} is other code in this process than where it was asked for: "
-            f"a file was edited during the run, or a worker has another checkout; start both anew"
+            f"a file was edited during the run, or a worker has another checkout; start both again"
         )
     with threadpool_limits(1):
         return cell(**kwargs)

@@ -1,4 +1,4 @@
-"""A panel a sigma: median over the draws, a band between the quartiles, crossings of 1e-10 as marks."""
+"""One panel per sigma: median over the draws, a band between the quartiles, crossings of 1e-10 as marks."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A panel a problem: the gap over the first one by evaluations, a disc where the stopping test is met."""
+"""One panel per problem: the gap over the first one by evaluations, a disc where the stopping test is met."""
 
 from collections.abc import Mapping
 from typing import Any

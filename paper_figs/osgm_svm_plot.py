@@ -1,4 +1,4 @@
-"""A panel a data set: the gap by index, crossings of 1e-6 as marks."""
+"""One panel per data set: the gap by index, crossings of 1e-6 as marks."""
 
 from collections.abc import Mapping
 from typing import Any

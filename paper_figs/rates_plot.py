@@ -31,7 +31,7 @@ PANELS = {
 
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:
-    """Two columns of panels, one a problem."""
+    """Two columns of panels, one per problem."""
     figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 3.8), sharex=True, height_ratios=(3, 2))
     for column, (problem, (title, limits)) in enumerate(PANELS.items()):
         above, below = axes[:, column]

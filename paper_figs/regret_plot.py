@@ -1,4 +1,4 @@
-"""A panel a bound: the regret below, the bound above, the room between them shaded."""
+"""One panel per bound: the regret below, the bound above, the room between them shaded."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 
-# Okabe and Ito's palette, told apart by colour-blind readers; the dash is the second cue.
+# Okabe and Ito's palette, which colour-blind readers distinguish; the dash is the second cue.
 METHODS: dict[str, dict[str, Any]] = {
     "AdamW": {"color": "#7f7f7f", "linestyle": "-"},
     "HypergradientAdamW": {"color": "#0072b2", "linestyle": "-"},

@@ -1,4 +1,4 @@
-"""A column a stream: surprise, learning rate and loss over the steps."""
+"""One column per stream: surprise, learning rate and loss over the steps."""
 
 import math
 from collections.abc import Mapping

@@ -27,7 +27,7 @@ def collect(runner: Runner) -> dict[str, NDArray[Any]]:
 
 
 def tabulate(loss: NDArray[np.float64], lr: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """A row a method; AdamW is the first."""
+    """One row per method; AdamW is the first."""
     plain = loss[0]
     return [
         {

@@ -1,4 +1,4 @@
-"""A map a task: a row a method, a column an initial rate, the colour is the loss against AdamW's best."""
+"""One map per task: one row per method, one column per initial rate; the colour is the loss against AdamW's best."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ CAPTION = (
 )
 
 LIMITS = (-2.0, 4.0)
-"""Decades below and above AdamW's best loss that the colours tell apart."""
+"""Decades below and above AdamW's best loss that the colours distinguish."""
 
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:

@@ -1,4 +1,4 @@
-"""A row of panels a task: loss at the end, and rate at the end, over the initial rate."""
+"""One row of panels per task: loss at the end, and rate at the end, over the initial rate."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -9,7 +9,7 @@
 //   CLEAR_GRAD   leave zeros in grad
 //
 // Launch: one item for WIDTH * STEPS elements; any n, 64-bit. No barrier, no local memory.
-// Moves 28 bytes a float32 parameter (reads theta, grad, m, v; writes theta, m, v); AMSGRAD +8, FOLLOW +8 (+4 the first
+// Moves 28 bytes per float32 parameter (reads theta, grad, m, v; writes theta, m, v); AMSGRAD +8, FOLLOW +8 (+4 the first
 // time), KEEP_GRAD +4, CLEAR_GRAD +4.
 // Error: none, the bits of NumPy, wherever division and square root are correctly rounded.
 

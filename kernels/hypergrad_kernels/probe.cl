@@ -1,6 +1,6 @@
 // probe.cl: the traffic of the other kernels without their arithmetic, which shows what memory gives.
 //
-//   update_traffic    reads four arrays and writes three, as adamw.cl does: 28 bytes a float32 element
+//   update_traffic    reads four arrays and writes three, as adamw.cl does: 28 bytes per float32 element
 //   read_traffic      reads three, as sums.cl does for <g, d> and ||g||^2: 12 bytes
 //
 // Launch: update_traffic one item for WIDTH * STEPS elements, read_traffic as sums.cl; any n, 64-bit.

@@ -7,8 +7,8 @@
 //   L2            g = grad + l2 theta, otherwise g = grad
 //
 // Launch: one item for WIDTH * STEPS elements; any n, 64-bit. No barrier, no local memory.
-// Moves 16 bytes a float32 parameter (reads theta, grad; writes theta, direction), HEAVY_BALL and NESTEROV 24; with the 8
-// of sums.cl 24 and 32 a step.
+// Moves 16 bytes per float32 parameter (reads theta, grad; writes theta, direction), HEAVY_BALL and NESTEROV 24; with the 8
+// of sums.cl 24 and 32 per step.
 // Error: none, the bits of NumPy.
 
 KERNEL sgd_hd(const ulong first, const ulong n,

@@ -12,7 +12,7 @@
 // Each is defined as the row of `out` that it goes to, or not at all; COUNT is the number of rows. Row r holds `blocks`
 // numbers, from r * blocks on.
 // Launch: one item for a block of 4096 elements, with no barrier and no local memory, or, on a GPU, one group; any n,
-// 64-bit. No work-group size can change a bit. Reads 4 bytes a float32 parameter for each array that a product names: 12 for <g, d> and ||g||^2.
+// 64-bit. No work-group size can change a bit. Reads 4 bytes per float32 parameter for each array that a product names: 12 for <g, d> and ||g||^2.
 // Error against exact arithmetic, u = 2^-24 or 2^-53: (BLOCK/LANES + 4 + 1) u sum|x_i y_i| a block.
 
 #if (defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)) && !defined(KEPT)

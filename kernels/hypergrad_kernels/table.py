@@ -17,7 +17,7 @@ Entries = Sequence[tuple[Hashable, Call]]
 
 
 class Table:
-    """A row a tensor: its first work-item, its sizes, the addresses of its arrays; and the row of each work-item.
+    """One row per tensor: its first work-item, its sizes, the addresses of its arrays; and the row of each work-item.
 
     per_item    elements that a work-item takes
     """

@@ -1,1 +1,1 @@
-"""The update rules as pure NumPy, one file a rule."""
+"""The update rules as pure NumPy, one file per rule."""

@@ -2,7 +2,7 @@
 
     blocks    a tensor is cut into blocks of BLOCK consecutive elements, the last one padded with zeros
     lanes     in a block, LANES accumulators of the tensor's dtype start at +0; element i is added to lane i mod LANES
-    fold      lane i + lane i + w/2, for w = 16, 8, 4, 2, leaves one number a block
+    fold      lane i + lane i + w/2, for w = 16, 8, 4, 2, leaves one number per block
     total     one exactly rounded float64 sum over the numbers of all blocks of all tensors
 
 The order is part of the contract with the kernels: a change of it changes results. Neither the number of threads nor a
@@ -51,7 +51,7 @@ def block_sums(x: Vector, y: Vector) -> Vector:
 def total(blocks: Iterable[Vector]) -> float:
     """Add the block sums of all tensors, exactly, and round once to float64.
 
-    blocks    the results of block_sums, one array a tensor
+    blocks    the results of block_sums, one array per tensor
 
     Returns nan where no finite sum exists (a nan or inf among the blocks, or a sum past the largest float64).
 

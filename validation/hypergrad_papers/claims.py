@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 class Extent(IntEnum):
     """How much is run; each holds the ones before."""
 
-    BUNDLED = 0  # seconds a claim
+    BUNDLED = 0  # seconds per claim
     FULL = 1  # minutes a claim, every data set
     NETWORKS = 2  # the networks of 100 epochs
 

@@ -46,7 +46,7 @@ def measure_sum(n: int, squares: bool, seed: int) -> Vector:
 
 
 class Drift(NamedTuple):
-    """By how much the size of AdamW's direction is off in float32, relative, a row a kept step."""
+    """By how much the size of AdamW's direction is off in float32, relative, one row per kept step."""
 
     step: Vector
     shader: Vector  # (steps, 3): quartiles over the weights; 1 - beta2 formed in float32

@@ -165,7 +165,7 @@ def mnist(folder: str | Path | None = None) -> Mnist:
 def normalise_mnist(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """MNIST as the authors of Baydin et al. 2018 feed it to their models (authors' code), in float32:
 
-        (pixel / 255 - 0.1307) / 0.3081,   an image a row
+        (pixel / 255 - 0.1307) / 0.3081,   one image per row
 
     images   (m, 28, 28) uint8; the result is (m, 784)
 
@@ -205,7 +205,7 @@ def curve(name: str, folder: str | Path | None = None) -> dict[str, NDArray[Any]
 
     A column is float64 if every entry is a number (or nan), else text.
 
-    name     a name of `curve_names`. Those of logreg/ and mlp/ have a row a step: Epoch, Iteration (step + 1; 0 before
+    name     a name of `curve_names`. Those of logreg/ and mlp/ have one row per step: Epoch, Iteration (step + 1; 0 before
              the first), Time (s), Loss (of the minibatch, before the step, without the L2 term), LossEpoch and
              ValidLossEpoch (nan but on the last row of an epoch), Alpha (the rate used), AlphaEpoch, Beta
     folder   as in `load`. Raises DataError as `load` does.

@@ -181,7 +181,7 @@ def _signed_rows(features: Any, labels: Vector, bias: float) -> Any:
     """B, whose row i is y_i (x_i, bias); CSR if the features are sparse."""
     m = features.shape[0]
     if labels.shape != (m,):
-        raise ValueError(f"labels must have one entry a row of features, ({m},), got shape {labels.shape}")
+        raise ValueError(f"labels must have one entry per row of features, ({m},), got shape {labels.shape}")
     column = np.full((m, 1), bias)
     if sparse.issparse(features):
         return sparse.csr_array(sparse.diags_array(labels) @ sparse.hstack([features, column], format="csr"))

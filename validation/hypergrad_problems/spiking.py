@@ -73,7 +73,7 @@ def _run(
 
 
 def compute_activity(params: list[Array], x: Array, network: Network = NETWORK) -> tuple[Array, Array]:
-    """Spikes a step of each hidden neuron, (batch, hidden), and logits, (batch, classes).
+    """Spikes per step of each hidden neuron, (batch, hidden), and logits, (batch, classes).
 
     >>> params = [np.full((1, 2), [[1.5, 0.25]]), np.zeros(2), np.eye(2), np.zeros(2)]
     >>> compute_activity(params, np.ones((1, 1)), Network(steps=4, leak=0.5))

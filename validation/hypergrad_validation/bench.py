@@ -159,7 +159,7 @@ def measure_long(device: Device, steps: int = LONG) -> list[Row]:
     go(steps)
     seconds = (time.perf_counter() - begin) / steps
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    histories = 4 * 8 * steps / 2**20  # lr, beta1, surprise and its mean: a double a step
+    histories = 4 * 8 * steps / 2**20  # lr, beta1, surprise and its mean: one double per step
     one = [seconds * 1e6] * 2
     return [
         _at_most(f"growth in {steps} steps, n = 1000, MiB beyond histories", 2, summarize([grown - histories] * 2)),

@@ -242,7 +242,7 @@ def _print_bench(document: dict[str, Any], rows: "list[Row]") -> None:
 
 
 def _spread_sizes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row a size, a column a kernel, probe or step."""
+    """One row per size, one column per kernel, probe or step."""
     return [
         {"n": n} | {row["name"]: row["gb_per_s"] for row in rows if row["n"] == n}
         for n in dict.fromkeys(row["n"] for row in rows)

@@ -30,7 +30,7 @@ class Law(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What is compared, one entry a step from the second on."""
+    """What is compared, one entry per step from the second on."""
 
     h: Vector
     hb: Vector

@@ -70,7 +70,7 @@ author's, for such neurons. The gain that is held is the largest there is at a t
 
 
 class Trace(NamedTuple):
-    """A run, an entry a step, before the step is taken, unless it says otherwise."""
+    """A run: one entry per step, as it was before the step unless a field says otherwise."""
 
     loss: Vector
     accuracy: Vector

@@ -36,7 +36,7 @@ METHODS: dict[str, tuple[Any, dict[str, Any], float]] = {
 
 
 class Trace(NamedTuple):
-    """A run; an entry a step, but for the loss."""
+    """A run: one entry per step, except for the loss."""
 
     loss: Vector  # of all digits of the stream, before every fourth step
     lr: Vector  # that the step used

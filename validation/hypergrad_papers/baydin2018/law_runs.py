@@ -68,7 +68,7 @@ class Problem:
         return self.scale * (a * np.sqrt(1 + (self.stretch * x - c) ** 2)).sum()
 
     def gradients(self, thetas: Sequence[Vector]) -> list[Vector]:
-        """One a tensor."""
+        """One per tensor."""
         grads: list[Vector] = []
         for a, c, theta in zip(self.a, self.c, thetas, strict=True):
             y = self.stretch * theta - c

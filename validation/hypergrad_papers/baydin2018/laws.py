@@ -153,7 +153,7 @@ ONE_DIMENSION = tuple(product((0.25, 1.0, 3.0), (0.01, 0.1, 1.0, 4.0), (0.125, 0
 
 @law("multiplicative rule converges on a x^2 as proved", low=1, high=1, reason="proved; the slack is of rounding alone")
 def converges_in_one_dimension(a: float, lr: float, hyper_lr: float) -> bool:
-    """F = a x^2, multiplicative: once in [(1 - b) / 2a, (1 + b) / 2a] the rate stays there, and x shrinks by b a step.
+    """F = a x^2, multiplicative: once in [(1 - b) / 2a, (1 + b) / 2a] the rate stays there, and x shrinks by b per step.
 
     Thesis, theorem 3.2.4.
     """
@@ -183,7 +183,7 @@ def end_of_least_squares(rows: int) -> float:
     return last / first
 
 
-@law("its growth a step on x^4", low=3, reason="proved: |1 - 4 alpha x^2| >= 3")
+@law("its growth per step on x^4", low=3, reason="proved: |1 - 4 alpha x^2| >= 3")
 def growth_without_smoothness(hyper_lr: float) -> float:
     """F = x^4, multiplicative, b < 8/9, from alpha x^2 = 1: least growth of |x| a step. Thesis, proposition 3.2.1."""
     points, _ = descend(

@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
 
 Columns = dict[str, NDArray[np.float64]]
-"""A run by columns, one for each field of Row; row 0 is before training, then there is one row a step."""
+"""A run by columns, one for each field of Row; row 0 is before training, then there is one row per step."""
 
 
 class Words:
@@ -117,12 +117,12 @@ def _columns(rows: Sequence[Row]) -> Columns:
 
 
 def loss(thetas: Sequence[Vector], x: Vector, labels: NDArray[np.uint8]) -> float:
-    """Mean cross-entropy of the images x, one a row."""
+    """Mean cross-entropy of the images x, one per row."""
     return _cross_entropy(_forward(thetas, x)[1], labels)[0]
 
 
 def loss_and_gradients(thetas: Sequence[Vector], x: Vector, labels: NDArray[np.uint8]) -> tuple[float, list[Vector]]:
-    """Mean cross-entropy of the images x, one a row, and its gradient for each tensor."""
+    """Mean cross-entropy of the images x, one per row, and its gradient for each tensor."""
     inputs, z = _forward(thetas, x)
     value, log_p = _cross_entropy(z, labels)
     delta = np.exp(log_p)

@@ -215,7 +215,7 @@ def bound_kappa(hessian: Vector, d: Vector) -> float:
 
 
 def fit_kappa(curve: Vector, least: float) -> float:
-    """The condition number 1 / (1 - c) of gradient descent that ends up contracting the gap by c^2 a step.
+    """The condition number 1 / (1 - c) of gradient descent that ends up contracting the gap by c^2 per step.
 
     Fitted to the last three decades before `least`; NaN if the curve does not get there.
     """

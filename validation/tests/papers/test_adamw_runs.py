@@ -16,7 +16,7 @@ KEEP_BETA1 = [name for name in METHODS if name != "AdamW" and "beta1" not in nam
 
 @cache
 def run_all(method):
-    """Losses and rates at the end, an entry an initial rate."""
+    """Losses and rates at the end, one entry per initial rate."""
     return np.array([run_from("logistic", method, lr) for lr in RATES]).T
 
 

@@ -161,7 +161,7 @@ def test_logistic_is_stable_for_any_margin(margin):
         (lambda: quadratics.quadratic([]), "spectrum must be a non-empty vector"),
         (lambda: toys.rosenbrock(1), "n must be at least 2, got 1"),
         (lambda: toys.huber([-1.0]), "weights must be a vector of numbers > 0"),
-        (lambda: linear_models.logistic(np.ones((2, 2)), np.ones(3)), "labels must have one entry a row"),
+        (lambda: linear_models.logistic(np.ones((2, 2)), np.ones(3)), "labels must have one entry per row"),
         (
             lambda: linear_models.smoothed_svm(np.ones((2, 2)), np.ones(2), reg=-1.0),
             "reg must be finite and >= 0, got -1",
