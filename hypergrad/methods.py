@@ -15,7 +15,7 @@ from scipy.optimize import OptimizeResult
 
 from hypergrad._minimize.minimize import minimize
 from hypergrad._minimize.options import tabulate
-from hypergrad._minimize.table import NAMES, find_method, list_options
+from hypergrad._minimize.table import ALIASES, NAMES, find_method, list_options
 
 __all__ = ["NAMES", *NAMES]
 
@@ -64,9 +64,10 @@ _PUBLISHED = {name: _publish(name) for name in NAMES}
 
 
 def __getattr__(name: str) -> Callable[..., OptimizeResult]:
-    if name not in _PUBLISHED:
+    known = ALIASES.get(name, name)
+    if known not in _PUBLISHED:
         raise AttributeError(f"hypergrad.methods has no {name!r}: known are {', '.join(NAMES)}")
-    return _PUBLISHED[name]
+    return _PUBLISHED[known]
 
 
 def __dir__() -> list[str]:

@@ -146,7 +146,7 @@ def drive(
     result.update(guessed)
     if status == LOST and "smoothness" in guessed:
         result.message += (
-            f" smoothness={guessed['smoothness']:.3g} is an estimate: try a larger one, or osgm_best_mended."
+            f" smoothness={guessed['smoothness']:.3g} is an estimate: try a larger one, or osgm_best_corrected."
         )
     trace.attach(result)
     return result

@@ -12,10 +12,10 @@ from hypergrad._minimize.driver import drive, lose_start, wrap_callback
 from hypergrad._minimize.objective import Function, read_start
 from hypergrad._minimize.options import read_options
 from hypergrad._minimize.quasi_newton import run_scipy
-from hypergrad._minimize.table import METHODS, NAMES, Method, find_method
+from hypergrad._minimize.table import ALIASES, METHODS, NAMES, Method, find_method
 from hypergrad.errors import ArgumentError
 
-DEFAULT = "osgm_best_mended"
+DEFAULT = "osgm_best_corrected"
 """The method where none is named; the docstring of `minimize` says why."""
 
 
@@ -38,7 +38,7 @@ def minimize(
     fun, args             f(x, *args), one real number; args that are no tuple are one argument. With jac=True, the pair
                           of f and its gradient, evaluated once
     x0                    the start, n finite numbers; taken as float64, of which every x is that a function gets
-    method                a name or a function of hypergrad.methods; None is "osgm_best_mended"
+    method                a name or a function of hypergrad.methods; None is "osgm_best_corrected"
     jac                   the gradient (x, *args), of shape (n,), or True; or how to estimate it from values of f:
                           "2-point" (None and False too), "3-point" or "cs"
     hess, hessp           the Hessian (x, *args), or its product (x, v, *args), for `osgm_g` alone; where neither is a
@@ -56,7 +56,7 @@ def minimize(
     return_all            False; whether the result has `allvecs`
     disp                  False; whether to print how the run ended
 
-    `hdm_best` and `hdm_best_mended` run their loops over the variables on an OpenCL device with the option device, a
+    `hdm_best` and `hdm_best_corrected` run their loops over the variables on an OpenCL device with the option device, a
     string as in the optimizers, with the same bits on every device and for device="numpy"; without it they run in NumPy
     as all others do.
 
@@ -64,7 +64,7 @@ def minimize(
     L, the first step lr, the strong convexity mu or a guess of f*, and is not given it, the value is estimated at x0
     and put into the result. L is estimated by a power iteration on differences of gradients, and doubled until the
     first step of length 1 / L lowers f as it should: 3 to 6 gradients and one value mostly. `osgm_best` and
-    `osgm_best_mended` take the largest curvature of three random probes, three gradients.
+    `osgm_best_corrected` take the largest curvature of three random probes, three gradients.
 
     Returns OptimizeResult. Its arrays are the caller's.
 
@@ -91,15 +91,15 @@ def minimize(
     of scikit-learn. Work is the median over all problems; the methods that are not listed solve 55 % of the classic
     functions or less. SciPy's methods need less work; `bfgs` stores n x n numbers, the others a few times n.
 
-    method              solved    work
-    osgm_best_mended      84 %     307
-    hdm_best_mended       81 %     241
-    osgm_best             81 %     315
-    hdm_best              80 %     242
-    hdm_hb_resetting      52 %     715
-    hdm_hb                49 %       -
-    bfgs                  97 %      43
-    l_bfgs                88 %      44
+    method                 solved    work
+    osgm_best_corrected      84 %     307
+    hdm_best_corrected       81 %     241
+    osgm_best                81 %     315
+    hdm_best                 80 %     242
+    hdm_hb_resetting         52 %     715
+    hdm_hb                   49 %       -
+    bfgs                     97 %      43
+    l_bfgs                   88 %      44
 
     Raises ArgumentError for an argument that cannot be used, and names it, its value and what to give instead.
 
@@ -143,8 +143,8 @@ def minimize(
 def _find_name(method: Any) -> str:
     if method is None:
         return DEFAULT
-    if isinstance(method, str) and method.lower() in NAMES:
-        return method.lower()
+    if isinstance(method, str) and (name := ALIASES.get(method.lower(), method.lower())) in NAMES:
+        return name
     if getattr(method, "__module__", None) == "hypergrad.methods" and method.__name__ in NAMES:
         return str(method.__name__)
     raise ArgumentError(f"method={method!r}: give one of {', '.join(NAMES)}")

@@ -16,8 +16,8 @@ from hypergrad_reference import (
     hdm,
     hdm_agd,
     hdm_best,
+    hdm_best_corrected,
     hdm_best_loops,
-    hdm_best_mended,
     hdm_hb,
     line_search,
     nesterov,
@@ -73,9 +73,9 @@ def _best(loops: Loops) -> Rule:
     return Rule(partial(steps.init, loops), partial(steps.step, loops), hdm_best.Constants, _L)
 
 
-def _best_mended(loops: Loops) -> Rule:
+def _best_corrected(loops: Loops) -> Rule:
     steps = hdm_best_loops
-    return Rule(partial(steps.init_mended, loops), partial(steps.step_mended, loops), hdm_best.Constants, _L)
+    return Rule(partial(steps.init_corrected, loops), partial(steps.step_corrected, loops), hdm_best.Constants, _L)
 
 
 METHODS: dict[str, Method] = {
@@ -138,10 +138,11 @@ METHODS: dict[str, Method] = {
         f"{_HDM}, Algorithm 3 and the authors' code", _BEST_OPTIONS,
         Rule(hdm_best.init, hdm_best.step, hdm_best.Constants, _L), _BEST, on_device=_best,
     ),
-    "hdm_best_mended": Method(
+    "hdm_best_corrected": Method(
         "HDM-Best without the oddities of the authors' code that do harm",
         f"{_HDM}; the differences are derived here", _BEST_OPTIONS,
-        Rule(hdm_best_mended.init, hdm_best_mended.step, hdm_best.Constants, _L), _BEST, on_device=_best_mended,
+        Rule(hdm_best_corrected.init, hdm_best_corrected.step, hdm_best.Constants, _L), _BEST,
+        on_device=_best_corrected,
     ),
     "osgm_r": Method(
         "OSGM-R: a diagonal stepsize learns on the ratio (f(x+) - f*) / (f(x) - f*)",
@@ -167,10 +168,10 @@ METHODS: dict[str, Method] = {
         f"{_PART2}, authors' code", ("smoothness", "seed", "beta", "omega"),
         Rule(osgm_best.init, osgm_best.step, osgm_best.Constants, {"smoothness": _PROBED}),
     ),
-    "osgm_best_mended": Method(
+    "osgm_best_corrected": Method(
         "OSGM-Best whose second phase waits for a step longer than 1e-3, so that no estimate of L is NaN",
         f"{_PART2}; the difference is derived here", ("smoothness", "seed", "beta", "omega"),
-        Rule(osgm_best.init, osgm_best.step_mended, osgm_best.Constants, {"smoothness": _PROBED}),
+        Rule(osgm_best.init, osgm_best.step_corrected, osgm_best.Constants, {"smoothness": _PROBED}),
     ),
     "gd": Method(
         "Gradient descent with the step 1 / L",
@@ -225,6 +226,10 @@ QUASI_NEWTON: dict[str, Method] = {
 
 NAMES = (*METHODS, *QUASI_NEWTON)
 """Every method."""
+
+
+ALIASES = {"hdm_best_mended": "hdm_best_corrected", "osgm_best_mended": "osgm_best_corrected"}
+"""Earlier names of methods, which are still accepted."""
 
 
 def find_method(name: str) -> Method:

@@ -9,10 +9,10 @@
                of ||g+ - g|| / ||x+ - x|| over the accepted steps longer than 1e-3, lr = 1/L, U = 0
 
 Until the guess lr shrinks by 0.8 every 50 iterations. The published runs have a diagonal P and a scalar beta.
-Oddities of the code that this module keeps, and `hdm_best_mended` does not: the first iteration never moves (P = 0 and
-d = 0), so that hyper_lr is the real first stepsize; L = inf clips P to 0 for good; a guess without a single step longer
-than 1e-3 makes P NaN for good (NumPy warns). Kept by both: a refusal restarts the momentum although beta stays; a full
-P is clipped entry by entry, so that no entry off its diagonal can be negative.
+Faults of the code that this module keeps, and `hdm_best_corrected` does not: the first iteration never moves (P = 0
+and d = 0), so that hyper_lr is the real first stepsize; L = inf clips P to 0 for good; a guess without a single step
+longer than 1e-3 makes P NaN for good (NumPy warns). Kept by both: a refusal restarts the momentum although beta stays;
+a full P is clipped entry by entry, so that no entry off its diagonal can be negative.
 
 The inner products here are NumPy's, whose last bits depend on its version and on the processor. hdm_best_loops is the
 same rule for a diagonal P with block sums, in two passes that a device can run.

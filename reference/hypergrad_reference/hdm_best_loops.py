@@ -1,6 +1,6 @@
 """HDM-Best with a diagonal P in two passes over the arrays, so that kernels and NumPy give one run the same bits.
 
-It is `hdm_best`, or `hdm_best_mended`, in every equation and every scalar. Other than there, each inner product is the
+It is `hdm_best`, or `hdm_best_corrected`, in every equation and every scalar. But each inner product here is the
 exact total of block sums in the order of hypergrad_reference.sums, and the elements are seen by two loops alone:
 
     sums        <g+, d>, ||g+||^2, ||g+ - g||^2, ||x+ - x||^2     hdm_loops.inner_products
@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hypergrad_reference import hdm_best, hdm_best_mended, hdm_loops
+from hypergrad_reference import hdm_best, hdm_best_corrected, hdm_loops
 from hypergrad_reference.hdm_best import Constants
-from hypergrad_reference.hdm_best_mended import clip_scales
+from hypergrad_reference.hdm_best_corrected import clip_scales
 from hypergrad_reference.hdm_loops import Arrays, Scalars
 from hypergrad_reference.objective import Objective
 from hypergrad_reference.stepsize import DIAGONAL, SCALAR, Stepsize
@@ -119,8 +119,8 @@ def step(loops: Loops, objective: Objective, state: State, constants: Constants)
     return _step(loops, objective, state, constants, hdm_best.guess_curvature)
 
 
-def init_mended(loops: Loops, objective: Objective, x0: Vector, constants: Constants) -> State:
-    """The state before iteration 2 of hdm_best_mended; one evaluation of f and its gradient at x0, (n,) float64.
+def init_corrected(loops: Loops, objective: Objective, x0: Vector, constants: Constants) -> State:
+    """The state before iteration 2 of hdm_best_corrected; one evaluation of f and its gradient at x0, (n,) float64.
 
     Raises ValueError unless smoothness > 0, P is diagonal and beta a scalar.
     """
@@ -130,19 +130,19 @@ def init_mended(loops: Loops, objective: Objective, x0: Vector, constants: Const
     return _take(state, best, arrays)
 
 
-def step_mended(loops: Loops, objective: Objective, state: State, constants: Constants) -> State:
-    """One iteration of hdm_best_mended; one evaluation of f and its gradient. `constants.clip` does not count.
+def step_corrected(loops: Loops, objective: Objective, state: State, constants: Constants) -> State:
+    """One iteration of hdm_best_corrected; one evaluation of f and its gradient. `constants.clip` does not count.
 
     Raises ArithmeticError as `step` does.
 
     >>> from hypergrad_reference.objective import Quadratic
     >>> square, constants = Quadratic(np.array([[2.0]]), np.array([0.0])), Constants(np.inf, hyper_lr=0.25)
-    >>> state = step_mended(NUMPY, square, init_mended(NUMPY, square, np.array([4.0]), constants), constants)
+    >>> state = step_corrected(NUMPY, square, init_corrected(NUMPY, square, np.array([4.0]), constants), constants)
     >>> state.x.round(9), state.best.displacement.round(9), state.best.iteration
     (array([2.]), array([-2.]), 3)
     """
     constants = constants._replace(clip=clip_scales)
-    return _step(loops, objective, state, constants, hdm_best_mended.guess_curvature)
+    return _step(loops, objective, state, constants, hdm_best_corrected.guess_curvature)
 
 
 def _step(loops: Loops, objective: Objective, state: State, constants: Constants, guess: Guess) -> State:

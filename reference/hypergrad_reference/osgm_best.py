@@ -12,7 +12,7 @@
 
 In phase 1 eta shrinks by 0.8 every 50 iterations. L starts as the largest curvature met by three probes of length 1e-4.
 Oddities kept: with maxiter = 1000 phase 2 takes more than 200 net accepted steps, so that short runs never look ahead;
-if none was longer than 1e-3, L becomes NaN and p with it (NumPy warns), which `step_mended` prevents; min(1, L) ties
+if none was longer than 1e-3, L becomes NaN and p with it (NumPy warns), which `step_corrected` prevents; min(1, L) ties
 the method to the scale of f.
 
 Source: authors' code (branch of June 2025) for Gao et al. 2025 (Part II), whose abstract names the parts; the body of
@@ -114,7 +114,7 @@ def probe_smoothness(objective: Objective, x: Vector, gradient: Vector, seed: in
     return max(curvatures)
 
 
-def step_mended(objective: Objective, state: State, constants: Constants) -> State:
+def step_corrected(objective: Objective, state: State, constants: Constants) -> State:
     """As `step`, but phase 2 waits for a step longer than 1e-3 that met a curvature, so that L stays a number > 0.
 
     Derived here: with the authors' step a run in which x moves by less than 1e-3 at a time ends in NaN.

@@ -1,7 +1,7 @@
 """Which method `hypergrad.minimize` takes when none is named: every method, without an option, on every problem.
 
     python -m hypergrad_papers.default_method
-    python -m hypergrad_papers.default_method --on classic --method osgm_best_mended --method hdm_hb
+    python -m hypergrad_papers.default_method --on classic --method osgm_best_corrected --method hdm_hb
 
 A problem is solved when the largest entry of the gradient is below 1e-4, as the authors of HDM-Best have it, within
 1000 evaluations of the gradient. Work is the larger of the counts of values and of gradients, those that estimate the

@@ -205,8 +205,8 @@ def curve(name: str, folder: str | Path | None = None) -> dict[str, NDArray[Any]
 
     A column is float64 if every entry is a number (or nan), else text.
 
-    name     a name of `curve_names`. Those of logreg/ and mlp/ have one row per step: Epoch, Iteration (step + 1; 0 before
-             the first), Time (s), Loss (of the minibatch, before the step, without the L2 term), LossEpoch and
+    name     a name of `curve_names`. Those of logreg/ and mlp/ have one row per step: Epoch, Iteration (step + 1; 0
+             before the first), Time (s), Loss (of the minibatch, before the step, without the L2 term), LossEpoch and
              ValidLossEpoch (nan but on the last row of an epoch), Alpha (the rate used), AlphaEpoch, Beta
     folder   as in `load`. Raises DataError as `load` does.
     """

@@ -153,7 +153,7 @@ ONE_DIMENSION = tuple(product((0.25, 1.0, 3.0), (0.01, 0.1, 1.0, 4.0), (0.125, 0
 
 @law("multiplicative rule converges on a x^2 as proved", low=1, high=1, reason="proved; the slack is of rounding alone")
 def converges_in_one_dimension(a: float, lr: float, hyper_lr: float) -> bool:
-    """F = a x^2, multiplicative: once in [(1 - b) / 2a, (1 + b) / 2a] the rate stays there, and x shrinks by b per step.
+    """F = a x^2, multiplicative: the rate stays in [(1 - b) / 2a, (1 + b) / 2a] once there, x shrinks by b per step.
 
     Thesis, theorem 3.2.4.
     """

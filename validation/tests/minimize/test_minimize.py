@@ -280,11 +280,11 @@ def test_point_that_is_not_finite_never_makes_an_endless_run(method, bad):
 
 
 def test_refused_trial_is_survived():
-    """The mended HDM-Best refuses a trial at which f alone is inf, and goes on to the minimum."""
+    """The corrected HDM-Best refuses a trial at which f alone is inf, and goes on to the minimum."""
     wall = quadratic([2.0], x0=1.5)
     result = hypergrad.minimize(
         lambda x: (np.inf, 2 * x) if abs(x[0]) > 2 else wall.value_and_gradient(x), [1.5], jac=True,
-        method="hdm_best_mended", options={"smoothness": 0.4},
+        method="hdm_best_corrected", options={"smoothness": 0.4},
     )  # fmt: skip
     assert result.success
     assert result.nfev > result.nit - 1

@@ -21,8 +21,8 @@ from hypergrad_problems.set_models import mean_logistic
 
 ESTIMATING = [
     "hdm", "hdm_null", "hdm_lookahead", "hdm_monotone_lookahead", "hdm_learned_step", "hdm_adagrad",
-    "hdm_hb_lookahead", "hdm_agd", "hdm_agd_strongly_convex", "hdm_best", "hdm_best_mended", "osgm_best",
-    "osgm_best_mended", "gd", "gd_hb", "agd_cvx", "agd_scvx",
+    "hdm_hb_lookahead", "hdm_agd", "hdm_agd_strongly_convex", "hdm_best", "hdm_best_corrected", "osgm_best",
+    "osgm_best_corrected", "gd", "gd_hb", "agd_cvx", "agd_scvx",
 ]  # fmt: skip
 
 
@@ -206,10 +206,10 @@ def steepening(x):
 def test_lost_run_says_what_to_try():
     lost = hypergrad.minimize(steepening, [0.0, 1.0], jac=True, method="hdm")
     assert lost.status == 3
-    assert f"smoothness={lost.smoothness:.3g} is an estimate: try a larger one, or osgm_best_mended." in lost.message
+    assert f"smoothness={lost.smoothness:.3g} is an estimate: try a larger one, or osgm_best_corrected." in lost.message
     larger = hypergrad.minimize(steepening, [0.0, 1.0], jac=True, method="hdm", options={"smoothness": 2e4})
     assert larger.status != 3
-    assert hypergrad.minimize(steepening, [0.0, 1.0], jac=True, method="osgm_best_mended").success
+    assert hypergrad.minimize(steepening, [0.0, 1.0], jac=True, method="osgm_best_corrected").success
 
 
 # Values that are not finite.
@@ -342,3 +342,16 @@ def test_command_prints_a_row_per_method(capsys):
     out = capsys.readouterr().out
     assert out.startswith(f"{len(CLASSICS)} problems\n")
     assert all(name in out for name in ("l_bfgs", "osgm_best", "solved", "mean rank"))
+
+
+def bowl(x):
+    return x @ x, 2 * x
+
+
+@pytest.mark.parametrize("name", ["hdm_best", "osgm_best"])
+def test_earlier_name_of_a_method_is_accepted(name):
+    now, earlier = f"{name}_corrected", f"{name}_mended"
+    assert getattr(hypergrad.methods, earlier) is getattr(hypergrad.methods, now)
+    assert earlier not in hypergrad.methods.NAMES
+    results = [hypergrad.minimize(bowl, [4.0, 1.0], jac=True, method=method) for method in (now, earlier)]
+    assert results[0].nfev == results[1].nfev

@@ -14,7 +14,7 @@ from hypergrad_problems.runs import solve
 from hypergrad_reference import hdm_best, hdm_best_loops
 from hypergrad_reference.sums import BLOCK
 
-METHODS = ["hdm_best", "hdm_best_mended"]
+METHODS = ["hdm_best", "hdm_best_corrected"]
 QUADRATIC = quadratics.quadratic(np.geomspace(2e-4, 2.0, 30), optimum=0.5, x0=np.linspace(-2.0, 3.0, 30))
 
 
@@ -91,7 +91,9 @@ def launches(monkeypatch):
 def test_device_changes_no_bit_of_a_whole_run(method, name, described, launches):
     result, told = run(method, described, name)
     assert launches.count("inner_products") == result.nit
-    assert launches.count("adapt") == result.nit + (method == "hdm_best_mended")  # its first P is adapted at the start
+    assert launches.count("adapt") == result.nit + (
+        method == "hdm_best_corrected"
+    )  # its first P is adapted at the start
     assert show(result, told) == show(*run(method, "numpy", name))
 
 
@@ -110,7 +112,7 @@ def test_device_that_copies_changes_no_bit(device, described, monkeypatch):
     from hypergrad_kernels.device import open_device
 
     monkeypatch.setattr(open_device(device), "in_place", False)
-    assert show(*run("hdm_best_mended", described, "guess")) == show(*run("hdm_best_mended", "numpy", "guess"))
+    assert show(*run("hdm_best_corrected", described, "guess")) == show(*run("hdm_best_corrected", "numpy", "guess"))
 
 
 def test_numpy_runs_the_reference():
@@ -180,7 +182,7 @@ def test_method_without_kernels_is_named_with_those_that_have_some(method):
         hypergrad.minimize(scipy.optimize.rosen, [1.0, 2.0], method=method, options={"device": "opencl"})
     assert str(caught.value) == (
         f"device='opencl': method={method!r} has no kernels: leave the option out, or take one of hdm_best, "
-        "hdm_best_mended"
+        "hdm_best_corrected"
     )
 
 

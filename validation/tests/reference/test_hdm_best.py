@@ -1,4 +1,4 @@
-"""HDM-Best: numbers of the authors' code run unchanged, the loops of the kernels, the oddities and their mending."""
+"""HDM-Best: numbers of the authors' code run unchanged, the loops of the kernels, the faults and their correction."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ import pytest
 from hypergrad_papers.hdm2025.published import COUNTS, FEWEST, LOGISTIC_A1A, MOST, SVM_A1A, SVM_A1A_END, find_precision
 from hypergrad_problems import data, quadratics, set_models
 from hypergrad_problems.runs import run, solve
-from hypergrad_reference import hdm_best, hdm_best_mended, hdm_loops
+from hypergrad_reference import hdm_best, hdm_best_corrected, hdm_loops
 from hypergrad_reference.objective import Quadratic
 from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 
@@ -157,10 +157,10 @@ def test_guess_is_the_mean_of_the_long_steps_and_happens_once():
 # Oddities, and their mending
 
 
-def test_infinite_smoothness_freezes_the_authors_method_and_not_the_mended_one():
+def test_infinite_smoothness_freezes_the_authors_method_and_not_the_corrected_one():
     constants = hdm_best.Constants(np.inf)
     assert not (run(hdm_best, QUADRATIC, constants, 300)[-1].x - QUADRATIC.x0).any()
-    assert run(hdm_best_mended, QUADRATIC, constants, 300)[-1].value < 1e-3
+    assert run(hdm_best_corrected, QUADRATIC, constants, 300)[-1].value < 1e-3
 
 
 SHORT = quadratics.quadratic(np.geomspace(0.02, 2.0, 12), x0=np.full(12, 1e-5))
@@ -174,8 +174,8 @@ def test_short_steps_alone_turn_the_authors_stepsize_to_nan():
     assert all(state.x is states[stuck].x for state in states[stuck:])
 
 
-def test_short_steps_alone_do_not_stop_the_mended_method():
-    states = run(hdm_best_mended, SHORT, CONSTANTS, 300)
+def test_short_steps_alone_do_not_stop_the_corrected_method():
+    states = run(hdm_best_corrected, SHORT, CONSTANTS, 300)
     assert not any(state.guessed for state in states)
     assert states[-1].value < 1e-6 * states[0].value
 
@@ -184,16 +184,16 @@ def test_full_stepsize_is_clipped_entry_by_entry_by_the_authors_only():
     """So that it cannot be the inverse of a Hessian whose inverse has negative entries."""
     problem = quadratics.quadratic([1.0, 0.1], rotation=quadratics.random_rotation(2), x0=[1.0, 2.0])
     constants = hdm_best.Constants(1.0, 1.0, shape=FULL)
-    clipped, free = (run(method, problem, constants, 60) for method in (hdm_best, hdm_best_mended))
+    clipped, free = (run(method, problem, constants, 60) for method in (hdm_best, hdm_best_corrected))
     assert all((state.P >= 0).all() for state in clipped)
     assert any((state.P < 0).any() for state in free)
 
 
 @pytest.mark.parametrize("shape", [SCALAR, DIAGONAL], ids=["scalar", "diagonal"])
-def test_mended_method_is_the_authors_without_the_wasted_iteration(shape):
+def test_corrected_method_is_the_authors_without_the_wasted_iteration(shape):
     constants = CONSTANTS._replace(shape=shape)
-    authors, mended = run(hdm_best, QUADRATIC, constants, 60), run(hdm_best_mended, QUADRATIC, constants, 59)
-    for a, b in zip(authors[1:], mended, strict=True):
+    authors, corrected = run(hdm_best, QUADRATIC, constants, 60), run(hdm_best_corrected, QUADRATIC, constants, 59)
+    for a, b in zip(authors[1:], corrected, strict=True):
         assert [np.array(field).tobytes() for field in a] == [np.array(field).tobytes() for field in b]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypergrad_papers.hdm2025.published import COUNTS, FEWEST, MOST, SVM_A1A_END, find_precision
 from hypergrad_problems import data, quadratics, set_models
 from hypergrad_problems.runs import run, solve
-from hypergrad_reference import hdm_best, hdm_best_loops, hdm_best_mended, hdm_loops
+from hypergrad_reference import hdm_best, hdm_best_corrected, hdm_best_loops, hdm_loops
 from hypergrad_reference.stepsize import DIAGONAL, FULL, SCALAR
 from hypergrad_reference.sums import block_sums, total
 
@@ -19,9 +19,9 @@ def bind(init, step, loops=hdm_best_loops.NUMPY):
 
 
 AUTHORS = bind(hdm_best_loops.init, hdm_best_loops.step)
-MENDED = bind(hdm_best_loops.init_mended, hdm_best_loops.step_mended)
+CORRECTED = bind(hdm_best_loops.init_corrected, hdm_best_loops.step_corrected)
 PAIRS = pytest.mark.parametrize(
-    ("method", "loops"), [(hdm_best, AUTHORS), (hdm_best_mended, MENDED)], ids=["authors", "mended"]
+    ("method", "loops"), [(hdm_best, AUTHORS), (hdm_best_corrected, CORRECTED)], ids=["authors", "corrected"]
 )
 LINE = SimpleNamespace(  # flat at its least value, which no run reaches
     x0=np.array([-2.0]), value_and_gradient=lambda x: (float((x[0] - 0.3) ** 4), 4 * (x - 0.3) ** 3)
@@ -63,7 +63,7 @@ def test_trial_point_is_that_of_the_equation(method, loops):
     for state in run(loops, QUADRATIC, hdm_best.Constants(2.0, 0.5, maxiter=80), 120):
         s = state.best
         trial = (s.x - s.P * s.gradient) + s.beta * s.displacement
-        # before the mended method's first move beta, which d = 0 makes no matter, has not been learned
+        # before the corrected method's first move beta, which d = 0 makes no matter, has not been learned
         assert state.trial.tobytes() == trial.tobytes()
 
 
@@ -137,5 +137,11 @@ def test_inputs_are_not_written_to():
     objective = SimpleNamespace(
         value_and_gradient=lambda x: (float(x @ x), gradient if x.tolist() == [3, 4] else 2 * x)
     )
-    run(bind(hdm_best_loops.init_mended, hdm_best_loops.step_mended, loops), objective, hdm_best.Constants(2.0), 5, x0)
+    run(
+        bind(hdm_best_loops.init_corrected, hdm_best_loops.step_corrected, loops),
+        objective,
+        hdm_best.Constants(2.0),
+        5,
+        x0,
+    )
     assert (x0.tolist(), gradient.tolist()) == ([3.0, 4.0], [6.0, 8.0])

@@ -1,4 +1,4 @@
-"""HDM-Best, mended: `hypergrad_reference.hdm_best` without the oddities that do harm.
+"""HDM-Best, corrected: `hypergrad_reference.hdm_best` without the oddities that do harm.
 
 1. No iteration is lost at the start: P begins as the authors' first iteration, which cannot move, would leave it. The
    rest of the run is theirs, one evaluation earlier.
