@@ -33,7 +33,7 @@ def svm_accelerated(run: Run) -> list[Check]:
     checks = []
     for name, result in svms(run).items():
         logs = np.log10(result.curves["SAGD"][[59, 219]])
-        checks.append(near(f"slope a step, {name}", published[name], (logs[1] - logs[0]) / 160, abs=0.004))
+        checks.append(near(f"slope per step, {name}", published[name], (logs[1] - logs[0]) / 160, abs=0.004))
     return checks
 
 
