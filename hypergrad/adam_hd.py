@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypergrad._core.defaults import AUTO, DefaultNumber
 from hypergrad._core.describe import describe
 from hypergrad._core.optimizer import Optimizer
-from hypergrad._core.options import LrScope, Nonfinite, RateRule, freeze
+from hypergrad._core.options import DelayedNonfinite, LrScope, RateRule, freeze
 from hypergrad._core.policy import Kind, Policy
 from hypergrad_reference.adam_hd import Rule
 
@@ -23,7 +23,8 @@ class Options:
     hyper_lr: float
     rule: RateRule
     lr_scope: LrScope
-    nonfinite: Nonfinite
+    nonfinite: DelayedNonfinite
+    delay: int
 
 
 Settings = freeze(Options)
@@ -31,12 +32,12 @@ Settings = freeze(Options)
 
 def form_policy(o: Options) -> Policy:
     """What the step is told."""
-    return Policy(o.lr_scope, -math.inf, math.inf, o.nonfinite)
+    return Policy(o.lr_scope, -math.inf, math.inf, o.nonfinite, delay=o.delay)
 
 
 def form_rule(o: Options) -> Rule:
     """The rule with these constants."""
-    return Rule(o.hyper_lr, o.rule)
+    return Rule(o.hyper_lr, o.rule, o.delay)
 
 
 @describe(
@@ -52,6 +53,13 @@ class AdamHD(Optimizer, Options):
 
     The authors' code moves the rate from tensor to tensor within a step and adds eps before
     the bias correction: `hypergrad_reference.adam_hd.step_pytorch` is that.
+
+    With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
+    as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
+    from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
+    stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
+    nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
+    NonFiniteError says which, and the rate learns again from the step after the next.
 
     >>> import numpy as np
     >>> x = np.array([5.0, -1.0])
@@ -77,7 +85,8 @@ class AdamHD(Optimizer, Options):
         *,
         rule: RateRule = "additive",
         lr_scope: LrScope = "global",
-        nonfinite: Nonfinite = "raise",
+        nonfinite: DelayedNonfinite = "raise",
+        delay: int = 0,
         hypergrad_lr: float | None = None,
         use_gpu: bool | None = None,
         records_to: "PathName | None" = None,

@@ -8,7 +8,7 @@ from hypergrad._core.base import BaseOptions, form_base
 from hypergrad._core.defaults import AUTO
 from hypergrad._core.describe import describe
 from hypergrad._core.optimizer import Optimizer
-from hypergrad._core.options import Nonfinite, ScalarConvention, freeze
+from hypergrad._core.options import NOT_STOP, Nonfinite, ScalarConvention, freeze
 from hypergrad._core.policy import Kind, Policy
 from hypergrad_reference.adamw import Rule
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class Options(BaseOptions):
     """The options of AdamW, those of groups excepted."""
+
+    nonfinite: Nonfinite
 
 
 Settings = freeze(Options)
@@ -34,7 +36,7 @@ def form_rule(o: Options) -> Rule:
     return Rule(form_base(o))
 
 
-@describe(lr="the rate; may be changed in param_groups between steps")
+@describe(lr="the rate; may be changed in param_groups between steps", nonfinite=NOT_STOP)
 class AdamW(Optimizer, Options):
     """AdamW (Loshchilov and Hutter 2019).
 

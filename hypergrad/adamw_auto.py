@@ -11,7 +11,7 @@ from hypergrad._core.checks import check_order
 from hypergrad._core.defaults import AUTO
 from hypergrad._core.describe import describe
 from hypergrad._core.optimizer import Optimizer
-from hypergrad._core.options import LrScope, Nonfinite, ScalarConvention, freeze
+from hypergrad._core.options import DelayedNonfinite, LrScope, ScalarConvention, freeze
 from hypergrad._core.policy import Kind, Policy
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.adamw_auto import Constants, MomentumRule, Normalization, Rule
@@ -40,6 +40,8 @@ class Options(BaseOptions):
     lr_scope: LrScope
     normalization: Normalization
     momentum_rule: MomentumRule
+    nonfinite: DelayedNonfinite
+    delay: int
 
 
 Settings = freeze(Options)
@@ -50,7 +52,7 @@ def form_policy(o: Options) -> Policy:
     check_order("lr_min", o.lr_min, "lr_max", o.lr_max)
     watch = Watch(o.surprise_gamma, o.surprise_alpha, o.trauma_threshold, o.warmup_steps)
     watching = watch if o.track_surprise else None
-    return Policy(o.lr_scope, o.lr_min, o.lr_max, o.nonfinite, o.clear_grad, watching)
+    return Policy(o.lr_scope, o.lr_min, o.lr_max, o.nonfinite, o.clear_grad, watching, o.delay)
 
 
 def form_rule(o: Options) -> Rule:
@@ -73,6 +75,13 @@ class AutoHypergradientAdamW(Optimizer, Options):
 
         h  = clip(-<g_t, d_{t-1}> / ||g_{t-1}||^2, -1, 1),   G = 0.99 G + 0.01 h^2
         lr = lr - hyper_lr h / (sqrt(G) + 1e-12),   by at most a tenth of lr, within [lr_min, lr_max]
+
+    With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
+    as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
+    from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
+    stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
+    nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
+    NonFiniteError says which, and the rate learns again from the step after the next.
 
     >>> opt = AutoHypergradientAdamW([np.array([4.0])], device="numpy")
     >>> opt
@@ -111,7 +120,8 @@ track_surprise=False)
         grad_scale: float = 1.0,
         clear_grad: bool = False,
         scalar_convention: ScalarConvention = "exact",
-        nonfinite: Nonfinite = "raise",
+        nonfinite: DelayedNonfinite = "raise",
+        delay: int = 0,
         records_to: "PathName | None" = None,
         device: "DeviceChoice" = AUTO,
     ) -> None:

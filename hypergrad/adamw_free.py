@@ -11,7 +11,7 @@ from hypergrad._core.checks import show
 from hypergrad._core.defaults import AUTO, DefaultNumber
 from hypergrad._core.describe import OTHERS, describe
 from hypergrad._core.files import PathName
-from hypergrad._core.options import OPTIONS, Nonfinite, Variant, freeze
+from hypergrad._core.options import NOT_STOP, OPTIONS, Nonfinite, Variant, freeze
 from hypergrad._core.policy import Kind, Policy
 from hypergrad.errors import ArgumentError, AveragesWarning
 from hypergrad_reference.adamw_free_rule import Rule
@@ -57,6 +57,7 @@ def form_rule(o: Options) -> Rule:
 
 
 @describe(
+    nonfinite=NOT_STOP,
     params=OTHERS["params"].replace(', "lr": ...', ', "betas": ...'),
     betas='the shares that the running means of g and of g^2 keep in a step; (0.9, 0.999) with variant="K"',
     weight_decay="decoupled, theta (1 - lr weight_decay), in units of 1 / lr; lr weight_decay stays below 1/2",

@@ -9,7 +9,7 @@ from hypergrad._core.checks import check_order
 from hypergrad._core.defaults import AUTO, DefaultNumber
 from hypergrad._core.describe import describe
 from hypergrad._core.optimizer import Optimizer
-from hypergrad._core.options import LrScope, Nonfinite, ScalarConvention, freeze
+from hypergrad._core.options import DelayedNonfinite, LrScope, ScalarConvention, freeze
 from hypergrad._core.policy import Kind, Policy
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.adamw_hd import Rule
@@ -28,6 +28,8 @@ class Options(BaseOptions):
     log_scale: bool
     lr_scope: LrScope
     decay_in_hypergradient: bool
+    nonfinite: DelayedNonfinite
+    delay: int
 
 
 Settings = freeze(Options)
@@ -36,7 +38,7 @@ Settings = freeze(Options)
 def form_policy(o: Options) -> Policy:
     """What the step is told. Raises ArgumentError for bounds that hold no rate."""
     check_order("lr_min", o.lr_min, "lr_max", o.lr_max)
-    return Policy(o.lr_scope, o.lr_min, o.lr_max, o.nonfinite, o.clear_grad)
+    return Policy(o.lr_scope, o.lr_min, o.lr_max, o.nonfinite, o.clear_grad, delay=o.delay)
 
 
 def form_rule(o: Options) -> Rule:
@@ -46,12 +48,21 @@ def form_rule(o: Options) -> Rule:
     return Rule(o.hyper_lr, o.log_scale, o.decay_in_hypergradient, form_base(o))
 
 
-@describe(lr="the first rate, within [lr_min, lr_max]; may be changed in param_groups between steps")
+@describe(
+    lr="the first rate, within [lr_min, lr_max]; may be changed in param_groups between steps",
+)
 class HypergradientAdamW(Optimizer, Options):
     """AdamW whose rate descends its own gradient (Baydin et al. 2018, applied to AdamW).
 
         h  = -sum <g_t, d_{t-1}>,   d = m_hat / (sqrt(v_hat) + eps)
         lr = clip(lr - hyper_lr h, lr_min, lr_max),   then one step of AdamW with it
+
+    With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
+    as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
+    from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
+    stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
+    nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
+    NonFiniteError says which, and the rate learns again from the step after the next.
 
     >>> import numpy as np
     >>> x = np.array([4.0])
@@ -88,7 +99,8 @@ class HypergradientAdamW(Optimizer, Options):
         grad_scale: float = 1.0,
         clear_grad: bool = False,
         scalar_convention: ScalarConvention = "exact",
-        nonfinite: Nonfinite = "raise",
+        nonfinite: DelayedNonfinite = "raise",
+        delay: int = 0,
         beta_hyper: float | None = None,
         records_to: "PathName | None" = None,
         device: "DeviceChoice" = AUTO,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypergrad._core.defaults import AUTO, DefaultNumber
 from hypergrad._core.describe import describe
 from hypergrad._core.optimizer import Optimizer
-from hypergrad._core.options import LrScope, Nonfinite, RateRule, freeze
+from hypergrad._core.options import DelayedNonfinite, LrScope, RateRule, freeze
 from hypergrad._core.policy import Kind, Policy
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.sgd_hd import Rule
@@ -27,7 +27,8 @@ class Options:
     hyper_lr: float
     rule: RateRule
     lr_scope: LrScope
-    nonfinite: Nonfinite
+    nonfinite: DelayedNonfinite
+    delay: int
 
 
 Settings = freeze(Options)
@@ -35,7 +36,7 @@ Settings = freeze(Options)
 
 def form_policy(o: Options) -> Policy:
     """What the step is told."""
-    return Policy(o.lr_scope, -math.inf, math.inf, o.nonfinite)
+    return Policy(o.lr_scope, -math.inf, math.inf, o.nonfinite, delay=o.delay)
 
 
 def form_rule(o: Options) -> Rule:
@@ -44,7 +45,7 @@ def form_rule(o: Options) -> Rule:
         raise ArgumentError(
             f"nesterov=True with momentum={o.momentum!r}, dampening={o.dampening!r}: give a momentum and no dampening"
         )
-    return Rule(o.hyper_lr, o.rule, o.momentum, o.dampening, o.nesterov)
+    return Rule(o.hyper_lr, o.rule, o.momentum, o.dampening, o.nesterov, o.delay)
 
 
 @describe(
@@ -60,6 +61,13 @@ class SGDHD(Optimizer, Options):
         d = g | v = momentum v + (1 - dampening) g | g + momentum v
 
     A parameter without a gradient sits the step out (the authors' code takes it for zeros).
+
+    With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
+    as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
+    from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
+    stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
+    nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
+    NonFiniteError says which, and the rate learns again from the step after the next.
 
     >>> import numpy as np
     >>> x = np.array([5.0, -1.0])
@@ -86,7 +94,8 @@ class SGDHD(Optimizer, Options):
         *,
         rule: RateRule = "additive",
         lr_scope: LrScope = "global",
-        nonfinite: Nonfinite = "raise",
+        nonfinite: DelayedNonfinite = "raise",
+        delay: int = 0,
         hypergrad_lr: float | None = None,
         use_gpu: bool | None = None,
         records_to: "PathName | None" = None,

@@ -8,6 +8,7 @@ import numpy as np
 
 from hypergrad._core.keeping import fetch
 from hypergrad._core.optimizer import Optimizer
+from hypergrad._core.state import State
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.types import Vector
 
@@ -58,7 +59,7 @@ class AveragingOptimizer(Optimizer):
             answers, known = self._find_averages(), self._state
             learned = tuple(one._replace(clock=0.0, next_clock=0.0, look=True, gap=0) for one in known.learned)
 
-            def write() -> None:
+            def write() -> State:
                 self._fill(answers)
                 for arrays, x in zip(known.arrays, answers, strict=True):
                     for name in ("lag_slow", "lag_fast", "left", "average_slow"):
@@ -66,8 +67,9 @@ class AveragingOptimizer(Optimizer):
                         if array is not None:
                             array[...] = x if name == "average_slow" else 0
                 self._backend.forget()
+                return known._replace(learned=learned, sizes=None)
 
-            self._commit(known, known._replace(learned=learned, sizes=None), write)
+            self._commit(known, write)
 
     def _find_averages(self) -> list[Vector]:
         """The answer for each tensor, flat, as copies."""

@@ -1,6 +1,6 @@
 """Who runs the two loops over the elements: NumPy or an OpenCL device."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -8,11 +8,8 @@ import numpy as np
 from hypergrad._core.device_arrays import is_device_array
 from hypergrad._core.devices import UNAVAILABLE, check_room, open_device, warn_that_numpy_serves
 from hypergrad.errors import ArgumentError
-from hypergrad_reference.adamw import ExactScalars, ShaderScalars
-from hypergrad_reference.adamw_free import Scalars as FreeScalars
-from hypergrad_reference.loops import Operands, Update, inner_products, update
-from hypergrad_reference.rule import Scalars
-from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
+from hypergrad_reference.loops import STOPPED, Operands, Passed, Update, inner_products, update, update_and_sum
+from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
 if TYPE_CHECKING:
@@ -35,11 +32,13 @@ class SumsTask(NamedTuple):
 
 
 class UpdateTask(NamedTuple):
-    """A tensor that is to be updated, in place."""
+    """A tensor that is to be updated, in place; with delay 1, the inner products that are formed in the same pass."""
 
     position: int
     history: int  # alike for tensors whose updates are alike but for their arrays
     update: Update
+    products: tuple[str, ...] = ()  # with STOPPED last: an element that would not be finite stays
+    operands: Operands | None = None  # of the products
 
 
 class Backend(Protocol):
@@ -75,8 +74,11 @@ class Backend(Protocol):
         """Do now whatever could fail in `update` of the same work: compile, allocate. Nothing is written."""
         ...
 
-    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
-        """Write theta and the arrays of each tensor, and zeros to its gradient if clear_grad; then return."""
+    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> list[dict[str, Vector]]:
+        """Write theta and the arrays of each tensor, and zeros to its gradient if clear_grad.
+
+        Returns block sums of the products asked for, of each tensor.
+        """
         ...
 
 
@@ -112,24 +114,25 @@ class NumPyBackend:
     def prepare(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
         """Nothing to prepare."""
 
-    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
+    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> list[dict[str, Vector]]:
         """Compute by the reference, then copy."""
         with np.errstate(all="ignore"):
-            for _, _, u in work:
-                theta, arrays = update(u)
-                u.theta[...] = theta
-                for target, result in zip(u.arrays, arrays, strict=True):
-                    if target is not None:
-                        target[...] = result
-                if clear_grad:
-                    u.grad[...] = 0
+            return [_update(task, clear_grad) for task in work]
 
 
-class Kernel(NamedTuple):
-    """Host code of a kernel for loop 2."""
-
-    form_update: "Callable[[Update, bool], Form]"
-    list_arrays: Callable[[Update], tuple[Vector, ...]]
+def _update(task: UpdateTask, clear_grad: bool) -> dict[str, Vector]:
+    u, stop = task.update, STOPPED in task.products
+    if task.operands is None:
+        passed = Passed(*update(u), {})
+    else:
+        passed = update_and_sum(task.products[: len(task.products) - stop], task.operands, u, stop)
+    u.theta[...] = passed.theta
+    for target, result in zip(u.arrays, passed.arrays, strict=True):
+        if target is not None:
+            target[...] = result
+    if clear_grad:
+        u.grad[...] = 0 if passed.stays is None else np.where(passed.stays, u.grad, 0)
+    return passed.blocks
 
 
 class OpenCLBackend:
@@ -137,7 +140,7 @@ class OpenCLBackend:
 
     def __init__(self, device: "Device") -> None:
         self.device = open_device(device)
-        from hypergrad_kernels import adamw, adamw_free, sgd_hd, sums
+        from hypergrad_kernels import delayed, sums
         from hypergrad_kernels.arrays import Arrays
         from hypergrad_kernels.calls import Call
         from hypergrad_kernels.launcher import Launcher
@@ -145,15 +148,11 @@ class OpenCLBackend:
         self.name = f"opencl: {self.device.name}"
         self._launcher = Launcher(Arrays(self.device))
         self._compute_sums = sums.compute_sums
-        of_adamw = Kernel(adamw.form_update, adamw.list_arrays)
-        of_sgd_hd = Kernel(sgd_hd.form_update, sgd_hd.list_arrays)
-        self._kernels: dict[type[Scalars], Kernel] = {
-            ExactScalars: of_adamw, ShaderScalars: of_adamw,
-            Plain: of_sgd_hd, HeavyBall: of_sgd_hd, Nesterov: of_sgd_hd,
-            FreeScalars: Kernel(adamw_free.form_update, adamw_free.list_arrays),
-        }  # fmt: skip
+        self._updaters = delayed.UPDATERS
+        self._form_delayed = delayed.form_delayed
         self._make_call = Call
         self._planned: list[Launch] = []
+        self._outs: list[Vector] = []  # block sums of what was planned
 
     def check_device_array(self, array: Vector, name: str) -> None:
         """Kernels reach the arrays of their own context."""
@@ -187,28 +186,37 @@ class OpenCLBackend:
         return self._compute_sums(self._launcher, work)
 
     def prepare(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
-        """Compile what the kernels need, and find the arrays of small tensors."""
-        self._planned = self._launcher.plan(self._list_calls(work, clear_grad))
+        """Compile what the kernels need, and find the arrays of small tensors and room for the sums."""
+        shapes = [(len(task.products), -(-task.update.theta.size // BLOCK)) for task in work]
+        outs = [np.empty(shape, task.update.theta.dtype) for shape, task in zip(shapes, work, strict=True)]
+        self._planned, self._outs = self._launcher.plan(self._list_calls(work, outs, clear_grad)), outs
 
-    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
+    def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> list[dict[str, Vector]]:
         """Run what was prepared, with one wait for all tensors."""
-        planned, self._planned = self._planned, []
+        planned, outs, self._planned, self._outs = self._planned, self._outs, [], []
         self._launcher.run(planned)
         self._launcher.arrays.collect()
+        return [dict(zip(task.products, out, strict=True)) for task, out in zip(work, outs, strict=True)]
 
-    def _list_calls(self, work: Sequence[UpdateTask], clear_grad: bool) -> "list[tuple[int, Call]]":
+    def _list_calls(
+        self, work: Sequence[UpdateTask], outs: Sequence[Vector], clear_grad: bool
+    ) -> "list[tuple[int, Call]]":
         """The calls of the tensors that have elements; those alike but for their arrays share a form."""
         forms: dict[Any, Form] = {}
         calls = []
-        for position, history, u in work:
-            kernel = self._kernels[type(u.scalars)]
+        for (position, history, u, products, operands), out in zip(work, outs, strict=True):
+            updater = self._updaters[type(u.scalars)]
             shared = (history, u.theta.dtype, type(u.theta), type(u.grad))
             form = forms.get(shared)
-            if form is None:
-                form = forms[shared] = kernel.form_update(u, clear_grad)
+            if form is None and operands is not None:
+                form = forms[shared] = self._form_delayed(products, operands, u, clear_grad)
+            elif form is None:
+                form = forms[shared] = updater.form_update(u, clear_grad)
             if u.theta.size:
                 blocks = () if form.per_item is None else (-(-u.theta.size // form.per_item),)
-                calls.append((position, self._make_call(form, (u.theta.size, *blocks), kernel.list_arrays(u))))
+                sums = () if operands is None else (out,)
+                arrays = (*sums, *updater.list_arrays(u))
+                calls.append((position, self._make_call(form, (u.theta.size, *blocks), arrays)))
         return calls
 
 

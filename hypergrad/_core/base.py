@@ -1,6 +1,6 @@
 """The options that all AdamW optimizers share, and what they say of the update of the tensors."""
 
-from hypergrad._core.options import Nonfinite, ScalarConvention
+from hypergrad._core.options import ScalarConvention
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.adamw import Base
 
@@ -13,7 +13,6 @@ class BaseOptions:
     grad_scale: float
     clear_grad: bool
     scalar_convention: ScalarConvention
-    nonfinite: Nonfinite
 
 
 def form_base(o: BaseOptions) -> Base:

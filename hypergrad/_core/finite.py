@@ -8,7 +8,7 @@ import numpy as np
 
 from hypergrad._core.backend import Backend, UpdateTask
 from hypergrad._core.overflow import Sizes, find_overflow, foresee, measure
-from hypergrad._core.state import Blocks
+from hypergrad._core.state import Blocks, State
 from hypergrad._core.tensors import Tensor
 from hypergrad_reference.loops import Arrays
 from hypergrad_reference.types import Vector
@@ -23,14 +23,43 @@ def find_trouble(work: Iterable[tuple[Tensor, Vector, Any, Sequence[str]]]) -> s
         for name, blocks in sums.items():
             if _is_finite(blocks):
                 continue
-            values = grad if isinstance(grad, np.ndarray) else grad.get()
-            finite = np.isfinite(values)
-            if not finite.all():
-                first = int(np.argmin(finite))
-                place = ", ".join(map(str, np.unravel_index(first, tensor.shape)))
-                return f"the gradient of {tensor.name} holds {values[first]} at [{place}]"
+            trouble = _find_trouble(tensor, grad)
+            if trouble is not None:
+                return trouble
             if name in needed:
                 return f"the sum {name} of {tensor.name} is not finite though its gradient is: scale the loss down"
+    return None
+
+
+def _find_trouble(tensor: Tensor, grad: Any) -> str | None:
+    """What of a gradient is not finite."""
+    values = grad if isinstance(grad, np.ndarray) else grad.get()
+    finite = np.isfinite(values)
+    if finite.all():
+        return None
+    first = int(np.argmin(finite))
+    place = ", ".join(map(str, np.unravel_index(first, tensor.shape)))
+    return f"the gradient of {tensor.name} holds {values[first]} at [{place}]"
+
+
+def find_stopped(work: Iterable[tuple[Tensor, Vector, int]]) -> str:
+    """Which elements stayed, and why.
+
+    work    each tensor with its gradient and the number of its elements that stayed
+    """
+    counts = [(tensor, grad, count) for tensor, grad, count in work if count]
+    where = ", ".join(f"{count} of {tensor.name}" for tensor, _, count in counts)
+    causes = (_find_trouble(tensor, grad) for tensor, grad, _ in counts)
+    cause = next((cause for cause in causes if cause), "the step would have led past the largest number of the dtype")
+    return f"{cause}; elements that kept all that they had: {where}"
+
+
+def find_unlearned(state: State) -> str | None:
+    """Why a rate could not learn from the latest step, if what it learns from is not finite."""
+    record = state.records.last
+    for one in (record,) if state.shared else record:
+        if one.reason.startswith("non-finite"):
+            return f"the rate has a {one.reason} to learn from: scale the loss down"
     return None
 
 
@@ -57,14 +86,15 @@ def find_overflows(
         sizes = measure((tensor.theta, arrays[tensor.position]) for tensor in tensors)
     largest = max(_find_largest(sums[task.position]["grad_grad"]) for task in tasks)
     after, proven = sizes, math.isfinite(largest)
-    for _, _, u in _pick(tasks) if proven else ():
-        one, finite = foresee(sizes, largest, u)
+    for task in _pick(tasks) if proven else ():
+        one, finite = foresee(sizes, largest, task.update)
         after, proven = after.join(one), proven and finite
     if proven:
         return after, None
     backend.fetch()
-    for position, _, u in tasks:
-        trouble = find_overflow(u, tensors[position].name, tensors[position].shape)
+    for task in tasks:
+        tensor = tensors[task.position]
+        trouble = find_overflow(task.update, tensor.name, tensor.shape)
         if trouble is not None:
             return None, trouble
     return None, None

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad._core import checkpoint, saved
-from hypergrad._core.backend import Backend, DeviceWish, SumsTask, UpdateTask, open_backend
+from hypergrad._core.backend import Backend, DeviceWish, SumsTask, open_backend
 from hypergrad._core.checks import Number
 from hypergrad._core.defaults import choose_device, choose_name
 from hypergrad._core.device_arrays import is_device_array
 from hypergrad._core.files import PathName
-from hypergrad._core.finite import find_overflows
+from hypergrad._core.finite import find_overflows, find_unlearned
 from hypergrad._core.groups import (
     Group,
     GroupOptions,
@@ -29,7 +29,8 @@ from hypergrad._core.groups import (
 from hypergrad._core.interrupt import defer_interrupt
 from hypergrad._core.keeping import open_arrays
 from hypergrad._core.options import OF_GROUPS, OPTIONS, check_options
-from hypergrad._core.plan import Work, form_plan
+from hypergrad._core.overflow import Sizes
+from hypergrad._core.plan import Step, Work, form_plan
 from hypergrad._core.policy import Kind
 from hypergrad._core.rates import add_group, open_rates
 from hypergrad._core.series import Records, Series
@@ -40,6 +41,7 @@ from hypergrad._core.state import (
     Seen,
     State,
     edit,
+    forget_directions,
     skip,
     start_series,
 )
@@ -55,7 +57,7 @@ from hypergrad._core.tensors import (
     get_array,
     separate,
 )
-from hypergrad._core.versions import upgrade
+from hypergrad._core.versions import complete, upgrade
 from hypergrad.errors import ArrayTypeError, BrokenOptimizerError, BusyOptimizerError, NonFiniteError
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
@@ -307,17 +309,63 @@ class Optimizer(Guarded):
         if not work.tensors:
             return
         self._backend.begin()
-        sums = self._sum(self._plan.list_sums(state, work))  # loop 1
-        trouble = self._plan.find_trouble(state, work, sums)
+        if self._plan.policy.delay:
+            self._step_delayed(known, state, work)
+        else:
+            self._step_exact(known, state, work)
+
+    def _step_exact(self, known: State, state: State, work: Work) -> None:
+        """Sum, learn, and step with what was learned."""
+        plan = self._plan
+        sums = self._sum(plan.list_sums(state, work))  # loop 1
+        trouble = plan.find_trouble(state, work, sums)
         if trouble is None:
-            after, tasks = self._plan.decide(state, work, sums)  # the scalars between the loops
-            after, trouble = self._foresee(after, tasks, sums)
+            learned = plan.learn(state, work, sums)  # the scalars between the loops
+            step = plan.plan_step(learned, work)
+            trouble = find_unlearned(learned) if plan.policy.looks_ahead else None
+        if trouble is None:
+            sizes, trouble = self._foresee(step, sums)
         if trouble is not None:
             self._pass_over(known, state, trouble)
             return
-        self._backend.prepare(tasks, self._plan.policy.clear_grad)
-        self._write_record(after)
-        self._commit(known, after, lambda: self._write(after, tasks, work))  # loop 2
+        after = step.finish(learned)._replace(sizes=sizes)
+
+        def write() -> State:
+            self._write(step, work)  # loop 2
+            self._show(after, work.groups)
+            return after
+
+        self._backend.prepare(step.tasks, plan.policy.clear_grad)
+        self._write_record(after)  # the last thing that may fail: a step whose record cannot be written is not taken
+        self._commit(known, write)
+
+    def _step_delayed(self, known: State, state: State, work: Work) -> None:
+        """Step with what was learned before, sum in the same pass, and learn for the step to come."""
+        plan = self._plan
+        squares = self._sum(plan.list_squares(state, work)) if plan.policy.looks_ahead else {}
+        trouble = plan.find_trouble(state, work, squares)
+        if trouble is None:
+            step = plan.plan_step(state, work, plan.list_other_sums(state, work))
+            sizes, trouble = self._foresee(step, squares)
+        if trouble is not None:
+            self._pass_over(known, state, trouble)
+            return
+        stopped: dict[int, int] = {}
+
+        def write() -> State:
+            sums, counts = plan.read_sums(squares, self._write(step, work))  # both loops
+            stopped.update(counts)
+            after = step.finish(plan.learn(state, work, sums))._replace(sizes=sizes)
+            after = forget_directions(after) if stopped else after
+            self._show(after, work.groups)
+            return after
+
+        self._backend.prepare(step.tasks, plan.policy.clear_grad)
+        after = self._commit(known, write)
+        self._write_record(after, f"step {after.step} was taken")  # what it learned is known by now only
+        trouble = plan.find_loss(after, work, stopped)
+        if trouble is not None:
+            raise NonFiniteError(trouble)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Take up more parameters, at any time; they start fresh, in step 1 of their own.
@@ -361,14 +409,15 @@ class Optimizer(Guarded):
             sizes=None,
         )
 
-        def take_up() -> None:
+        def take_up() -> State:
             self._groups.append(entry)
             self._members.append(list(entry["params"]))
             self._tensors += tensors
             self._places = None
             self._show(after, options)
+            return after
 
-        self._commit(known, after, take_up)
+        self._commit(known, take_up)
 
     # The parts of a step.
 
@@ -385,10 +434,11 @@ class Optimizer(Guarded):
             )
         self.__dict__["_state"] = after  # by way of __setattr__ a signal handler could take a step after the look
 
-    def _commit(self, known: State, after: State, write: Callable[[], None]) -> None:
-        """Write, then take up a new state. If anything stops it before that is done, the optimizer is broken.
+    def _commit(self, known: State, write: Callable[[], State]) -> State:
+        """Write, then take up the new state. If anything stops it before that is done, the optimizer is broken.
 
-        known    what `after` was made of. Raises BusyOptimizerError if it is the state no longer
+        known    what `write` works on. Raises BusyOptimizerError if it is the state no longer
+        write    gives the new state
         """
         step = known.step
         remedy = f"the last good step is {step}: restore the parameters and load a state saved then"
@@ -396,21 +446,22 @@ class Optimizer(Guarded):
         with defer_interrupt():
             self._swap(known, writing)
             try:
-                write()
+                after = write()
                 self._swap(writing, after)
             except BaseException as error:
                 broken = f"step {step + 1} failed while it was writing ({error}); {remedy}"
                 self._state = known._replace(broken=broken)
                 raise BrokenOptimizerError(broken) from error
+        return after
 
-    def _write(self, after: State, tasks: Sequence[UpdateTask], work: Work) -> None:
-        """Loop 2, and what the user reads of it."""
-        self._backend.update(tasks, self._plan.policy.clear_grad)
+    def _write(self, step: Step, work: Work) -> Blocks:
+        """Loop 2, and with delay 1 loop 1 in the same pass."""
+        results = self._backend.update(step.tasks, self._plan.policy.clear_grad)
         if self._plan.policy.clear_grad:
             for gradient in work.gradients:
                 if gradient.original is not None:  # the loops saw a copy
-                    gradient.original.fill(0)
-        self._show(after, work.groups)
+                    gradient.original[...] = gradient.flat.reshape(gradient.original.shape)
+        return {task.position: blocks for task, blocks in zip(step.tasks, results, strict=True) if blocks}
 
     def _collect(self, found: Sequence[tuple[Tensor, Any]], groups: Sequence[GroupOptions]) -> Work:
         """Look at the gradients that the user gave."""
@@ -456,18 +507,12 @@ class Optimizer(Guarded):
         results = self._backend.inner_products(tasks) if tasks else []
         return {task.position: result for task, result in zip(tasks, results, strict=True)}
 
-    def _foresee(self, after: State, tasks: Sequence[UpdateTask], sums: Blocks) -> tuple[State, str | None]:
-        """The state with bounds of what the step writes, and what of it is not finite."""
-        if self._plan.policy.nonfinite == "propagate":
-            return after._replace(sizes=None), None
-        record = after.records.last
-        for one in (record,) if after.shared else record:
-            if one.reason.startswith("non-finite"):
-                return after, f"the rate has a {one.reason} to learn from: scale the loss down"
-        sizes, trouble = find_overflows(
-            self._state.sizes, self._tensors, self._state.arrays, tasks, sums, self._backend
-        )
-        return after._replace(sizes=sizes), trouble
+    def _foresee(self, step: Step, sums: Blocks) -> tuple[Sizes | None, str | None]:
+        """Bounds of what the step leaves behind, and what of it is not finite."""
+        if not self._plan.policy.looks_ahead:
+            return None, None
+        state = self._state
+        return find_overflows(state.sizes, self._tensors, state.arrays, step.tasks, sums, self._backend)
 
     def _pass_over(self, known: State, state: State, trouble: str) -> None:
         """Raise NonFiniteError, or count a step that is not taken."""
@@ -477,10 +522,10 @@ class Optimizer(Guarded):
         self._write_record(record)
         self._swap(known, known._replace(skipped=record.skipped, records=record.records))
 
-    def _write_record(self, after: State) -> None:
-        """The last thing that may fail: a step whose record cannot be written is not taken."""
+    def _write_record(self, after: State, consequence: str = "nothing was changed") -> None:
+        """Append the record of a step to the file of records, if there is one. Raises RecordError if that fails."""
         if self._stream is not None:
-            self._stream.write(after.records.last)
+            self._stream.write(after.records.last, consequence)
 
     def _show(self, state: State, groups: Sequence[GroupOptions]) -> None:
         """Write the options as they are now, and what is learned, to where the user reads them."""
@@ -527,15 +572,16 @@ class Optimizer(Guarded):
     def _take_up(self, entries: Mapping[str, Any]) -> None:
         known = self._state
         check_members(self._groups, self._members)
-        entries = upgrade(entries)
+        entries = complete(upgrade(entries), self._settings._asdict())
         check_state(entries, self._fit())
         after, groups = saved.parse(self._frame(), known, entries)
 
-        def take_up() -> None:
+        def take_up() -> State:
             self._backend.forget()
             self._show(after, groups)
+            return after
 
-        self._commit(known, after, take_up)
+        self._commit(known, take_up)
 
     def save(self, path: PathName) -> None:
         """Write state_dict, and the latest records for `hypergrad explain`, to one .npz file, whole or not at all.

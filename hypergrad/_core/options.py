@@ -12,6 +12,7 @@ from hypergrad._core.checks import Check, Choice, Number, check_betas, check_cou
 from hypergrad_reference.adamw_auto import MomentumRule, Normalization
 
 Nonfinite = Literal["raise", "skip", "propagate"]
+DelayedNonfinite = Literal["raise", "skip", "propagate", "stop"]
 LrScope = Literal["global", "group"]
 ScalarConvention = Literal["exact", "shader"]
 RateRule = Literal["additive", "multiplicative"]
@@ -92,12 +93,19 @@ OPTIONS: dict[str, Option] = {
         'scalars of a step: "exact", formed in float64 and rounded once, or "shader", as adamw-update.glsl forms them',
     ),
     "nonfinite": Option(
-        _list_words(Nonfinite),
+        _list_words(DelayedNonfinite),
         'NaN or infinity in a gradient, or in what the step would write: "raise" NonFiniteError, "skip" the step and '
-        'count it in `skipped`, or "propagate" it, which saves a pass over the gradient',
+        'count it in `skipped`, "propagate" it, which saves a pass over the gradient, or, with delay=1 alone, "stop": '
+        "as above",
     ),
 }
 """By name. An alias has no entry of its own."""
+
+NOT_STOP = (
+    'NaN or infinity in a gradient, or in what the step would write: "raise" NonFiniteError, "skip" the step and count '
+    'it in `skipped`, or "propagate" it, which saves a pass over the gradient'
+)
+"""What `nonfinite` means where no pass over the arrays looks while it writes."""
 
 OF_GROUPS = ("lr", "betas", "eps", "weight_decay")
 """Options that each group has; the constructor's are their defaults."""

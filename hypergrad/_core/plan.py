@@ -1,20 +1,20 @@
 """What a step does between what the user gave and what the loops write. Nothing here changes what was there before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hypergrad._core.backend import SumsTask, UpdateTask
-from hypergrad._core.finite import find_trouble
+from hypergrad._core.finite import find_stopped, find_trouble, find_unlearned
 from hypergrad._core.groups import GroupOptions, name_group
 from hypergrad._core.policy import Kind, Policy
 from hypergrad._core.rates import Rates
-from hypergrad._core.state import Blocks, State, advance, observe, plan_moves, schedule
+from hypergrad._core.state import Blocks, Move, State, advance, observe, plan_moves, schedule
 from hypergrad._core.tensors import Gradient, Tensor
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.adamw_free_schedule import looks
-from hypergrad_reference.loops import Operands, Update
+from hypergrad_reference.loops import STOPPED, Arrays, Operands, Update
 from hypergrad_reference.rule import History, Options, Rule, Traits
 from hypergrad_reference.sums import total
 
@@ -32,6 +32,20 @@ class Work(NamedTuple):
         return [tensor.position for tensor in self.tensors]
 
 
+class Step(NamedTuple):
+    """What a step does, decided before anything of it is done."""
+
+    tasks: Sequence[UpdateTask]
+    moves: Mapping[int, Move]  # by the number of a history
+    arrays: tuple[Arrays, ...]  # of every tensor
+    watching: bool  # whether the surprise of the gradients is followed
+
+    def finish(self, learned: State) -> State:
+        """The state after the step, from what was learned."""
+        after = advance(learned, self.moves, [task.position for task in self.tasks], self.watching)
+        return after._replace(arrays=self.arrays)
+
+
 class Plan(NamedTuple):
     """A rule, and what the step is told beside it."""
 
@@ -41,8 +55,23 @@ class Plan(NamedTuple):
 
     def list_sums(self, state: State, work: Work) -> list[SumsTask]:
         """What loop 1 forms."""
-        traits, tasks = self.traits, []
+        return self._list_sums(state, work, [self._name_products(state, history) for history in state.histories])
+
+    def list_squares(self, state: State, work: Work) -> list[SumsTask]:
+        """The squares of the gradients alone, which show what is not finite before a step forms its other sums."""
+        return self._list_sums(state, work, [("grad_grad",)] * len(state.histories))
+
+    def list_other_sums(self, state: State, work: Work) -> list[SumsTask]:
+        """What a step with delay 1 forms while it writes."""
         products = [self._name_products(state, history) for history in state.histories]
+        if self.policy.looks_ahead:
+            products = [tuple(name for name in names if name != "grad_grad") for names in products]
+        if self.policy.nonfinite == "stop":
+            products = [(*names, STOPPED) for names in products]
+        return self._list_sums(state, work, products)
+
+    def _list_sums(self, state: State, work: Work, products: Sequence[tuple[str, ...]]) -> list[SumsTask]:
+        traits, tasks = self.traits, []
         for tensor, gradient in zip(work.tensors, work.gradients, strict=True):
             number = state.members[tensor.position]
             history = state.histories[number]
@@ -64,7 +93,7 @@ class Plan(NamedTuple):
         watching = self._is_watching(state)
         if watching and history.observed:
             names = (*names, "deviation_deviation")
-        if (watching or self.policy.nonfinite != "propagate") and "grad_grad" not in names:
+        if (watching or self.policy.looks_ahead) and "grad_grad" not in names:
             return ("grad_grad", *names)  # one NaN or inf in the gradient shows in its norm
         return names
 
@@ -73,8 +102,8 @@ class Plan(NamedTuple):
         return watch is not None and state.step >= watch.warmup_steps
 
     def find_trouble(self, state: State, work: Work, sums: Blocks) -> str | None:
-        """What of the gradients and the sums is not finite."""
-        if self.policy.nonfinite == "propagate":
+        """What of the gradients and the sums is not finite, if it is to be found before anything is written."""
+        if not self.policy.looks_ahead:
             return None
         needed = [(*self.rule.products(state.step + 1, history), "deviation_deviation") for history in state.histories]
         return find_trouble(
@@ -82,16 +111,27 @@ class Plan(NamedTuple):
             for tensor, gradient in zip(work.tensors, work.gradients, strict=True)
         )
 
-    def decide(self, state: State, work: Work, sums: Blocks) -> tuple[State, list[UpdateTask]]:
-        """The state after the step, and the updates that lead there."""
-        watch, watching = self.policy.watch, self._is_watching(state)
+    def learn(self, state: State, work: Work, sums: Blocks) -> State:
+        """The state once it is known what a step teaches; nothing of the tensors has changed."""
+        watch, traits = self.policy.watch, self.traits
         after = schedule(state, self.rule, sums, self._list_bounds(state.rates, work.groups))
-        if watch is not None and watching:
+        if watch is not None and self._is_watching(state):
             grad_sq = total(s["grad_grad"] for s in sums.values())
             deviation_sq = total(s.get("deviation_deviation", s["grad_grad"]) for s in sums.values())
             after = observe(after, watch, grad_sq, deviation_sq)
-        active = work.positions
-        moves = plan_moves(after, self.rule, active, self._list_options(after, work.groups))
+        if traits.remembers_norm:
+            norms = [sums[p]["grad_grad"] if p in sums else kept for p, kept in enumerate(state.grad_grad)]
+            after = after._replace(grad_grad=tuple(norms))
+        return after
+
+    def plan_step(self, state: State, work: Work, sums: Sequence[SumsTask] = ()) -> Step:
+        """What a step does with the rates that the state has.
+
+        sums    what is formed in the same pass
+        """
+        active, watch, watching = work.positions, self.policy.watch, self._is_watching(state)
+        moves = plan_moves(state, self.rule, active, self._list_options(state, work.groups))
+        asked = {task.position: (task.products, task.operands) for task in sums}
         traits, arrays, tasks = self.traits, list(state.arrays), []
         for tensor, gradient in zip(work.tensors, work.gradients, strict=True):
             position, number = tensor.position, state.members[tensor.position]
@@ -104,11 +144,33 @@ class Plan(NamedTuple):
                 watch.gamma if watch is not None and observed else None,
                 work.groups[tensor.group].weight_decay if traits.couples_decay else 0.0,
             )  # fmt: skip
-            tasks.append(UpdateTask(position, number, u))
-        if traits.remembers_norm:
-            norms = [sums[p]["grad_grad"] if p in sums else kept for p, kept in enumerate(state.grad_grad)]
-            after = after._replace(grad_grad=tuple(norms))
-        return advance(after, moves, active, watching)._replace(arrays=tuple(arrays)), tasks
+            tasks.append(UpdateTask(position, number, u, *asked.get(position, ())))
+        return Step(tasks, moves, tuple(arrays), watching)
+
+    def read_sums(self, squares: Blocks, sums: Blocks) -> tuple[Blocks, dict[int, int]]:
+        """The sums of a pass beside those that were formed before it, and how many elements of which tensors stayed.
+
+        No rate learns from a tensor of which elements stayed: none of its sums is a number.
+        """
+        joined, stopped = {}, {}
+        for position in squares or sums:
+            blocks = {**squares.get(position, {}), **sums.get(position, {})}
+            count = int(blocks.pop(STOPPED).sum()) if STOPPED in blocks else 0
+            if count:
+                stopped[position] = count
+                blocks = {name: np.full_like(values, np.nan) for name, values in blocks.items()}
+            joined[position] = blocks
+        return joined, stopped
+
+    def find_loss(self, state: State, work: Work, stopped: Mapping[int, int]) -> str | None:
+        """What the user is to know of a step that was taken with delay 1: what stayed, or could not be learned."""
+        if stopped:
+            entries = [
+                (t, g.flat, stopped.get(t.position, 0)) for t, g in zip(work.tensors, work.gradients, strict=True)
+            ]
+            return f"{find_stopped(entries)}; the rest of step {state.step} was taken"
+        trouble = find_unlearned(state) if self.policy.nonfinite in ("raise", "stop") else None
+        return trouble and f"{trouble}; step {state.step} was taken, and the rate stays"
 
     def _list_bounds(self, rates: Rates, groups: Sequence[GroupOptions]) -> list[tuple[float, float]]:
         """The bounds of each learned rate. With averages, decay takes no more than half of a parameter in a step."""
@@ -139,4 +201,9 @@ class Plan(NamedTuple):
 def form_plan(kind: Kind, settings: Any) -> Plan:
     """The plan of an optimizer with these options."""
     policy, rule = kind.form_policy(settings), kind.form_rule(settings)
+    if policy.nonfinite == "stop" and not policy.delay:
+        raise ArgumentError(
+            "nonfinite='stop' needs a rule whose one pass looks while it writes, as those with delay=1 that learn from "
+            "inner products: give 'raise', which changes nothing"
+        )
     return Plan(rule, rule.traits, policy)

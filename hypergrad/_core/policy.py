@@ -16,6 +16,12 @@ class Policy(NamedTuple):
     nonfinite: str  # what to do about numbers that are not finite
     clear_grad: bool = False  # leave zeros in every gradient
     watch: Watch | None = None  # how surprise is followed, if it is
+    delay: int = 0  # 1: a step learns for the one after it, and forms its sums while it writes
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a step that would not be finite is found before anything is written."""
+        return self.nonfinite in ("raise", "skip")
 
 
 class Kind(NamedTuple):

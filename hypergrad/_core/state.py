@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from hypergrad._core.groups import GroupOptions
 from hypergrad._core.overflow import Sizes
 from hypergrad._core.rates import Rates, take_written
@@ -205,6 +207,19 @@ def advance(state: State, moves: Mapping[int, Move], active: Sequence[int], obse
         members = tuple([after[number, position in moving] for position, number in enumerate(state.members)])
         members, numbers = _drop_unused(members, numbers)
     return state._replace(step=state.step + 1, histories=tuple(numbers), members=members)
+
+
+def forget_directions(state: State) -> State:
+    """The state after a step in which elements stayed: the next step learns nothing from where they did not go.
+
+    Squares of a gradient that are not finite are not kept.
+    """
+    histories = tuple(history._replace(moved=False) for history in state.histories)
+    norms = tuple(
+        None if blocks is None else np.where(np.isfinite(blocks), blocks, 0).astype(blocks.dtype)
+        for blocks in state.grad_grad
+    )
+    return state._replace(histories=histories, grad_grad=norms)
 
 
 def _drop_unused(members: Sequence[int], numbers: Mapping[History, int]) -> tuple[tuple[int, ...], dict[History, int]]:

@@ -34,23 +34,26 @@ class RecordStream:
         if hasattr(self, "_handle"):
             os.close(self._handle)
 
-    def write(self, record: Any) -> None:
-        """Append the record of a step, or a tuple of those of its groups. Raises RecordError if that fails."""
+    def write(self, record: Any, consequence: str = "nothing was changed") -> None:
+        """Append the record of a step, or a tuple of those of its groups.
+
+        Raises RecordError, which names the consequence, if that fails.
+        """
         fields = record._fields if hasattr(record, "_fields") else record[0]._fields
         lines = "" if fields == self._fields else encode({"kind": self._kind, "fields": fields})
         lines += encode(record)
         try:
             written = os.write(self._handle, lines.encode())
         except OSError as error:
-            raise RecordError(self._refuse(error.strerror or str(error))) from error
+            raise RecordError(self._refuse(error.strerror or str(error), consequence)) from error
         if written < len(lines):
-            raise RecordError(self._refuse("the disk is full"))
+            raise RecordError(self._refuse("the disk is full", consequence))
         self._fields = fields
 
-    def _refuse(self, reason: str) -> str:
+    def _refuse(self, reason: str, consequence: str) -> str:
         return (
-            f"records_to={os.fspath(self.path)!r} cannot be written ({reason}); nothing was changed, records_to=None "
-            "goes on without"
+            f"records_to={os.fspath(self.path)!r} cannot be written ({reason}); {consequence}, records_to=None goes on "
+            "without"
         )
 
 

@@ -16,6 +16,9 @@ VALUES = {"momentum_rule": {"seed": "published"}}
 """By option, what schema 3 called a value, and what it is called now."""
 
 
+NEW = {"delay": 0}
+"""Options that a state of this schema may lack, and what their absence means."""
+
 FIRST = (
     "step", "lr_before", "lr", "hypergradient", "reason", "applied", "beta1_before", "beta1", "normalizer",
     "normalized", "beta1_hypergradient", "beta1_normalized",
@@ -32,6 +35,15 @@ def upgrade(state: Any) -> Any:
         return state
     renamed = {NAMES.get(name, name): _rename(name, value) for name, value in options.items()}
     return {**state, "schema": SCHEMA, "options": renamed}
+
+
+def complete(state: Any, own: Mapping[str, Any]) -> Any:
+    """A state with the options that did not exist when it was saved, as what was done then; own are those of today."""
+    options = state.get("options") if isinstance(state, Mapping) else None
+    if not isinstance(options, Mapping):
+        return state
+    absent = {name: value for name, value in NEW.items() if name in own and name not in options}
+    return {**state, "options": {**options, **absent}}
 
 
 def _rename(name: Any, value: Any) -> Any:

@@ -30,6 +30,8 @@ class Optimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Any, defaults: dict[str, Any], plan: Plan) -> None:
         self._plan = plan
+        if plan.nonfinite == "stop":
+            raise ArgumentError("nonfinite='stop' is for delay=1, which torch's classes do not have: give 'raise'")
         check_options(**{name: value for name, value in defaults.items() if name != "lr"}, nonfinite=plan.nonfinite)
         Choice(("global", "group", "tensor"))("lr_scope", plan.lr_scope)
         Number(plan.lr_min, plan.lr_max)("lr", read_rate(defaults["lr"]))

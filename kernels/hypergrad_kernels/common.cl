@@ -35,8 +35,14 @@ typedef REAL real;
 #define PASTE(a, b) PASTE_(a, b)
 #if WIDTH == 1
 typedef real vec;
+typedef int mask;  // what a comparison of vectors gives
 #else
 typedef PASTE(REAL, WIDTH) vec;
+#ifdef DOUBLE
+typedef PASTE(long, WIDTH) mask;
+#else
+typedef PASTE(int, WIDTH) mask;
+#endif
 #endif
 
 // The hint keeps a compiler from vectorising over work-items what is vectors already: one gathers single elements then,
@@ -103,6 +109,40 @@ void store(vec x, __global real *p, ulong i, ulong n) {
 #define TINY 1e-12f
 #endif
 
+// What the products of products.cl are made of beside the gradient, and the numbers of step t-1 among a kernel's arguments.
+#if (defined(GRAD_DIRECTION) || defined(DIRECTION_DIRECTION)) && !defined(KEPT)
+#define DIRECTION
+#endif
+#if defined(DIRECTION) || defined(GRAD_BETA1_DERIVATIVE)
+#define EXP_AVG_SQ
+#endif
+#if defined(EXP_AVG_SQ) || defined(GRAD_EXP_AVG)
+#define EXP_AVG
+#endif
+#ifdef GRAD_BETA1_DERIVATIVE
+#define LAST_BETA1 const real last_p, const real last_q,
+#else
+#define LAST_BETA1
+#endif
+#if !defined(EXP_AVG_SQ)
+#define LAST_NUMBERS
+#elif defined(SHADER)
+#define LAST_NUMBERS LAST_BETA1 const real last_beta1_t, const real last_beta2_t, const real last_eps,
+#else
+#define LAST_NUMBERS LAST_BETA1 const real last_i1, const real last_i2, const real last_eps,
+#endif
+
+// With STOPPED an element that would not be finite keeps what it had, and is counted in that row of `out`. FINITE is 0
+// for a number and NaN for the rest.
+#define FINITE(x) ((x) - (x))
+#ifdef STOPPED
+#define STOP_UNLESS(finite) const mask stays = (finite) != 0; ADD(STOPPED, stays ? (vec)(1) : (vec)(0));
+#define CHOOSE(after, before) (stays ? (before) : (after))
+#else
+#define STOP_UNLESS(finite)
+#define CHOOSE(after, before) (after)
+#endif
+
 // The order of the sums: blocks of BLOCK elements, LANES accumulators, PARTS vectors of them. A kernel that sums is
 // written once, for an item per block and for a group per block:
 //
@@ -141,12 +181,13 @@ real fold(const vec *lanes) {
 #else
 
 // All items form products, CHUNK elements at a time; then item 16 r + l adds those of lane l of sum r, in their order.
-// The products of 7 sums fit into 32 KB, which every device has.
-#ifdef DOUBLE
-#define CHUNK 512
+// The products of 8 sums fit into 32 KB, which every device has.
+#if COUNT > 7
+#define CHUNK_BYTES 2048
 #else
-#define CHUNK 1024
+#define CHUNK_BYTES 4096
 #endif
+#define CHUNK (CHUNK_BYTES / sizeof(real))
 #define STRIDE (CHUNK + LANES)  // the lanes of two sums lie in different banks of the local memory
 #define FIND_BLOCK(first) (((ulong)get_global_id(0) - first) / GROUP)
 #define DECLARE_SUMS(count) \

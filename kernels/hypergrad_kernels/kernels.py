@@ -5,12 +5,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad_kernels import adamw, adamw_free, hdm, probe, sgd_hd, sums
+from hypergrad_kernels import adamw, adamw_free, delayed, hdm, probe, sgd_hd, sums
 from hypergrad_kernels.calls import Call
 from hypergrad_reference import hdm_loops
 from hypergrad_reference.adamw import exact_scalars
 from hypergrad_reference.adamw_free import Scalars as FreeScalars
-from hypergrad_reference.loops import LEFT_BEHIND, Arrays, Operands, Update, inner_products, update
+from hypergrad_reference.loops import (
+    LEFT_BEHIND,
+    STOPPED,
+    Arrays,
+    Operands,
+    Update,
+    inner_products,
+    update,
+    update_and_sum,
+)
 from hypergrad_reference.rule import Averages
 from hypergrad_reference.sgd_hd import Nesterov
 from hypergrad_reference.sums import BLOCK
@@ -49,6 +58,16 @@ def _inner_products(names: tuple[str, ...], o: Operands, out: Vector) -> dict[st
 
 def _lags(o: Operands, out: Vector) -> dict[str, Vector | None]:
     return {"left": np.array(list(inner_products(adamw_free.LAGS, o).values()))}
+
+
+def _update_and_sum(
+    names: tuple[str, ...], o: Operands, u: Update, out: Vector, clear_grad: bool = False
+) -> dict[str, Vector | None]:
+    stop = STOPPED in names
+    passed = update_and_sum(names[: len(names) - stop], o, u, stop)
+    cleared = np.zeros_like(u.grad) if passed.stays is None else np.where(passed.stays, u.grad, 0)
+    arrays = {"theta": passed.theta, "grad": cleared if clear_grad else None, **passed.arrays._asdict()}
+    return arrays | {"out": np.array(list(passed.blocks.values()))}
 
 
 def _hdm_inner_products(a: hdm_loops.Arrays, trial_gradient: Vector, out: Vector) -> dict[str, Vector | None]:
@@ -95,6 +114,16 @@ def _draw_sgd(draw: Draw) -> Arguments:
     return (Update(draw("theta"), draw("grad"), 1.0, arrays, Nesterov(1e-2, 0.9)),)
 
 
+def _draw_delayed(draw: Draw) -> Arguments:
+    (u,) = _draw_update(draw)
+    return PRODUCTS, Operands(u.theta, u.grad, 1.0, u.arrays, SCALARS), u, make_out(len(PRODUCTS), u.theta)
+
+
+def _draw_sgd_delayed(draw: Draw) -> Arguments:
+    (u,) = _draw_sgd(draw)
+    return PRODUCTS, Operands(u.theta, u.grad, 1.0, u.arrays), u, make_out(len(PRODUCTS), u.theta)
+
+
 def _draw_iteration(draw: Draw) -> Arguments:
     return hdm_loops.Arrays(*map(draw, hdm_loops.Arrays._fields)), draw("trial_gradient")
 
@@ -125,6 +154,12 @@ KERNELS: dict[str, Kernel] = {
         "adamw_free", "adamw_free", True, adamw_free.call_update, _update, "update_traffic", _draw_free
     ),
     "lags": Kernel("adamw_free", "lags", True, adamw_free.call_lags, _lags, "read_traffic", _draw_lags),
+    "adamw_delayed": Kernel(
+        "adamw", "adamw_delayed", True, delayed.call_delayed, _update_and_sum, "update_traffic", _draw_delayed
+    ),
+    "sgd_hd_delayed": Kernel(
+        "sgd_hd", "sgd_hd_delayed", True, delayed.call_delayed, _update_and_sum, "update_traffic", _draw_sgd_delayed
+    ),
     "hdm_sums": Kernel(
         "hdm", "inner_products", True,
         hdm.call_inner_products, _hdm_inner_products, "read_traffic", _draw_iteration_sums,

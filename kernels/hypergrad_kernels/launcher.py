@@ -16,6 +16,8 @@ from hypergrad_kernels.remembered import recall_shapes
 from hypergrad_kernels.shapes import MANY, SMALL, Key, Shape, choose_shape, find_default, round_up
 from hypergrad_kernels.table import Entries, Table
 
+INCLUDE = '#include "products.cl"\n'
+
 
 class Prepared(NamedTuple):
     """A compiled kernel and how it is launched."""
@@ -36,8 +38,14 @@ class Launch(NamedTuple):
 
 @cache
 def read_text(name: str) -> str:
-    """The text of NAME.cl after the common part; the compiler's messages count lines in NAME.cl."""
-    common, own = (files("hypergrad_kernels").joinpath(f"{part}.cl").read_text("utf-8") for part in ("common", name))
+    """The text of NAME.cl after the common part, with what it includes; the compiler counts lines in NAME.cl."""
+    common, own, products = (
+        files("hypergrad_kernels").joinpath(f"{part}.cl").read_text("utf-8") for part in ("common", name, "products")
+    )
+    before, include, after = own.partition(INCLUDE)
+    if include:
+        line = before.count("\n") + 2
+        own = f'{before}#line 1 "products.cl"\n{products}#line {line} "{name}.cl"\n{after}'
     return f'{common}\n#line 1 "{name}.cl"\n{own}'
 
 

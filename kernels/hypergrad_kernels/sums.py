@@ -1,6 +1,6 @@
 """Host code of sums.cl: the inner products of hypergrad_reference.loops."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Container, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from hypergrad_kernels.adamw_free import call_lags
 from hypergrad_kernels.calls import OUT, Call, Form
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars, beta1_derivative_scalars
-from hypergrad_reference.loops import INNER_PRODUCTS, Operands
+from hypergrad_reference.loops import INNER_PRODUCTS, STOPPED, Operands
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
@@ -29,16 +29,13 @@ def call_sums(names: tuple[str, ...], o: Operands, out: Vector, form: Form | Non
     Raises ValueError if an operand is missing.
     """
     factors = {factor for name in names for factor in INNER_PRODUCTS[name]}
-    rebuilt = "direction" in factors and o.arrays.direction is None
-    divided = rebuilt or "beta1_derivative" in factors
+    divided = rebuilds(factors, o)
     arrays: dict[str, Vector | None] = {"out": out, "grad": o.grad}
-    if "direction" in factors and not rebuilt:
+    if "direction" in factors and o.arrays.direction is not None:
         arrays["direction"] = o.arrays.direction
     if divided or "exp_avg" in factors:
         arrays["exp_avg"] = o.arrays.exp_avg
     if divided:
-        if o.scalars is None:
-            raise ValueError("scalars is None: a tensor that was not stepped at t-1 has no direction")
         if o.arrays.max_exp_avg_sq is None:
             arrays["exp_avg_sq"] = o.arrays.exp_avg_sq
         else:
@@ -53,30 +50,50 @@ def call_sums(names: tuple[str, ...], o: Operands, out: Vector, form: Form | Non
     if len(given) < len(arrays):
         missing = ", ".join(arrays.keys() - given.keys())
         raise ValueError(f"{missing} is None: a tensor without it has no such inner product")
-    form = form or _form_sums(names, o, tuple(given), divided, "beta1_derivative" in factors)
+    form = form or _form_sums(names, o, tuple(given))
     return Call(form, (o.theta.size, out.shape[1]), tuple(given.values()))
 
 
-def _form_sums(names: tuple[str, ...], o: Operands, arrays: tuple[str, ...], divided: bool, derived: bool) -> Form:
+def _form_sums(names: tuple[str, ...], o: Operands, arrays: tuple[str, ...]) -> Form:
+    macros, reals = form_products(names, o)
+    if o.l2:
+        macros += ("L2",)
+        reals += (o.l2,)
+    kept = frozenset(arrays) - {"out", "grad", "theta"}
+    return Form(
+        "sums", "inner_products", o.theta.dtype, macros, arrays, OUT, kept, (*reals, o.grad_scale), BLOCK, OUT
+    )  # fmt: skip
+
+
+def form_products(names: tuple[str, ...], o: Operands) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The macros that switch products on, in rows of their order, and the numbers of step t-1 that they need.
+
+    names    keys of INNER_PRODUCTS, or STOPPED
+
+    Raises ValueError if these are missing.
+    """
+    factors = {factor for name in names if name != STOPPED for factor in INNER_PRODUCTS[name]}
     macros = [f"{name.upper()}={row}" for row, name in enumerate(names)] + [f"COUNT={len(names)}"]
     reals: list[float] = []
-    if "direction" in arrays:
+    if "direction" in factors and o.arrays.direction is not None:
         macros.append("KEPT")
-    if derived:
+    elif "direction" in factors and o.scalars is None:
+        raise ValueError("scalars is None: a tensor that was not stepped at t-1 has no direction")
+    if "beta1_derivative" in factors:
         if not isinstance(o.scalars, ExactScalars):
             raise ValueError("scalars: the derivative with respect to beta1 needs those of the exact convention")
         reals += beta1_derivative_scalars(o.scalars.b1, o.last_beta1_power)
-    if divided and isinstance(o.scalars, ShaderScalars):
+    if rebuilds(factors, o) and isinstance(o.scalars, ShaderScalars):
         macros.append("SHADER")
         reals += [o.scalars.beta1_t, o.scalars.beta2_t, o.scalars.epsilon]
-    elif divided and isinstance(o.scalars, ExactScalars):
+    elif rebuilds(factors, o) and isinstance(o.scalars, ExactScalars):
         reals += [o.scalars.i1, o.scalars.i2, o.scalars.eps]
-    if o.l2:
-        macros.append("L2")
-        reals.append(o.l2)
-    reals.append(o.grad_scale)
-    kept = frozenset(arrays) - {"out", "grad", "theta"}
-    return Form("sums", "inner_products", o.theta.dtype, tuple(macros), arrays, OUT, kept, tuple(reals), BLOCK, OUT)
+    return tuple(macros), tuple(reals)
+
+
+def rebuilds(factors: Container[str], o: Operands) -> bool:
+    """Whether factors of products are rebuilt from the moments, by a division."""
+    return ("direction" in factors and o.arrays.direction is None) or "beta1_derivative" in factors
 
 
 def compute_sums(launcher: "Launcher", work: Sequence[Work]) -> list[dict[str, Vector]]:

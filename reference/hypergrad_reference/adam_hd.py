@@ -122,19 +122,45 @@ def _step(
     c: Constants,
     form: Scalars,
 ) -> tuple[list[Vector], State, Record]:
+    record = schedule(state.step + 1, state.lr, sums(thetas, grads, state.kept, c, form))
+    thetas, kept = apply(thetas, grads, state.kept, record.applied, c, form)
+    return thetas, State(record.step, record.lr, kept), record
+
+
+def sums(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    kept: Sequence[Kept],
+    c: Constants = PAPER,
+    form: Scalars = scalars,
+) -> Sums | None:
+    """The inner products of g_t = grad + weight_decay theta with itself and with the direction of step t-1.
+
+    Raises ValueError as step does.
+    """
     _check(thetas, grads, c)
-    tensors = list(zip(thetas, grads, state.kept, strict=True))
-    sums = inner_products(
-        [None if grad is None else add_decay(grad, theta, c.weight_decay) for theta, grad, _ in tensors],
-        [direction(kept.moments, c, form) if kept.moved else None for _, _, kept in tensors],
+    return inner_products(
+        [None if g is None else add_decay(g, theta, c.weight_decay) for theta, g in zip(thetas, grads, strict=True)],
+        [direction(own.moments, c, form) if own.moved else None for own in kept],
     )
-    record = schedule(state.step + 1, state.lr, sums)
+
+
+def apply(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    kept: Sequence[Kept],
+    lr: float,
+    c: Constants = PAPER,
+    form: Scalars = scalars,
+) -> tuple[list[Vector], list[Kept]]:
+    """Move every tensor that has a gradient; one without sits the step out."""
+    _check(thetas, grads, c)
     updated = [
-        (theta.copy(), kept.moments) if grad is None else update(theta, grad, kept.moments, record.applied, c, form)
-        for theta, grad, kept in tensors
+        (theta.copy(), own.moments) if grad is None else update(theta, grad, own.moments, lr, c, form)
+        for theta, grad, own in zip(thetas, grads, kept, strict=True)
     ]
-    kept = [Kept(moments, grad is not None) for (_, moments), grad in zip(updated, grads, strict=True)]
-    return [theta for theta, _ in updated], State(record.step, record.lr, kept), record
+    after = [Kept(moments, grad is not None) for (_, moments), grad in zip(updated, grads, strict=True)]
+    return [theta for theta, _ in updated], after
 
 
 def step(
@@ -234,6 +260,7 @@ class Rule(NamedTuple):
 
     hyper_lr: float
     adapt: str = "additive"  # a key of SCHEDULES
+    delay: int = 0  # 1: h_t moves the rate of step t+1, see `hypergrad_reference.delayed`
 
     @property
     def traits(self) -> Traits:
@@ -255,7 +282,7 @@ class Rule(NamedTuple):
     def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:
         """The rate of step t, additive or multiplicative."""
         record = SCHEDULES[self.adapt].schedule(step, learned.lr, sums, hyper_lr=self.hyper_lr)
-        return Rate(record.lr), record
+        return Rate(record.lr), record._replace(applied=learned.lr) if self.delay else record
 
     def scalars(self, options: Options, history: History) -> adamw.Scalars:
         """The scalars of Adam."""

@@ -278,66 +278,95 @@ def step(
     (-4.0, 10.0, -0.4, array([1.25, 2.75]))
     """
     check_gradients(thetas, grads)
-    t = state.step + 1
-    tensors = [(g, kept) for g, kept in zip(grads, state.kept, strict=True) if g is not None]
+    t, decay = state.step + 1, of_adamw.weight_decay if decay_in_hypergradient else None
     # loop 1, and the scalars between the loops
-    sums = _sum(
-        [(g, kept, kept.scalars) for g, kept in tensors if kept.scalars is not None], state.learned.lr, momentum_rule
-    )
-    if decay_in_hypergradient and sums is not None:
-        pairs = [(theta, g) for theta, g, kept in zip(thetas, grads, state.kept, strict=True) if kept.scalars]
-        grad_theta = total(block_sums(g, theta) for theta, g in pairs if g is not None)
-        decayed = decay_grad_direction(sums.grad_direction, grad_theta, state.learned.lr, of_adamw.weight_decay)
-        sums = sums._replace(grad_direction=decayed)
+    sums = find_sums(thetas, grads, state.kept, state.learned.lr, momentum_rule, decay)
     normalize, _ = NORMALIZERS[normalization]
     follow = None if momentum_rule is None else MOMENTUM_RULES[momentum_rule][0]
     learned, record = schedule(t, state.learned, sums, constants, normalize, follow)
-    watching = watch is not None and state.step >= watch.warmup_steps
-    seen = state.surprise
-    if watch is not None and watching:
-        deviations = [g if kept.grad_ema is None else g - kept.grad_ema for g, kept in tensors]
-        grad_sq = total(block_sums(g, g) for g, _ in tensors)
-        seen = watch.observe(seen, grad_sq, total(block_sums(x, x) for x in deviations))
+    watch = watch if watch is not None and state.step >= watch.warmup_steps else None
+    seen = observe(grads, state, watch)
     # loop 2
+    thetas, kept = apply(thetas, grads, state.kept, learned, of_adamw, momentum_rule, watch)
+    return thetas, State(t, learned, seen, kept), record
+
+
+def find_sums(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    kept: Sequence[Kept],
+    lr: float,
+    momentum_rule: str | None,
+    weight_decay: float | None,
+) -> Sums | None:
+    """The inner products over the tensors that moved at t-1 and have a gradient at t; None if there are none.
+
+    lr              of step t-1
+    weight_decay    of step t-1, to be included in grad_direction; None leaves it out
+    """
+    tensors = zip(thetas, grads, kept, strict=True)
+    movers = [(theta, g, k, k.scalars) for theta, g, k in tensors if g is not None and k.scalars is not None]
+    if not movers:
+        return None
+    directions = [direction_exact(k.moments, scalars) for _, _, k, scalars in movers]
+    last = [k.last_grad for _, _, k, _ in movers if k.last_grad is not None]
+    sums = Sums(
+        grad_direction=total(block_sums(g, d) for (_, g, _, _), d in zip(movers, directions, strict=True)),
+        grad_grad=total(block_sums(g, g) for _, g, _, _ in movers),
+        direction_direction=total(block_sums(d, d) for d in directions),
+        last_grad_grad=total(block_sums(g, g) for g in last),
+        grad_exp_avg=total(block_sums(g, k.moments.exp_avg) for _, g, k, _ in movers),
+    )
+    if weight_decay is not None:
+        grad_theta = total(block_sums(g, theta) for theta, g, _, _ in movers)
+        decayed = decay_grad_direction(sums.grad_direction, grad_theta, lr, weight_decay)
+        sums = sums._replace(grad_direction=decayed)
+    if momentum_rule == "derivative":
+        slopes = [
+            (g, direction_beta1_derivative(k.moments, scalars, last_grad, k.last_beta1_power))
+            for (_, g, k, scalars), last_grad in zip(movers, last, strict=True)
+        ]
+        sums = sums._replace(lr_grad_beta1_derivative=lr * total(block_sums(g, slope) for g, slope in slopes))
+    return sums
+
+
+def observe(grads: Sequence[Vector | None], state: State, watch: surprise.Watch | None) -> surprise.State:
+    """The surprise of the gradients of a step; what it was if nobody watches."""
+    if watch is None:
+        return state.surprise
+    tensors = [(g, kept.grad_ema) for g, kept in zip(grads, state.kept, strict=True) if g is not None]
+    deviations = [g if ema is None else g - ema for g, ema in tensors]
+    grad_sq = total(block_sums(g, g) for g, _ in tensors)
+    return watch.observe(state.surprise, grad_sq, total(block_sums(x, x) for x in deviations))
+
+
+def apply(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    kept: Sequence[Kept],
+    learned: Learned,
+    of_adamw: adamw.Constants,
+    momentum_rule: str | None,
+    watch: surprise.Watch | None,
+) -> tuple[list[Vector], list[Kept]]:
+    """Move every tensor that has a gradient with this rate and beta1; one without sits the step out."""
     stepped, after = [], []
-    for theta, g, kept in zip(thetas, grads, state.kept, strict=True):
+    for theta, g, own in zip(thetas, grads, kept, strict=True):
         if g is None:
             stepped.append(theta.copy())
-            after.append(kept._replace(scalars=None))
+            after.append(own._replace(scalars=None))
             continue
-        n, power = kept.moments.step + 1, kept.beta1_power * learned.beta1
+        n, power = own.moments.step + 1, own.beta1_power * learned.beta1
         correction = power if momentum_rule == "derivative" else learned.beta1**n
         _, beta2, eps, weight_decay = of_adamw
         scalars = exact_scalars(learned.lr, learned.beta1, beta2, eps, weight_decay, correction, beta2**n)
-        theta, moments = apply_exact(theta, g, kept.moments, scalars)
-        ema = kept.grad_ema
-        if watch is not None and watching:
+        theta, moments = apply_exact(theta, g, own.moments, scalars)
+        ema = own.grad_ema
+        if watch is not None:
             ema = g.copy() if ema is None else surprise.follow(ema, g, watch.gamma)
         stepped.append(theta)
-        after.append(Kept(moments, scalars, g.copy(), ema, kept.beta1_power, power))
-    return stepped, State(t, learned, seen, after), record
-
-
-def _sum(movers: list[tuple[Vector, Kept, adamw.ExactScalars]], lr: float, momentum_rule: str | None) -> Sums | None:
-    """The inner products over the tensors that moved at t-1 and have a gradient at t."""
-    if not movers:
-        return None
-    directions = [direction_exact(kept.moments, scalars) for _, kept, scalars in movers]
-    last = [kept.last_grad for _, kept, _ in movers if kept.last_grad is not None]
-    sums = Sums(
-        grad_direction=total(block_sums(g, d) for (g, _, _), d in zip(movers, directions, strict=True)),
-        grad_grad=total(block_sums(g, g) for g, _, _ in movers),
-        direction_direction=total(block_sums(d, d) for d in directions),
-        last_grad_grad=total(block_sums(g, g) for g in last),
-        grad_exp_avg=total(block_sums(g, kept.moments.exp_avg) for g, kept, _ in movers),
-    )
-    if momentum_rule != "derivative":
-        return sums
-    slopes = [
-        (g, direction_beta1_derivative(kept.moments, scalars, last_grad, kept.last_beta1_power))
-        for (g, kept, scalars), last_grad in zip(movers, last, strict=True)
-    ]
-    return sums._replace(lr_grad_beta1_derivative=lr * total(block_sums(g, slope) for g, slope in slopes))
+        after.append(Kept(moments, scalars, g.copy(), ema, own.beta1_power, power))
+    return stepped, after
 
 
 class Rule(NamedTuple):

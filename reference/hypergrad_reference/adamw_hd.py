@@ -151,21 +151,38 @@ def step(
     """
     check_gradients(thetas, grads)
     c, t = constants, state.step + 1
-    # loop 1: the tensors that moved at t-1 and have a gradient at t tell how that rate did
-    tensors = zip(thetas, grads, state.moments, state.moved, strict=True)
-    seen = [(theta, g, adamw.direction(m, of_adamw)) for theta, g, m, moved in tensors if g is not None and moved]
-    # the scalars between the loops
-    if seen:
-        grad_direction = total(block_sums(g, d) for _, g, d in seen)
-        if c.decay_in_hypergradient:
-            grad_theta = total(block_sums(g, theta) for theta, g, _ in seen)
-            grad_direction = decay_grad_direction(grad_direction, grad_theta, state.lr, of_adamw.weight_decay)
-        record = schedule(t, state.lr, -grad_direction, c.hyper_lr, c.lr_min, c.lr_max)
-    else:
-        record = keep_rate(t, state.lr)
-    # loop 2
-    thetas, moments = adamw.step(thetas, grads, state.moments, record.lr, of_adamw)
+    decay = of_adamw.weight_decay if c.decay_in_hypergradient else None
+    h = find_hypergradient(thetas, grads, state.moments, state.moved, state.lr, of_adamw, decay)  # loop 1
+    record = keep_rate(t, state.lr) if h is None else schedule(t, state.lr, h, c.hyper_lr, c.lr_min, c.lr_max)
+    thetas, moments = adamw.step(thetas, grads, state.moments, record.lr, of_adamw)  # loop 2
     return thetas, State(t, record.lr, moments, [g is not None for g in grads]), record
+
+
+def find_hypergradient(
+    thetas: Sequence[Vector],
+    grads: Sequence[Vector | None],
+    moments: Sequence[Moments],
+    moved: Sequence[bool],
+    lr: float,
+    of_adamw: adamw.Constants,
+    weight_decay: float | None = None,
+) -> float | None:
+    """The derivative of the loss at t for the rate of step t-1: the tensors that moved then and have a gradient tell.
+
+    lr              of step t-1
+    weight_decay    of step t-1, to be included; None leaves it out
+
+    Returns None where no tensor tells. Arrays as in step.
+    """
+    tensors = zip(thetas, grads, moments, moved, strict=True)
+    seen = [(theta, g, adamw.direction(m, of_adamw)) for theta, g, m, was in tensors if g is not None and was]
+    if not seen:
+        return None
+    grad_direction = total(block_sums(g, d) for _, g, d in seen)
+    if weight_decay is None:
+        return -grad_direction
+    grad_theta = total(block_sums(g, theta) for theta, g, _ in seen)
+    return -decay_grad_direction(grad_direction, grad_theta, lr, weight_decay)
 
 
 class Rule(NamedTuple):

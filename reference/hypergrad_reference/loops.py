@@ -6,6 +6,9 @@ Kernels replace these two functions and nothing else.
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hypergrad_reference import adamw, adamw_free, sgd_hd, surprise
 from hypergrad_reference.adamw import ExactScalars, Moments, ShaderScalars
 from hypergrad_reference.adamw_free import form_lag
@@ -158,6 +161,47 @@ def update(u: Update) -> tuple[Vector, Arrays]:
         ema = g.copy() if u.gamma is None else surprise.follow(u.arrays.grad_ema, g, u.gamma)
         arrays = arrays._replace(grad_ema=ema)
     return theta, arrays if u.arrays.last_grad is None else arrays._replace(last_grad=g)
+
+
+class Passed(NamedTuple):
+    """What one pass of both loops over a tensor gives."""
+
+    theta: Vector
+    arrays: Arrays
+    blocks: dict[str, Vector]  # block sums, by name of the product
+    stays: NDArray[np.bool_] | None = None  # which elements kept what they had
+
+
+STOPPED = "stopped"
+"""The block sums that count the elements that stay."""
+
+
+def update_and_sum(names: Iterable[str], o: Operands, u: Update, stop: bool = False) -> Passed:
+    """Both loops in one pass over a tensor, for the rules of `hypergrad_reference.delayed`.
+
+    names    keys of INNER_PRODUCTS
+    o, u     of the same tensor; the scalars of o are those of step t-1, of u those of step t
+    stop     an element of which theta, m, v or d would not be finite keeps all that it had, and is counted in "stopped"
+
+    Returns theta and arrays after the step, and block sums over what was there before it; inputs are untouched.
+
+    >>> theta, grad = np.array([4.0, 4.0]), np.array([1.0, np.inf])
+    >>> o = Operands(theta, grad, 1.0, Arrays(direction=np.array([2.0, 3.0])))
+    >>> u = Update(theta, grad, 1.0, o.arrays, Plain(0.5))
+    >>> passed = update_and_sum(["grad_direction"], o, u, stop=True)
+    >>> passed.theta, passed.arrays.direction, passed.blocks
+    (array([3.5, 4. ]), array([1., 3.]), {'grad_direction': array([inf]), 'stopped': array([1.])})
+    """
+    blocks = inner_products(names, o)
+    theta, arrays = update(u)
+    if not stop:
+        return Passed(theta, arrays, blocks)
+    judged = (theta, arrays.exp_avg, arrays.exp_avg_sq, arrays.direction)
+    stays = ~np.logical_and.reduce([np.isfinite(array) for array in judged if array is not None])
+    before = u.arrays if u.gamma is not None else u.arrays._replace(grad_ema=np.zeros_like(theta))
+    kept = (None if a is None or b is None else np.where(stays, b, a) for a, b in zip(arrays, before, strict=True))
+    blocks[STOPPED] = block_sums(stays.astype(theta.dtype), np.ones_like(theta))
+    return Passed(np.where(stays, u.theta, theta), Arrays(*kept), blocks, stays)
 
 
 def _update_exact(theta: Vector, g: Vector, arrays: Arrays, scalars: ExactScalars) -> tuple[Vector, Arrays]:

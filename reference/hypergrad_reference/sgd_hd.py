@@ -249,6 +249,7 @@ class Rule(NamedTuple):
     momentum: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False
+    delay: int = 0  # 1: h_t moves the rate of step t+1, see `hypergrad_reference.delayed`
 
     @property
     def traits(self) -> Traits:
@@ -270,7 +271,7 @@ class Rule(NamedTuple):
     def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:
         """The rate of step t, additive or multiplicative."""
         record = SCHEDULES[self.adapt].schedule(step, learned.lr, sums, hyper_lr=self.hyper_lr)
-        return Rate(record.lr), record
+        return Rate(record.lr), record._replace(applied=learned.lr) if self.delay else record
 
     def scalars(self, options: Options, history: History) -> Form:
         """The scalars of the form that the constants choose."""

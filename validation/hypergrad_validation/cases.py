@@ -15,7 +15,7 @@ from hypergrad_reference.hdm_loops import INNER_PRODUCTS as HDM_PRODUCTS
 from hypergrad_reference.hdm_loops import Arrays as HDMArrays
 from hypergrad_reference.hdm_loops import Learner, adapt_adagrad, adapt_adagrad_inside, adapt_ogd
 from hypergrad_reference.hdm_loops import Scalars as HDMScalars
-from hypergrad_reference.loops import INNER_PRODUCTS, LEFT_BEHIND, Arrays, Operands, Update
+from hypergrad_reference.loops import INNER_PRODUCTS, LEFT_BEHIND, STOPPED, Arrays, Operands, Update
 from hypergrad_reference.rule import Averages
 from hypergrad_reference.types import Vector
 from hypergrad_validation.drawn import EVERY_SIZE, EVERY_TAIL, EXTREMES, ODD_ADDRESSES, Data
@@ -292,6 +292,54 @@ MOVES = [
 ] + [MoveCase(f"nesterov-l2-large-{d.name}", d, **MOVE_VARIANTS["nesterov-l2"]) for d in EVERY_SIZE if d.n > 4097]
 
 
+# Updates with inner products in the same pass.
+
+
+class DelayedCase(NamedTuple):
+    """A call of `hypergrad_reference.loops.update_and_sum`."""
+
+    name: str
+    data: Data
+    update: UpdateCase | MoveCase
+    products: tuple[str, ...]  # with STOPPED: an element that would not be finite stays
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of delayed.call_delayed."""
+        u, *cleared = self.update.arguments()
+        scalars = None
+        if isinstance(self.update, UpdateCase):
+            b1, b2 = (power / beta for power, beta in zip(self.update.beta_powers, (0.9, 0.999), strict=True))
+            scalars = FORM_SCALARS[self.update.convention](1e-2, 0.9, 0.999, EPS, 1e-2, b1, b2)  # of the step before
+        o = Operands(u.theta, u.grad, u.grad_scale, u.arrays, scalars, 0.9**5, u.l2)
+        return self.products, o, u, self.data.make_out(len(self.products)), *cleared
+
+
+STEP_AND_STOP = ("grad_direction", "grad_grad", STOPPED)
+DELAYED_VARIANTS: dict[str, tuple[str, ...]] = {
+    "exact": ("grad_direction",),
+    "exact-scaled": STEP_AND_STOP,
+    "exact-follow-first": STEP_AND_STOP,
+    "exact-amsgrad": ("grad_direction", "direction_direction"),
+    "exact-clear_grad": STEP_AND_STOP,
+    "exact-all": (*INNER_PRODUCTS, STOPPED),
+    "exact-keep_grad": STEP_AND_STOP,
+    "shader": ("grad_direction", "grad_grad"),
+    "shader-all": (*WITHOUT_DERIVATIVE, STOPPED),
+}
+"""Products, by the variant of the update."""
+DELAYED = [
+    DelayedCase(f"delayed-{name}", data, UpdateCase("", data, **UPDATE_VARIANTS[variant]), DELAYED_VARIANTS[variant])
+    for name, variant, data in _cross(DELAYED_VARIANTS)
+]
+KEPT_PRODUCTS = ("direction_direction", "grad_direction", "grad_grad")
+DELAYED_MOVES = [
+    DelayedCase(f"delayed-{variant}-{mode}-{data.name}", data, MoveCase("", data, **options), products)
+    for variant, options in MOVE_VARIANTS.items()
+    for mode, products in (("kept", KEPT_PRODUCTS), ("stopping", (*KEPT_PRODUCTS, STOPPED)), ("first", (STOPPED,)))
+    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
+]
+
+
 # An iteration of HDM.
 
 
@@ -336,5 +384,5 @@ HDM_SUMS = [
     for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES, *(d for d in EVERY_SIZE if d.n > 4097))
 ]
 
-Case = UpdateCase | SumsCase | FreeCase | LagsCase | MoveCase | AdaptCase | HDMSumsCase
+Case = UpdateCase | SumsCase | FreeCase | LagsCase | MoveCase | DelayedCase | AdaptCase | HDMSumsCase
 """What a kernel is called with, under a name; `arguments` are those of its `call`."""

@@ -18,7 +18,18 @@ from hypergrad_kernels.kernels import KERNELS, Kernel
 from hypergrad_kernels.launcher import Launcher
 from hypergrad_reference.adamw_auto import Record
 from hypergrad_reference.types import Vector
-from hypergrad_validation.cases import ADAPTS, FREE, HDM_SUMS, LAGS, MOVES, SUMS, UPDATES, Case
+from hypergrad_validation.cases import (
+    ADAPTS,
+    DELAYED,
+    DELAYED_MOVES,
+    FREE,
+    HDM_SUMS,
+    LAGS,
+    MOVES,
+    SUMS,
+    UPDATES,
+    Case,
+)
 from hypergrad_validation.compare import find_differences
 
 
@@ -37,7 +48,8 @@ class Trial(NamedTuple):
 
 
 CASES: dict[str, Sequence[Case]] = {
-    "adamw": UPDATES, "sums": SUMS, "sgd_hd": MOVES, "hdm": ADAPTS, "hdm_sums": HDM_SUMS,
+    "adamw": UPDATES, "sums": SUMS, "sgd_hd": MOVES, "adamw_delayed": DELAYED,
+    "sgd_hd_delayed": DELAYED_MOVES, "hdm": ADAPTS, "hdm_sums": HDM_SUMS,
     "adamw_free": FREE, "lags": LAGS,
 }  # fmt: skip
 """By key of KERNELS."""
@@ -102,10 +114,11 @@ def _show_record(r: Record) -> str:
     )
 
 
-def hash_long_run(device: Any, steps: int) -> str:
+def hash_long_run(device: Any, steps: int, **more: Any) -> str:
     """The SHA-256 of parameters, rates and records of AutoHypergradientAdamW with every option on.
 
     device    as the optimizers take it
+    more      options beside these, as delay=1
 
     Three tensors in two groups, float32, of which one sits out every seventh step.
     """
@@ -115,6 +128,7 @@ def hash_long_run(device: Any, steps: int) -> str:
     opt = AutoHypergradientAdamW(
         [{"params": thetas[:2]}, {"params": thetas[2:], "lr": 5e-4}], lr=1e-3, amsgrad=True, adapt_momentum=True,
         momentum_rule="derivative", normalization="cosine", track_surprise=True, hyper_lr_beta=0.01, device=device,
+        **more,
     )  # fmt: skip
     digest = hashlib.sha256()
     for step in range(steps):

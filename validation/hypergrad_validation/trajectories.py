@@ -63,6 +63,8 @@ LOG = {"lr": 1e-3, "hyper_lr": 1e-5, "log_scale": True}
 AUTO = {"adapt_momentum": True, "track_surprise": True}
 DERIVATIVE = {"adapt_momentum": True, "momentum_rule": "derivative", "normalization": "cosine"}
 SGD = {"lr": 1e-2, "hyper_lr": 1e-6}
+LOOSE = {"delay": 1, "nonfinite": "propagate"}
+STOPPING = {"delay": 1, "nonfinite": "stop"}
 TRAJECTORIES = [
     Trajectory("SGDHD", SGDHD, {**SGD, "weight_decay": 1e-3}, steps=1000),
     Trajectory("SGDHD-heavy-ball", SGDHD, {**SGD, "momentum": 0.9, "dampening": 0.3}, group=two_groups),
@@ -94,6 +96,40 @@ TRAJECTORIES = [
     Trajectory("AutoHypergradientAdamW-groups", AutoHypergradientAdamW, AUTO, group=two_groups),
     Trajectory(
         "AutoHypergradientAdamW-own-rates", AutoHypergradientAdamW, {**AUTO, "lr_scope": "group"}, group=two_groups
+    ),
+    Trajectory("SGDHD-delayed", SGDHD, {**SGD, "delay": 1}, steps=1000),
+    Trajectory(
+        "SGDHD-delayed-nesterov", SGDHD, {"momentum": 0.9, "nesterov": True, "rule": "multiplicative", **STOPPING}
+    ),
+    Trajectory(
+        "SGDHD-delayed-heavy-ball",
+        SGDHD,
+        {**SGD, "momentum": 0.9, "dampening": 0.3, "weight_decay": 1e-3, **LOOSE},
+        group=two_groups,
+    ),
+    Trajectory("AdamHD-delayed", AdamHD, {**SGD, "weight_decay": 1e-3, "delay": 1}, steps=1000),
+    Trajectory("AdamHD-delayed-multiplicative", AdamHD, {**SGD, "rule": "multiplicative", **LOOSE}, group=two_groups),
+    Trajectory("HypergradientAdamW-delayed", HypergradientAdamW, {**HYPER, "delay": 1}, steps=1000),
+    Trajectory("HypergradientAdamW-delayed-log", HypergradientAdamW, {**LOG, **LOOSE}, steps=1000),
+    Trajectory(
+        "HypergradientAdamW-delayed-decay",
+        HypergradientAdamW,
+        {**HYPER, "decay_in_hypergradient": True, "weight_decay": 0.1, **STOPPING},
+    ),
+    Trajectory(
+        "HypergradientAdamW-delayed-shader",
+        HypergradientAdamW,
+        {**HYPER, "scalar_convention": "shader", "clear_grad": True, "lr_scope": "group", **STOPPING},
+        group=two_groups,
+    ),
+    Trajectory("AutoHypergradientAdamW-delayed", AutoHypergradientAdamW, {**AUTO, "delay": 1}, steps=1000),
+    Trajectory("AutoHypergradientAdamW-delayed-rate-alone", AutoHypergradientAdamW, LOOSE),
+    Trajectory("AutoHypergradientAdamW-delayed-derivative", AutoHypergradientAdamW, {**DERIVATIVE, **STOPPING}),
+    Trajectory(
+        "AutoHypergradientAdamW-delayed-direction-amsgrad",
+        AutoHypergradientAdamW,
+        {**DERIVATIVE, "normalization": "direction", "amsgrad": True, "track_surprise": True, "delay": 1},
+        group=two_groups,
     ),
     Trajectory("TuningFreeAdamW", TuningFreeAdamW, {"lr_start": 1e-3}, steps=1000),
     Trajectory("TuningFreeAdamW-K", TuningFreeAdamW, {"variant": "K"}, steps=300),

@@ -25,7 +25,15 @@ OPTIMIZERS = {
     "AutoHypergradientAdamW": partial(
         AutoHypergradientAdamW, warmup_steps=1, adapt_momentum=True, momentum_rule="derivative", track_surprise=True
     ),
-}
+    "SGDHD, delay 1": partial(SGDHD, lr=1e-2, momentum=0.5, hyper_lr=1e-3, delay=1),
+    "HypergradientAdamW, delay 1": partial(
+        HypergradientAdamW, hyper_lr=1e-4, decay_in_hypergradient=True, delay=1, nonfinite="propagate"
+    ),
+    "AutoHypergradientAdamW, delay 1": partial(
+        AutoHypergradientAdamW, warmup_steps=1, adapt_momentum=True, momentum_rule="derivative", track_surprise=True,
+        clear_grad=True, delay=1, nonfinite="stop",
+    ),
+}  # fmt: skip
 
 
 def start():

@@ -94,7 +94,7 @@ def test_kernel_that_does_not_compile_shows_the_log_and_changes_nothing(device, 
     x = np.ones(3)
     opt = AdamW([x], device=device)
     launcher = opt._backend._launcher
-    text = launcher.read("adamw").replace("const vec m =", "const vec m = nonsense *")
+    text = launcher.read("adamw").replace("const vec m_t =", "const vec m_t = nonsense *")
     monkeypatch.setattr(launcher, "read", lambda name: text)
     # a program that was built before is kept: this one is new
     monkeypatch.setattr(opt._backend.device, "_programs", {})

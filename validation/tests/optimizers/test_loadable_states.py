@@ -142,7 +142,7 @@ OTHERS = {
     "decay_in_hypergradient": True, "hyper_lr": 0.5, "hyper_lr_beta": 0.5, "adapt_momentum": True,
     "track_surprise": True, "surprise_gamma": 0.5, "surprise_alpha": 0.5, "trauma_threshold": 0.25, "beta_min": 0.25,
     "beta_max": 0.75, "warmup_steps": 3, "normalization": "cosine", "momentum_rule": "derivative", "momentum": 0.5,
-    "dampening": 0.5, "nesterov": True, "rule": "multiplicative",
+    "dampening": 0.5, "nesterov": True, "rule": "multiplicative", "delay": 1,
 }  # fmt: skip
 """Of every option, a value that is not the default."""
 

@@ -8,7 +8,8 @@ import pytest
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import AveragesWarning
-from hypergrad_reference import adamw, adamw_auto, adamw_hd, surprise
+from hypergrad_reference import adam_hd, adamw, adamw_auto, adamw_hd, delayed, sgd_hd, surprise
+from hypergrad_reference.hypergradient import SCHEDULES, schedule_additive
 from hypergrad_reference.sums import BLOCK
 from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
@@ -137,6 +138,93 @@ def test_auto_hypergradient_adamw_is_the_reference(name, options):
         assert opt.current_surprise_gain == state.surprise.gain
 
 
+# With delay 1 the classes are those of `delayed`.
+
+
+@pytest.mark.parametrize(
+    ("name", "adapt", "constants"),
+    [
+        ("SGDHD-delayed", SCHEDULES["additive"].schedule, sgd_hd.PLAIN),
+        ("SGDHD-delayed-nesterov", SCHEDULES["multiplicative"].schedule, sgd_hd.Constants(0.9, nesterov=True)),
+    ],
+)
+def test_delayed_sgd_hd_is_the_reference(name, adapt, constants):
+    thetas, records, options = start_run(), [], BY_NAME[name].options
+    state = sgd_hd.init(thetas, options.get("lr", 1e-3), constants)
+    schedule = partial(adapt, hyper_lr=1e-6)
+    for step in range(BY_NAME[name].steps):
+        thetas, state, record = delayed.step_sgd_hd(thetas, find_gradient(thetas, step), state, schedule, constants)
+        records.append(record)
+    got, opt = run_numpy(name)
+    assert [theta.tobytes() for theta in got] == [theta.tobytes() for theta in thetas]
+    assert list(map(str, opt.records)) == list(map(str, records))
+    assert opt.current_lr == state.lr
+    for theta, own in zip(got, state.kept, strict=True):
+        assert opt.state[id(theta)]["step"] == own.step
+        assert own.direction is None or opt.state[id(theta)]["direction"].tobytes() == own.direction.tobytes()
+
+
+def test_delayed_adam_hd_is_the_reference():
+    thetas, records = start_run(), []
+    constants, schedule = adam_hd.Constants(weight_decay=1e-3), partial(schedule_additive, hyper_lr=1e-6)
+    state = adam_hd.init(thetas, 1e-2)
+    for step in range(1000):
+        thetas, state, record = delayed.step_adam_hd(thetas, find_gradient(thetas, step), state, schedule, constants)
+        records.append(record)
+    opt = compare("AdamHD-delayed", thetas, [kept.moments for kept in state.kept], records)
+    assert opt.current_lr == state.lr
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "constants", "weight_decay"),
+    [
+        ("HypergradientAdamW-delayed", adamw_hd.schedule_linear, adamw_hd.Constants(1e-6), 0.01),
+        ("HypergradientAdamW-delayed-log", adamw_hd.schedule_log, adamw_hd.Constants(1e-5), 0.01),
+        (
+            "HypergradientAdamW-delayed-decay",
+            adamw_hd.schedule_linear,
+            adamw_hd.Constants(1e-6, decay_in_hypergradient=True),
+            0.1,
+        ),
+    ],
+)
+def test_delayed_hypergradient_adamw_is_the_reference(name, schedule, constants, weight_decay):
+    thetas, records, of_adamw = start_run(), [], OF_ADAMW._replace(weight_decay=weight_decay)
+    state = delayed.AdamWState(1e-3, adamw_hd.init(thetas, 1e-3))
+    for step in range(BY_NAME[name].steps):
+        grads = find_gradient(thetas, step)
+        thetas, state, record = delayed.step_adamw_hd(thetas, grads, state, schedule, constants, of_adamw)
+        records.append(record)
+    opt = compare(name, thetas, state.own.moments, records)
+    assert list(opt.lr_history) == [1e-3] + [record.lr for record in records if record.reason != "no direction"]
+    assert {record.reason for record in records} == {"no direction", "adapted"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("AutoHypergradientAdamW-delayed", {"momentum_rule": "published", "watch": surprise.Watch()}),
+        ("AutoHypergradientAdamW-delayed-rate-alone", {}),
+        ("AutoHypergradientAdamW-delayed-derivative", {"momentum_rule": "derivative", "normalization": "cosine"}),
+    ],
+)
+def test_delayed_auto_hypergradient_adamw_is_the_reference(name, options):
+    thetas, records, seen, constants = start_run(), [], [], adamw_auto.Constants()
+    state = delayed.AutoState(1e-3, adamw_auto.init(thetas, 1e-3, OF_ADAMW.beta1))
+    for step in range(BY_NAME[name].steps):
+        grads = find_gradient(thetas, step)
+        thetas, state, record = delayed.step_adamw_auto(thetas, grads, state, constants, OF_ADAMW, **options)
+        records.append(record)
+        seen.append(state.own.surprise)
+    opt = compare(name, thetas, [kept.moments for kept in state.own.kept], records)
+    adapted = [record for record in records if record.reason != "warmup"]
+    assert list(opt.lr_history) == [1e-3] + [record.lr for record in adapted]
+    if "momentum_rule" in options:
+        assert list(opt.beta1_history) == [OF_ADAMW.beta1] + [record.beta1 for record in adapted]
+    if "watch" in options:
+        assert list(opt.surprise_history) == [one.surprise for one in seen[constants.warmup_steps :]]
+
+
 # What must not matter, in all optimizers, since each forms sums of its own.
 
 OPTIMIZERS = {
@@ -145,6 +233,11 @@ OPTIMIZERS = {
     "AdamW": partial(AdamW, lr=1e-2),
     "HypergradientAdamW": partial(HypergradientAdamW, lr=1e-3, hyper_lr=1e-6),
     "AutoHypergradientAdamW": partial(AutoHypergradientAdamW, adapt_momentum=True, track_surprise=True),
+    "SGDHD-delayed": partial(SGDHD, lr=1e-2, hyper_lr=1e-6, momentum=0.9, nesterov=True, delay=1),
+    "HypergradientAdamW-delayed": partial(HypergradientAdamW, lr=1e-3, hyper_lr=1e-6, delay=1, nonfinite="stop"),
+    "AutoHypergradientAdamW-delayed": partial(
+        AutoHypergradientAdamW, adapt_momentum=True, track_surprise=True, delay=1, nonfinite="propagate"
+    ),
 }
 SHUFFLED = [3, 0, 4, 2, 1]
 

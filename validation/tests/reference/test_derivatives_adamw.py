@@ -50,6 +50,12 @@ class Replay:
         self.opt, self.params, self.problems = opt, params, problems
         self.before = None
 
+    @property
+    def lr(self):
+        """The rate that the latest step moved with."""
+        record = self.opt.last_record
+        return record.lr_before if self.opt.delay else record.lr
+
     def advance(self, missing=()):
         grads = [
             None if i in missing else p.gradient(x)
@@ -95,12 +101,13 @@ def start(make, decay=0.0, sizes=(3, 30, 7), **options):
 SITTING = {"all": {}, "one sits out": {3: (1,), 4: (1,), 7: (0, 2)}}
 
 
+@pytest.mark.parametrize("delay", [0, 1])
 @pytest.mark.parametrize("missing", SITTING)
 @pytest.mark.parametrize("decay", [0.0, 0.25], ids=["no decay", "decay"])
-def test_h_is_the_derivative_for_lr(decay, missing):
-    replay = start(HypergradientAdamW, decay, lr=0.05, hyper_lr=1e-4, decay_in_hypergradient=True)
+def test_h_is_the_derivative_for_lr(decay, missing, delay):
+    replay = start(HypergradientAdamW, decay, lr=0.05, hyper_lr=1e-4, decay_in_hypergradient=True, delay=delay)
     for t in range(1, 12):
-        lr = replay.opt.current_lr
+        lr = replay.lr if t > 1 else None
         replay.advance(SITTING[missing].get(t, ()))
         if t > 1:
             expected = replay.derivative(lr, 0.8, decay, "lr")
@@ -120,17 +127,19 @@ def test_h_of_the_published_rule_leaves_the_decay_out():
     assert abs(h - without) < abs(h - true)
 
 
-def test_h_of_groups_is_the_derivative_for_the_base_rate():
+@pytest.mark.parametrize("delay", [0, 1])
+def test_h_of_groups_is_the_derivative_for_the_base_rate(delay):
     rng = np.random.default_rng(2)
     problems = [Quartic(n, rng) for n in (4, 9)]
     params = [rng.standard_normal(n) for n in (4, 9)]
     groups = [{"params": [params[0]]}, {"params": [params[1]], "lr": 0.02}]
     opt = HypergradientAdamW(
-        groups, lr=0.05, betas=(0.8, BETA2), eps=EPS, weight_decay=0.0, hyper_lr=1e-4, device="numpy"
-    )
+        groups, lr=0.05, betas=(0.8, BETA2), eps=EPS, weight_decay=0.0, hyper_lr=1e-4, delay=delay,
+        device="numpy",
+    )  # fmt: skip
     replay = Replay(opt, params, problems)
     for t in range(1, 8):
-        lr = opt.current_lr
+        lr = replay.lr if t > 1 else None
         replay.advance()
         if t > 1:
             expected = replay.derivative(lr, 0.8, 0.0, "lr", ratios=[1.0, 0.02 / 0.05])
@@ -165,20 +174,22 @@ def test_central_difference_agrees():
     assert abs(replay.opt.last_record.hypergradient - difference) < 1e-6
 
 
-def test_hb_is_the_derivative_for_beta1():
+@pytest.mark.parametrize("delay", [0, 1])
+def test_hb_is_the_derivative_for_beta1(delay):
     """With the running product in the bias correction, through steps at which beta1 itself has changed."""
     rng = np.random.default_rng(3)
     problem, x = Quartic(20, rng), rng.standard_normal(20)
     opt = AutoHypergradientAdamW(
         [x], lr=0.05, betas=(0.8, BETA2), eps=EPS, weight_decay=0.0, warmup_steps=0, adapt_momentum=True,
-        momentum_rule="derivative", hyper_lr=1e-4, hyper_lr_beta=1e-2, device="numpy",
+        momentum_rule="derivative", hyper_lr=1e-4, hyper_lr_beta=1e-2, delay=delay,
+        device="numpy",
     )  # fmt: skip
     power, previous = 1.0, None
     m = v = np.zeros(20)
     for t in range(1, 12):
-        beta1, lr, g, theta = opt.beta1_history[-1], opt.current_lr, problem.gradient(x), x.copy()
+        g, theta = problem.gradient(x), x.copy()
         if previous is not None:
-            p, g0, m0, v0, last_power, t0 = previous
+            p, g0, m0, v0, last_power, t0, beta1, lr = previous
             momentum = beta1 + 1j * H
             moved, m, v = step(p, g0, m0, v0, t0, lr, momentum, 0.0, power=last_power * momentum)
             expected, power = problem.value(moved).imag / H, last_power * beta1
@@ -190,7 +201,10 @@ def test_hb_is_the_derivative_for_beta1():
             # the correction takes beta1 out again
             tolerance = ROUNDING * max(abs(expected), np.abs(g) @ np.abs(p - moved.real))
             assert abs(opt.last_record.beta1_hypergradient - expected) <= tolerance
-        previous = (theta, g, m, v, power, t)
+        record = opt.last_record
+        previous = (theta, g, m, v, power, t) + (
+            (record.beta1_before, record.lr_before) if delay else (record.beta1, record.lr)
+        )
     assert len(set(opt.beta1_history)) > 8
 
 

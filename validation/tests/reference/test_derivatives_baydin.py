@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from hypergrad_reference import adam_hd, hyper_order, hypergradient, sgd_hd
+from hypergrad_reference import adam_hd, delayed, hyper_order, hypergradient, sgd_hd
 from hypergrad_reference.hypergradient import schedule_additive, schedule_multiplicative
 from hypergrad_reference.transition import inverse_square, schedule_transition
 
@@ -74,7 +74,7 @@ REFERENCE = {
 }
 
 
-def walk(method, schedule, coupled=ZERO, decoupled=ZERO, missing=MISSING["every gradient"]):
+def walk(method, schedule, coupled=ZERO, decoupled=ZERO, missing=MISSING["every gradient"], step=sgd_hd.step):
     """Run the reference, and yield each step's record with the next loss as a function of the rate applied before."""
     problem, textbook = Minibatches(coupled), TEXTBOOK[method]
     constants = REFERENCE[method]._replace(weight_decay=coupled, decoupled_weight_decay=decoupled)
@@ -85,7 +85,7 @@ def walk(method, schedule, coupled=ZERO, decoupled=ZERO, missing=MISSING["every 
         absent = missing.get(t, ())
         grads = problem.gradients(t, thetas, absent)
         before = thetas
-        thetas, state, record = sgd_hd.step(thetas, grads, state, schedule, constants)
+        thetas, state, record = step(thetas, grads, state, schedule, constants)
         yield record, loss, applied
         directions = [0 * x for x in before]
         for i, (x, g) in enumerate(zip(before, grads, strict=True)):
@@ -106,13 +106,14 @@ def walk(method, schedule, coupled=ZERO, decoupled=ZERO, missing=MISSING["every 
 DECAYS = {"no decay": {}, "L2": {"coupled": F(1, 3)}, "decoupled": {"decoupled": F(1, 3)}}
 
 
+@pytest.mark.parametrize("step", [sgd_hd.step, delayed.step_sgd_hd], ids=["exact", "delayed"])
 @pytest.mark.parametrize("missing", MISSING)
 @pytest.mark.parametrize("decay", DECAYS)
 @pytest.mark.parametrize("method", TEXTBOOK)
 @pytest.mark.usefixtures("rational_total")
-def test_h_is_the_derivative_of_the_next_loss_in_rationals(method, decay, missing):
+def test_h_is_the_derivative_of_the_next_loss_in_rationals(method, decay, missing, step):
     schedule = partial(schedule_additive, hyper_lr=F(1, 512))
-    run = list(walk(method, schedule, **DECAYS[decay], missing=MISSING[missing]))
+    run = list(walk(method, schedule, **DECAYS[decay], missing=MISSING[missing], step=step))
     assert run[0][0].reason == "no direction"
     moved = [(record, derivative(loss, applied)) for record, loss, applied in run[1:]]
     for record, expected in moved:
@@ -205,6 +206,7 @@ def adam(x, g, m, v, t, lr, before_correction):
     [
         pytest.param(adam_hd.step, partial(schedule_additive, hyper_lr=1e-3), False, id="paper"),
         pytest.param(adam_hd.step, partial(schedule_multiplicative, hyper_lr=0.1), False, id="multiplicative"),
+        pytest.param(delayed.step_adam_hd, partial(schedule_additive, hyper_lr=1e-3), False, id="delayed"),
         pytest.param(adam_hd.step_lua, partial(schedule_additive, hyper_lr=1e-3), True, id="lua"),
         pytest.param(
             adam_hd.step,
