@@ -22,7 +22,7 @@ CAPTION = (
     "Above, surprise S of AutoHypergradientAdamW (Auto), median and quartiles over five seeds, its running mean "
     "S_bar, and where S lies on pure noise. Below, learning rate and loss, medians. In Auto, gain 10 the input is x "
     "(1 + 10 gain). AdamW has a fixed rate of 0.02, near which the adapted rates settle; all else is a default, but "
-    "hyper_lr = 1e-4. The tables give the runs in which the pixels are inverted instead, too."
+    "the hyper_lr of HypergradientAdamW, 1e-4. The tables give the runs in which the pixels are inverted instead, too."
 )
 
 TITLES = {"none": "The stream stays as it is", "labels": "Every label changes"}

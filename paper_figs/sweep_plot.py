@@ -18,11 +18,11 @@ ALT = (
 )
 CAPTION = (
     "Loss, median of the last ten, and learning rate after 300 full-batch steps from eight initial rates. Auto is "
-    "AutoHypergradientAdamW with what it divides its hypergradient by (gradient is the published rule); hyper_lr is "
-    "1e-3, on the logarithmic scale 0.1, and all else a default but the bounds of the rate, 1e-7 and 100. float32, no "
-    "weight decay. The network's minimum is taken as 0; gaps below 1e-9 are drawn there. On the two convex tasks "
-    "AdamW at its best rate is as good as any; from that rate, and from rates far too high, adapting the rate can "
-    "cost. The tables count both."
+    "AutoHypergradientAdamW with what it divides its hypergradient by (gradient is the published rule). The hyper_lr "
+    "of HypergradientAdamW is 1e-3, on the logarithmic scale 0.1, and all else a default but the bounds of the rate, "
+    "1e-7 and 100. float32, no weight decay. The network's minimum is taken as 0; gaps below 1e-9 are drawn there. On "
+    "the two convex tasks AdamW at its best rate is as good as any; from that rate, and from rates far too high, "
+    "adapting the rate can cost. The tables count both."
 )
 
 TITLES = {

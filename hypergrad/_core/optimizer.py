@@ -112,11 +112,11 @@ class Optimizer(Guarded):
         check_memory(thetas)
         self._state_was_read = False
         groups = self._read_groups(self._groups, known=())
-        self._device_wish = DeviceWish(choose_device(given["use_gpu"], given["device"]))
+        self._device_wish = DeviceWish(choose_device(given.get("use_gpu"), given.get("device")))
         self._backend = open_backend(self._device_wish.device, thetas)
         self._state = self._open_state(groups)
         self._show(self._state, groups)
-        self.records_to = given["records_to"]
+        self.records_to = given.get("records_to")
 
     def _open_state(self, options: Sequence[GroupOptions]) -> State:
         rates = open_rates(self._plan.policy.lr_scope, self._defaults["lr"], [one.lr for one in options])
@@ -149,8 +149,8 @@ class Optimizer(Guarded):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Take an option that may change between steps; it is checked as in the constructor."""
-        option = self.aliases.get(name, name)
-        if name[0] == "_" or option not in self.settable:
+        option = name if name[0] == "_" else self.aliases.get(name, name)
+        if option not in self.settable:
             super().__setattr__(name, value)
             return
         settings = self._settings._replace(**{option: OPTIONS[option].check(name, value)})
