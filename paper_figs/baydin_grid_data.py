@@ -6,7 +6,7 @@ import numpy as np
 
 from hypergrad_papers.baydin2018.grid import Grid, count_grid, is_adapted, read_grid
 from hypergrad_papers.baydin2018.runs import CAP, NAMES, RATES, SEEDS
-from paper_figs.baydin_logistic_data import choose, name_data
+from paper_figs.baydin import choose, name_data
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

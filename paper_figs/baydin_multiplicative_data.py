@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hypergrad_papers.baydin2018.runs import NAMES, settings, train
 from hypergrad_problems import data
-from paper_figs.baydin_logistic_data import average, choose, name_data
+from paper_figs.baydin import average, choose, name_data
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

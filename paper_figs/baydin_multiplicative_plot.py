@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from hypergrad_papers.baydin2018.runs import NAMES
-from paper_figs.baydin_logistic_plot import MARKS
+from paper_figs.baydin_panels import MARKS
 from paper_figs.style import METHODS, WIDTH
 
 TITLE = "The multiplicative rule, and a start from 0"

@@ -1,7 +1,7 @@
 """A network of two hidden layers by SGD, SGDN and Adam and by their HD, and the authors' logs beside them."""
 
 from hypergrad_papers.claims import Extent
-from paper_figs.baydin_logistic_data import choose, collect
+from paper_figs.baydin import choose, collect
 from paper_figs.cells import Runner
 from paper_figs.store import Result
 

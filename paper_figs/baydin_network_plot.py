@@ -1,6 +1,6 @@
-"""The panels of the logistic regressions, for the network."""
+"""The panels of Baydin et al. 2018, for the network."""
 
-from paper_figs.baydin_logistic_plot import draw
+from paper_figs.baydin_panels import draw
 
 TITLE = "Baydin et al. 2018: a network"
 ALT = (

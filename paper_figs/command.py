@@ -6,18 +6,15 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import joblib
 import matplotlib.pyplot as plt
 
 from hypergrad_papers.claims import Claim, Extent, Outcome, Verdict, evaluate, list_claims
@@ -114,31 +111,17 @@ def find_cluster(address: str) -> str:
 
 
 def make(figure: Figure, runner: Runner) -> report.Entry:
-    """Data file, then pictures; these are drawn again if the data or what draws them has changed."""
+    """Data file, then pictures."""
     data, plot = (import_module(f"paper_figs.{figure.name}_{part}") for part in ("data", "plot"))
     path = FOLDER / figure.name
     store.save(path, data.compute(runner), hash_modules([data.__name__]))
     arrays, document = store.load(path)
-    code = hash_code(str(plot.__file__)) + hash_code(str(style.__file__)) + version("matplotlib")
-    draw = joblib.Memory(FOLDER / "pictures", verbose=0).cache(draw_pictures, ignore=["arrays", "facts"])
-    pictures = draw(figure.name, code, joblib.hash((arrays, document["facts"])), arrays=arrays, facts=document["facts"])
-    for suffix, picture in pictures.items():
-        (OUT / f"{figure.name}.{suffix}").write_bytes(picture)
-    return report.Entry(figure, pictures["svg"], document)
-
-
-def draw_pictures(
-    name: str, code: str, digest: str, arrays: Mapping[str, Any], facts: Mapping[str, Any]
-) -> dict[str, bytes]:
-    """The pictures of a figure, by suffix; code and digest change when they are out of date."""
-    drawn = import_module(f"paper_figs.{name}_plot").draw(arrays, facts)
-    pictures = {}
+    drawn = plot.draw(arrays, document["facts"])
     for suffix in ("svg", "pdf", "png"):
-        file = BytesIO()
-        drawn.savefig(file, format=suffix, dpi=200, metadata={"Date": None} if suffix == "svg" else None)
-        pictures[suffix] = file.getvalue()
+        metadata = {"Date": None} if suffix == "svg" else None
+        drawn.savefig(OUT / f"{figure.name}.{suffix}", dpi=200, metadata=metadata)
     plt.close(drawn)
-    return pictures
+    return report.Entry(figure, (OUT / f"{figure.name}.svg").read_bytes(), document)
 
 
 def judge(claims: Sequence[Claim], runner: Runner, failed: list[str]) -> list[dict[str, Any]]:

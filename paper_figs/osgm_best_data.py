@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from hypergrad_papers.hdm2025 import solver_table
 from hypergrad_papers.hdm2025.published import COUNTS
-from hypergrad_papers.hdm2025.solver_grids import Case, run_grids
+from hypergrad_papers.hdm2025.solver_grids import ADULT, Case, run_grids
 from hypergrad_papers.hdm2025.solver_table import Record, find_best
 from paper_figs.cells import Runner
 from paper_figs.gaps import POINTS
-from paper_figs.solver_gaps_data import SETS, name_case
+from paper_figs.solver_cases import name_case
 from paper_figs.store import Result
 
 METHODS = {"BFGS": "BFGS", "L-BFGS": "L-BFGS-M10", "HDM-Best": "HDM-Best", "OSGM-Best": "OSGM-Best"}
@@ -27,7 +27,7 @@ FLOOR = 1e-9
 
 def compute(runner: Runner) -> Result:
     """The least gap seen after so many evaluations, over the gap at the start, and where the run ended."""
-    cases = [Case(task, name) for name in SETS for task in solver_table.TASKS]
+    cases = [Case(task, name) for name in ADULT for task in solver_table.TASKS]
     least = runner.run(solver_table.least_cell, [{"name": case.name, "task": case.task} for case in cases])
     grids = run_grids(runner.run, cases, METHODS.values())
     arrays: dict[str, NDArray[Any]] = {"evaluations": thin()}

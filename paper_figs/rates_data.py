@@ -5,11 +5,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BuildError, DeviceNotFoundError
 from hypergrad_problems.data import load
+from hypergrad_problems.newton import find_minimum
 from hypergrad_problems.problem import Problem
 from hypergrad_problems.quadratics import quadratic, random_rotation
 from hypergrad_problems.set_models import mean_logistic
@@ -37,17 +37,6 @@ def problems() -> dict[str, Problem]:
         "quadratic": quadratic(np.geomspace(0.01, 1.0, 50), rotation=random_rotation(50), optimum=0.0),
         "breast_cancer": mean_logistic(load("breast_cancer"), reg=1e-3),
     }
-
-
-def find_minimum(problem: Problem) -> float:
-    """The least value of a strongly convex problem, by Newton's method."""
-    if problem.optimal_value is not None:
-        return problem.optimal_value
-    solution = minimize(
-        problem.value_and_gradient, problem.x0, jac=True, hessp=problem.hessian_product, method="Newton-CG",
-        options={"xtol": 1e-14},
-    )  # fmt: skip
-    return float(solution.fun)
 
 
 def cell(problem: str, method: str, lr: float, device: str) -> Run:

@@ -8,22 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad_papers.hdm2025.published import COUNTS
-from hypergrad_papers.hdm2025.solver_grids import Case, run_grids
+from hypergrad_papers.hdm2025.solver_grids import ADULT, Case, run_grids
 from hypergrad_papers.hdm2025.solver_table import (
     MAXITER,
     TASKS,
     Record,
     choose,
     find_best,
-    hdm_grid,
     is_solved,
 )
 from paper_figs.cells import Runner
+from paper_figs.solver_cases import FIXED, name_case
 from paper_figs.store import Result
 
-SETS = ("a1a", "a2a", "a3a")
-FIXED = [(s["hyper_lr"], s["hyper_lr_beta"]) for s in hdm_grid(1.0)].index((10, 10))
-"""A setting of HDM-Best that is not chosen problem by problem: hyper_lr = 10 / L, hyper_lr_beta = 10."""
 POINTS = 160
 """Of a curve: there are many."""
 BELOW = 1e-10
@@ -32,7 +29,7 @@ BELOW = 1e-10
 
 def compute(runner: Runner) -> Result:
     """The curves of every solver's winner, of one fixed setting of HDM-Best and the median over its grid."""
-    grids = run_grids(runner.run, [Case(task, name) for name in SETS for task in TASKS])
+    grids = run_grids(runner.run, [Case(task, name) for name in ADULT for task in TASKS])
     arrays: dict[str, NDArray[Any]] = {"iterations": thin()}
     facts: dict[str, Any] = {"problems": [name_case(case) for case in grids]}
     for case, grid in grids.items():
@@ -45,11 +42,6 @@ def compute(runner: Runner) -> Result:
             arrays[f"{name_case(case)}/{solver}/gnorm"] = take_median([r.gnorms for r in records])
         facts[name_case(case)] = tabulate(grid, COUNTS.get((case.task, case.name), {}))
     return Result(arrays, facts)
-
-
-def name_case(case: Case) -> str:
-    """A panel's title."""
-    return f"{'SVM' if case.task == 'svm' else case.task}, {case.name}"
 
 
 def thin() -> NDArray[Any]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hypergrad_papers.hdm2025.solver_table import GTOL, SOLVERS
-from paper_figs.style import METHODS, WIDTH
+from paper_figs.style import LOOKS, METHODS, WIDTH
 
 TITLE = "HDM-Best among the solvers"
 ALT = (
@@ -26,8 +26,6 @@ CAPTION = (
     "the authors print, with the counts of their README where it has any; nG of all runs is what the choice costs."
 )
 
-LOOKS = {"AGD-CVX": "AGD", "AGD-SCVX": "SAGD", "L-BFGS-M10": "L-BFGS"}
-"""Names of other figures."""
 EXTRA = ("HDM-Best, fixed", "HDM-Best, median")
 LOWEST = {"gap": 1e-10, "gnorm": 1e-5}
 LABELS = {"gap": "function value gap", "gnorm": "gradient norm"}

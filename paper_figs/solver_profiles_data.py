@@ -13,7 +13,7 @@ from hypergrad_problems import registry
 from hypergrad_problems.data import BUNDLED
 from paper_figs.cells import Runner
 from paper_figs.sets import choose as choose_sets
-from paper_figs.solver_gaps_data import FIXED
+from paper_figs.solver_cases import FIXED
 from paper_figs.store import Result
 
 FACTORS = np.geomspace(1.0, 1024.0, 200)

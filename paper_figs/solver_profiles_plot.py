@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from paper_figs.solver_gaps_plot import LOOKS
-from paper_figs.style import METHODS, WIDTH
+from paper_figs.style import LOOKS, METHODS, WIDTH
 
 TITLE = "Who solves how many problems"
 ALT = (

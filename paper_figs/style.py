@@ -54,6 +54,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "HDM-Best": {"color": "#009e73", "linestyle": "-"},
 }
 
+LOOKS = {"AGD-CVX": "AGD", "AGD-SCVX": "SAGD", "L-BFGS-M10": "L-BFGS"}
+"""Where the solver table has another name for a method: that of its look."""
+
 WIDTH = 4.2
 """Of every figure, in inches: on the narrowest screen, 358 pixels of page, text of 8 points is 9.5 pixels high."""
 LABEL = "#404040"

@@ -2,7 +2,7 @@
 
 from paper_figs.cells import Runner
 from paper_figs.store import Result
-from paper_figs.sweep_data import collect
+from paper_figs.sweeps import collect
 
 
 def compute(runner: Runner) -> Result:

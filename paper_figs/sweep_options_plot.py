@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_figs.style import WIDTH
-from paper_figs.sweep_plot import TITLES
+from paper_figs.sweeps import TITLES
 
 TITLE = "Every normalization, every rule of beta1"
 ALT = (

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_figs.style import METHODS, WIDTH
+from paper_figs.sweeps import TITLES
 
 TITLE = "From any initial rate"
 ALT = (
@@ -25,11 +26,6 @@ CAPTION = (
     "adapting the rate can cost. The tables count both."
 )
 
-TITLES = {
-    "logistic": "Logistic regression, breast_cancer",
-    "softmax": "Softmax regression, digits",
-    "mlp": "Network of two layers, digits",
-}
 SHOWN = ("AdamW", "HypergradientAdamW", "HypergradientAdamW, log", "Auto, gradient", "Auto, direction", "Auto, cosine")
 
 FLOOR = 1e-9

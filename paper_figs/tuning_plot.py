@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_figs.style import WIDTH
+from paper_figs.tuning_names import NAMES
 
 TITLE = "What is lost without tuning"
 ALT = (
@@ -26,10 +27,7 @@ CAPTION = (
 )
 
 TUNED = ("schedule-free", "averaged", "constant")
-NAMES = {
-    "K": "TuningFreeAdamW, K", "lazy, delayed": "TuningFreeAdamW, lazy", "schedule-free": "tuned schedule-free",
-    "averaged": "tuned, averaged", "constant": "tuned constant",
-}  # fmt: skip
+
 OURS, THEIRS, HINDSIGHT = "#d55e00", "#0072b2", "#7f7f7f"
 LARGEST = 1e3
 """Worse losses are drawn here."""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_figs.style import WIDTH
-from paper_figs.tuning_plot import NAMES
+from paper_figs.tuning_names import NAMES
 
 TITLE = "The rates that TuningFreeAdamW finds"
 ALT = (

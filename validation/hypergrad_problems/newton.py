@@ -1,6 +1,7 @@
 """The least value of a convex function by Newton's method: where the gaps of the first-order methods are taken from."""
 
 import numpy as np
+from scipy.optimize import minimize
 
 from hypergrad_problems.problem import Problem
 
@@ -25,3 +26,14 @@ def find_least_value(problem: Problem, gtol: float = 1e-10, steps: int = 100) ->
             t /= 2
         x = x - t * move
     return least
+
+
+def find_minimum(problem: Problem) -> float:
+    """The least value of a strongly convex problem, by Newton's method."""
+    if problem.optimal_value is not None:
+        return problem.optimal_value
+    solution = minimize(
+        problem.value_and_gradient, problem.x0, jac=True, hessp=problem.hessian_product, method="Newton-CG",
+        options={"xtol": 1e-14},
+    )  # fmt: skip
+    return float(solution.fun)

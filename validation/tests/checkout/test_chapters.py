@@ -69,3 +69,10 @@ def test_files_of_a_chapter_import_each_other_without_a_circle(chapter):
         for name, path in files.items()
     }
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "paper_figs").glob("*_????.py")), ids=lambda path: path.stem)
+def test_script_of_a_figure_takes_nothing_from_another_figure(path):
+    figure = path.stem.rpartition("_")[0]
+    scripts = {module.partition(".")[2] for module, _ in find_imports(path) if module.endswith(("_data", "_plot"))}
+    assert scripts <= {f"{figure}_data", f"{figure}_plot"}

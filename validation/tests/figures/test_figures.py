@@ -19,26 +19,23 @@ from paper_figs.figures import FIGURES
 from paper_figs.trial import Device, Verdict
 
 
-def test_picture_is_drawn_again_for_other_data_or_another_plot_and_else_not(figures_folder, monkeypatch):
-    drawn = []
+def test_picture_shows_the_data_and_the_plot_of_the_run(figures_folder, monkeypatch):
+    shown = []
     draw = rates_plot.draw
-    monkeypatch.setattr(rates_plot, "draw", lambda *given: drawn.append(1) or draw(*given))
+    monkeypatch.setattr(rates_plot, "draw", lambda arrays, facts: shown.append(facts) or draw(arrays, facts))
     monkeypatch.setattr(rates_data, "STEPS", 5)
     figure = next(figure for figure in FIGURES if figure.name == "rates")
     (figures_folder / "out").mkdir()
-
-    def make_once():
-        command.make(figure, Runner())
-        return len(drawn)
-
-    assert (make_once(), make_once()) == (1, 1)
-    monkeypatch.setattr(command, "hash_code", lambda _: "another plot")
-    assert make_once() == 2
+    first = command.make(figure, Runner())
+    assert (figures_folder / "out" / "rates.svg").read_bytes() == first.svg
     compute = rates_data.compute
     monkeypatch.setattr(
         rates_data, "compute", lambda runner: compute(runner)._replace(facts=compute(runner).facts | {"new": 1})
     )
-    assert (make_once(), make_once()) == (3, 3)
+    command.make(figure, Runner())
+    assert ["new" in facts for facts in shown] == [False, True]
+    monkeypatch.setattr(rates_plot, "draw", lambda arrays, facts: draw({k: v[:3] for k, v in arrays.items()}, facts))
+    assert command.make(figure, Runner()).svg != first.svg
 
 
 def test_data_file_tells_where_it_comes_from(tmp_path):

@@ -22,6 +22,7 @@ from paper_figs import (
     sweep_data,
     sweep_options_plot,
     sweep_plot,
+    sweeps,
 )
 from paper_figs.cells import Runner
 
@@ -42,8 +43,9 @@ def test_sweep_counts_who_ends_lower(monkeypatch):
 
 
 def test_sweep_draws_what_it_computes(monkeypatch):
-    monkeypatch.setattr(sweep_data, "TASKS", ("logistic",))
-    monkeypatch.setattr(sweep_data, "RATES", (1e-3, 1.0))
+    for module in (sweeps, sweep_data):
+        monkeypatch.setattr(module, "TASKS", ("logistic",))
+        monkeypatch.setattr(module, "RATES", (1e-3, 1.0))
     result = sweep_data.compute(Runner())
     assert result.arrays["logistic/loss"].shape == (len(sweep_data.METHODS), 2)
     assert len(result.facts["logistic: loss at the end over the initial rates"]) == len(sweep_data.METHODS)

@@ -19,7 +19,7 @@ from paper_figs import (
     baydin_multiplicative_plot,
     baydin_network_data,
 )
-from paper_figs.baydin_logistic_data import average, choose, collect
+from paper_figs.baydin import average, choose, collect
 from paper_figs.cells import Runner
 
 pytestmark = pytest.mark.usefixtures("for_figures")

@@ -76,7 +76,7 @@ def test_published_counts_stand_in_the_table_beside_ours():
 
 
 def test_solver_figures_draw_what_they_compute(monkeypatch):
-    monkeypatch.setattr(solver_gaps_data, "SETS", ("digits 0 1",))
+    monkeypatch.setattr(solver_gaps_data, "ADULT", ("digits 0 1",))
     monkeypatch.setattr(solver_profiles_data, "BUNDLED", ("digits 0 1",))
     monkeypatch.setattr(solver_profiles_data, "DIGIT_PAIRS", ())
     monkeypatch.setattr(data, "is_in_repository", lambda name: False)

@@ -68,7 +68,7 @@ def test_figure_needs_no_data_folder(computed, drawn, panels, monkeypatch, tmp_p
     monkeypatch.setenv("HYPERGRAD_DATA", str(tmp_path))
     monkeypatch.setattr(colt, "SEEDS", (0,))
     monkeypatch.setattr(colt, "PUBLISHED_SVM", {"a1a": colt.PUBLISHED_SVM["a1a"]})
-    monkeypatch.setattr(osgm_best_data, "SETS", ("a1a",))
+    monkeypatch.setattr(osgm_best_data, "ADULT", ("a1a",))
     for module in (least_squares_data, least_squares_plot):
         monkeypatch.setattr(module, "LAST", {1e-1: 450})
     result = computed.compute(Runner())
@@ -81,7 +81,7 @@ def test_figure_needs_no_data_folder(computed, drawn, panels, monkeypatch, tmp_p
 def test_published_indices_and_counts_stand_beside_ours_in_the_plain_run(monkeypatch, tmp_path):
     monkeypatch.setenv("HYPERGRAD_DATA", str(tmp_path))
     monkeypatch.setattr(colt, "PUBLISHED_SVM", {name: colt.PUBLISHED_SVM[name] for name in ("a1a", "a4a")})
-    monkeypatch.setattr(osgm_best_data, "SETS", ("a1a",))
+    monkeypatch.setattr(osgm_best_data, "ADULT", ("a1a",))
     facts = osgm_svm_data.compute(Runner()).facts
     assert facts["sets"] == "breast_cancer, a1a"
     assert facts["not run: data"].startswith("a4a of LIBSVM: make figures FULL=1")

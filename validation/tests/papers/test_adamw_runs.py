@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hypergrad_papers.adamw.runs import METHODS, PROBLEMS, RATES, open_task, run_from
-from paper_figs.rates_data import find_minimum
+from hypergrad_problems.newton import find_minimum
 from paper_figs.sweep_data import is_below
 
 pytest.importorskip("sklearn")
