@@ -16,7 +16,7 @@ def describe_device() -> dict[str, Any]:
     AdamW([np.zeros(1, np.float32)], device="opencl")  # tells where pyopencl is missing, too
     from hypergrad_kernels.device import open_device
     from hypergrad_kernels.launcher import read_text
-    from hypergrad_kernels.remembered import recall_shapes
+    from hypergrad_kernels.shape_cache import recall_shapes
     from hypergrad_validation.bench import describe
 
     device = open_device()

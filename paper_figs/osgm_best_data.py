@@ -30,7 +30,7 @@ def compute(runner: Runner) -> Result:
     cases = [Case(task, name) for name in ADULT for task in solver_table.TASKS]
     least = runner.run(solver_table.least_cell, [{"name": case.name, "task": case.task} for case in cases])
     grids = run_grids(runner.run, cases, METHODS.values())
-    arrays: dict[str, NDArray[Any]] = {"evaluations": thin()}
+    arrays: dict[str, NDArray[Any]] = {"evaluations": choose_drawn()}
     facts: dict[str, Any] = {"problems": [name_case(case) for case in cases]}
     for case, bottom in zip(cases, least, strict=True):
         title, words = name_case(case), []
@@ -47,7 +47,7 @@ def compute(runner: Runner) -> Result:
     return Result(arrays, facts)
 
 
-def thin() -> NDArray[Any]:
+def choose_drawn() -> NDArray[Any]:
     """The numbers of evaluations that are drawn."""
     return np.unique(np.linspace(1, LAST, POINTS).round().astype(int))
 
@@ -56,7 +56,7 @@ def find_gaps(records: Sequence[Record], bottom: float) -> NDArray[Any]:
     """(records, evaluations) the gap over that at the start; a run that ended keeps its last one."""
     return np.array(
         [
-            np.maximum(record.least[np.minimum(thin(), len(record.least)) - 1] - bottom, 0.0)
+            np.maximum(record.least[np.minimum(choose_drawn(), len(record.least)) - 1] - bottom, 0.0)
             / (record.least[0] - bottom)
             for record in records
         ]

@@ -13,7 +13,7 @@ from hypergrad_problems.newton import find_minimum
 from hypergrad_problems.problem import Problem
 from hypergrad_problems.quadratics import quadratic, random_rotation
 from hypergrad_problems.set_models import mean_logistic
-from hypergrad_problems.training import Run, agree, train
+from hypergrad_problems.training import Run, have_equal_bits, train
 from paper_figs.cells import Runner
 from paper_figs.opencl import describe_device
 from paper_figs.store import Result
@@ -65,7 +65,9 @@ def compute(runner: Runner) -> Result:
     except (DeviceNotFoundError, BuildError) as error:
         device, verdict = "numpy", f"not run: {str(error).splitlines()[0]}"
     else:
-        differing = [i for i, one, other in zip(inputs, reference, kernels, strict=True) if not agree(one, other)]
+        differing = [
+            i for i, one, other in zip(inputs, reference, kernels, strict=True) if not have_equal_bits(one, other)
+        ]
         device = kernels[0].device
         verdict = f"all {len(inputs)} runs equal in every bit" if not differing else f"runs differ: {differing}"
     least = {name: find_minimum(problem) for name, problem in problems().items()}

@@ -30,7 +30,7 @@ BELOW = 1e-10
 def compute(runner: Runner) -> Result:
     """The curves of every solver's winner, of one fixed setting of HDM-Best and the median over its grid."""
     grids = run_grids(runner.run, [Case(task, name) for name in ADULT for task in TASKS])
-    arrays: dict[str, NDArray[Any]] = {"iterations": thin()}
+    arrays: dict[str, NDArray[Any]] = {"iterations": choose_drawn()}
     facts: dict[str, Any] = {"problems": [name_case(case) for case in grids]}
     for case, grid in grids.items():
         least = min(find_best(records).value for records in grid.values()) - BELOW
@@ -44,14 +44,14 @@ def compute(runner: Runner) -> Result:
     return Result(arrays, facts)
 
 
-def thin() -> NDArray[Any]:
+def choose_drawn() -> NDArray[Any]:
     """The iterations that are drawn."""
     return np.unique(np.linspace(0, MAXITER - 1, POINTS).round().astype(int))
 
 
 def take_median(curves: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """The median at each iteration; a run that has ended keeps its last value."""
-    return np.median([curve[np.minimum(thin(), len(curve) - 1)] for curve in curves], axis=0)
+    return np.median([curve[np.minimum(choose_drawn(), len(curve) - 1)] for curve in curves], axis=0)
 
 
 def tabulate(grid: dict[str, list[Record]], published: dict[str, tuple[int, int]]) -> list[dict[str, Any]]:

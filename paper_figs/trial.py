@@ -10,7 +10,7 @@ import numpy as np
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BuildError, DeviceNotFoundError
 from hypergrad_problems.quadratics import quadratic
-from hypergrad_problems.training import agree, train
+from hypergrad_problems.training import have_equal_bits, train
 
 N = 10_007
 """Parameters: more than two blocks of the sums, and no multiple of any vector's width."""
@@ -81,5 +81,5 @@ def _find_differences() -> Iterator[str]:
     for make, options in OPTIMIZERS.items():
         for dtype in DTYPES:
             ours, theirs = (train(make, problem, STEPS, dtype, device=d, **options) for d in ("numpy", "opencl"))
-            if not agree(ours, theirs):
+            if not have_equal_bits(ours, theirs):
                 yield f"{make.__name__} in {np.dtype(dtype)}"

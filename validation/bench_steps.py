@@ -12,9 +12,9 @@ import pytest
 from hypergrad_kernels.device import open_device
 from hypergrad_kernels.kernels import KERNELS
 from hypergrad_kernels.tuning import tune
-from hypergrad_validation.bed import Bed
 from hypergrad_validation.bench import count_bytes
 from hypergrad_validation.timing import compare, take_turns
+from hypergrad_validation.workload import Workload
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,19 +36,19 @@ def test_kernel_beside_its_probe(kernel, power, device, benchmark, capsys):
     probe, n = KERNELS[kernel].probe, 1 << power
     for name in (kernel, probe):
         tune_once(device, name)
-    bed = Bed(open_device(device), n)
-    runs, moved = bed.list_kernels([kernel]), count_bytes()
+    workload = Workload(open_device(device), n)
+    runs, moved = workload.list_kernels([kernel]), count_bytes()
     benchmark.pedantic(runs[kernel], rounds=21, warmup_rounds=2)
     times = take_turns({name: runs[name] for name in (kernel, probe)})
-    bed.verify_kernels([kernel])
+    workload.verify_kernels([kernel])
     fraction = compare([s / moved[probe] for s in times[probe]], [s / moved[kernel] for s in times[kernel]])
     rates = {name: moved[name] * n / float(np.median(times[name])) / 1e9 for name in times}
     benchmark.extra_info |= {
-        "device": bed.device.name, "n": n, "gb_per_s": rates[kernel], "probe_gb_per_s": rates[probe],
+        "device": workload.device.name, "n": n, "gb_per_s": rates[kernel], "probe_gb_per_s": rates[probe],
         "fraction_of_probe": fraction.median, "quartiles": [fraction.low, fraction.high],
     }  # fmt: skip
     with capsys.disabled():
         print(
-            f"\n{bed.device.name}: {kernel}, n = 2^{power}: {rates[kernel]:.1f} GB/s, "
+            f"\n{workload.device.name}: {kernel}, n = 2^{power}: {rates[kernel]:.1f} GB/s, "
             f"{fraction.median:.2f} of its probe ({fraction.low:.2f} to {fraction.high:.2f})"
         )

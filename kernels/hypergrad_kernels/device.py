@@ -155,7 +155,7 @@ def explain_cache() -> str | None:
 
 
 @cache
-def _settle_cache() -> None:
+def _turn_off_unwritable_cache() -> None:
     """Turn pyopencl's caches off where they cannot be written: it would fail, and say so when it is collected."""
     if explain_cache() is not None:
         cl._PYOPENCL_NO_CACHE = True
@@ -226,7 +226,7 @@ def open_device(wanted: str | cl.Device | cl.Context = "opencl") -> Device:
     that cannot be read. Not in a process that was forked after OpenCL was used: see runtime.check_fork.
     """
     with _lock:
-        _settle_cache()
+        _turn_off_unwritable_cache()
         if isinstance(wanted, cl.Context):
             return _open_context(wanted)
         if isinstance(wanted, cl.Device):

@@ -12,7 +12,7 @@ import pyopencl as cl
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.calls import Call, Form
 from hypergrad_kernels.errors import BuildError, DeviceWarning
-from hypergrad_kernels.remembered import recall_shapes
+from hypergrad_kernels.shape_cache import recall_shapes
 from hypergrad_kernels.shapes import MANY, SMALL, Key, Shape, choose_shape, find_default, round_up
 from hypergrad_kernels.table import Entries, Table
 
@@ -49,7 +49,7 @@ def read_text(name: str) -> str:
     return f'{common}\n#line 1 "{name}.cl"\n{own}'
 
 
-def write_many(form: Form, sizes: int) -> str:
+def write_table_kernel(form: Form, sizes: int) -> str:
     """The text of a kernel that calls another for the tensor that its work-item belongs to.
 
     A row of the table holds the first item of a tensor, its sizes, and the addresses of its arrays.
@@ -104,10 +104,10 @@ class Launcher:
         work    names of tensors, and their calls. A call's form is the same object for all that share a launch.
         """
         launches, groups = [], dict[int, list[tuple[Hashable, Call]]]()
-        by_table = self.arrays.device.in_place and self.arrays.device.reads_addresses
+        use_table = self.arrays.device.in_place and self.arrays.device.reads_addresses
         for entry in work:
             call = entry[1]
-            if by_table and call.sizes[0] <= SMALL:
+            if use_table and call.sizes[0] <= SMALL:
                 groups.setdefault(id(call.form), []).append(entry)
             else:
                 launches.append(self._plan([entry], self._plan_one))
@@ -160,7 +160,7 @@ class Launcher:
             shape = shape._replace(steps=max(1, MANY // shape.width))
         access = "PACKED" if shape.access == "ALIGNED" else shape.access
         shape = shape._replace(local_size=1, access=access, groupwise=False)
-        text = write_many(form, len(call.sizes))
+        text = write_table_kernel(form, len(call.sizes))
         prepared = self._compile(form, shape, "many", text, [None, None])
         key = (*form[:4], name)
         table = self._tables.get(key)

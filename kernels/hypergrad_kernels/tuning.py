@@ -22,7 +22,7 @@ from hypergrad_kernels.device import Device, list_devices, open_device
 from hypergrad_kernels.errors import BuildError, DeviceError
 from hypergrad_kernels.kernels import find_kernel
 from hypergrad_kernels.launcher import Launcher, read_text
-from hypergrad_kernels.remembered import ACCESSES, GROUP_SIZES, remember_shapes
+from hypergrad_kernels.shape_cache import ACCESSES, GROUP_SIZES, remember_shapes
 from hypergrad_kernels.shapes import DEFAULT, DEFAULT_GPU, Key, Shape, find_default
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector

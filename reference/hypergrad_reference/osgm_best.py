@@ -120,7 +120,7 @@ def step_corrected(objective: Objective, state: State, constants: Constants) -> 
     Derived here: with the authors' step a run in which x moves by less than 1e-3 at a time ends in NaN.
     """
     moved = _advance(objective, state, constants)
-    return _settle(moved, state.iteration, constants) if moved.ratio_sum else _decay(moved, state.iteration)
+    return _end_iteration(moved, state.iteration, constants) if moved.ratio_sum else _decay(moved, state.iteration)
 
 
 def step(objective: Objective, state: State, constants: Constants) -> State:
@@ -137,7 +137,7 @@ def step(objective: Objective, state: State, constants: Constants) -> State:
     >>> state.x.round(9), state.displacement.round(9), state.accepted
     (array([2.]), array([-2.]), 2)
     """
-    return _settle(_advance(objective, state, constants), state.iteration, constants)
+    return _end_iteration(_advance(objective, state, constants), state.iteration, constants)
 
 
 def _advance(objective: Objective, state: State, constants: Constants) -> State:
@@ -197,7 +197,7 @@ def _move(
     return adapted._replace(x=point, value=value, gradient=gradient, displacement=point - s.x, accepted=s.accepted + 1)
 
 
-def _settle(state: State, iteration: int, constants: Constants) -> State:
+def _end_iteration(state: State, iteration: int, constants: Constants) -> State:
     """Begin phase 2, or let the rate of phase 1 decay, after the iteration of that number."""
     s = state
     if s.phase == 1 and s.accepted > max(min(constants.maxiter / 4, 200), 20):

@@ -38,7 +38,7 @@ def train(make: Callable[..., Any], problem: Problem, steps: int, dtype: DTypeLi
     return Run(losses, rates, theta, opt.device)
 
 
-def agree(run: Run, other: Run) -> bool:
+def have_equal_bits(run: Run, other: Run) -> bool:
     """Whether two runs have the same bits: losses, rates and parameters."""
     return all(
         mine.dtype == theirs.dtype and mine.tobytes() == theirs.tobytes()

@@ -27,8 +27,8 @@ from hypergrad_kernels.kernels import KERNELS
 from hypergrad_reference import hdm_best, hdm_best_loops
 from hypergrad_reference.hdm_best_loops import Loops
 from hypergrad_reference.types import Vector
-from hypergrad_validation.bed import Bed
 from hypergrad_validation.timing import REPEATS, Figure, Row, Run, compare, summarize, take_turns
+from hypergrad_validation.workload import Workload
 
 SIZES = tuple(1 << power for power in range(10, 27, 2))
 LONG = 10_000  # steps of the small model
@@ -58,9 +58,9 @@ def _at_least(what: str, limit: float, figure: Figure) -> Row:
 
 def measure_large(device: Device, n: int, repeats: int = REPEATS) -> list[Row]:
     """Kernels, steps and rivals on one large tensor. The two of a ratio take turns with each other, no one else."""
-    bed, targets = Bed(device, n), choose_targets(device)
-    optimizers = bed.open_optimizers()
-    runs = bed.list_kernels() | bed.list_steps(optimizers) | bed.list_rivals()
+    workload, targets = Workload(device, n), choose_targets(device)
+    optimizers = workload.open_optimizers()
+    runs = workload.list_kernels() | workload.list_steps(optimizers) | workload.list_rivals()
 
     def ratio(over: str, under: str) -> Figure:
         times = take_turns({name: runs[name] for name in (over, under)}, repeats)
@@ -83,8 +83,8 @@ def measure_large(device: Device, n: int, repeats: int = REPEATS) -> list[Row]:
         for name in ("NumPy in place", "torch foreach", "torch for-loop")
         if name in runs
     ]
-    bed.verify_kernels()
-    bed.verify_steps(optimizers)
+    workload.verify_kernels()
+    workload.verify_steps(optimizers)
     return rows
 
 
@@ -178,11 +178,11 @@ def count_bytes() -> dict[str, int]:
 def measure_sizes(device: Device, sizes: Sequence[int] = SIZES, repeats: int = REPEATS) -> Iterator[dict[str, Any]]:
     """GB/s of kernels, probes and steps over the number of elements, for a chart."""
     for n in sizes:
-        bed = Bed(device, n)
+        workload = Workload(device, n)
         moved = count_bytes()
-        optimizers = {k: v for k, v in bed.open_optimizers().items() if k in moved}
-        times = take_turns(bed.list_kernels() | bed.list_steps(optimizers), repeats)
-        bed.verify_kernels()
+        optimizers = {k: v for k, v in workload.open_optimizers().items() if k in moved}
+        times = take_turns(workload.list_kernels() | workload.list_steps(optimizers), repeats)
+        workload.verify_kernels()
         for name, seconds in times.items():
             rate = summarize([moved[name] * n / s / 1e9 for s in seconds])
             yield {"n": n, "name": name, "gb_per_s": rate.median, "low": rate.low, "high": rate.high}

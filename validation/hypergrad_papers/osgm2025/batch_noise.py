@@ -53,11 +53,11 @@ class Batches(NamedTuple):
         """Returns c(p) = E[x+^2] / x^2."""
         return 1 - 2 * p * self.moment(1) + p**2 * self.moment(2)
 
-    def settle_hypergradient(self) -> Fraction:
+    def find_hypergradient_limit(self) -> Fraction:
         """Returns 1 / E[a]."""
         return 1 / self.moment(1)
 
-    def settle_ratio(self) -> Fraction:
+    def find_ratio_limit(self) -> Fraction:
         """Returns E[a] / E[a^2]."""
         return self.moment(1) / self.moment(2)
 

@@ -131,7 +131,7 @@ def square(value):
 
 def test_verdict_tells_runs_that_differ_apart(figures_folder, monkeypatch):
     monkeypatch.setattr(rates_data, "STEPS", 5)
-    monkeypatch.setattr(rates_data, "agree", lambda *_: False)
+    monkeypatch.setattr(rates_data, "have_equal_bits", lambda *_: False)
     monkeypatch.setattr(rates_data, "describe_device", lambda: {"device": "one"})
     monkeypatch.setattr(rates_data, "RATES", (1e-3,))
     monkeypatch.setattr(rates_data, "train", lambda *given, device, **options: train(*given, device="numpy", **options))

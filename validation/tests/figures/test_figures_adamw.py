@@ -141,7 +141,7 @@ def test_speed_is_drawn_beside_its_probes(monkeypatch, device):
     assert again.facts == result.facts
     assert np.array_equal(again.arrays["sums"], result.arrays["sums"])
     tuned = {("adamw", "adamw", "float32"): Shape(width=1, local_size=1)}
-    monkeypatch.setattr("hypergrad_kernels.remembered.recall_shapes", lambda *_: tuned)
+    monkeypatch.setattr("hypergrad_kernels.shape_cache.recall_shapes", lambda *_: tuned)
     anew = speed_data.compute(Runner())
     assert not np.array_equal(anew.arrays["sums"], result.arrays["sums"])  # nanoseconds are never all the same
     assert all(np.all(array > 0) for array in result.arrays.values())

@@ -65,7 +65,7 @@ def test_solver_curves_are_those_of_the_winner_and_end_where_the_table_says():
     winner = min(grid["Adam"], key=lambda record: record.ng)
     curve = solver_gaps_data.take_median([winner.gnorms])
     assert curve[-1] == winner.gnorms[-1] == winner.gnorm
-    assert len(curve) == len(solver_gaps_data.thin())
+    assert len(curve) == len(solver_gaps_data.choose_drawn())
 
 
 def test_published_counts_stand_in_the_table_beside_ours():

@@ -41,7 +41,7 @@ def show_memory(arrays):
     return {name: array.base for name, array in arrays.items()}
 
 
-def foresee_memory(trial):
+def compute_expected(trial):
     """The memory of a trial as it should be afterwards."""
     memory = {name: base.copy() for name, base in show_memory(trial.arrays).items()}
     for name, array in trial.arrays.items():
@@ -53,7 +53,7 @@ def foresee_memory(trial):
 @pytest.mark.parametrize(("make", "case"), TRIALS)
 def test_kernel_leaves_the_bits_of_the_reference_and_nothing_else(make, case, launcher):
     trial = make(case)
-    expected = foresee_memory(trial)
+    expected = compute_expected(trial)
     trial.launch(launcher)
     assert find_differences(show_memory(trial.arrays), expected) == []
 
@@ -129,7 +129,7 @@ def test_launch_shape_changes_no_bit(make, case, shape, launcher, monkeypatch):
     widest = {"float32": 16, "float64": 4 if shape.access == "VLOAD" else 8}[case.data.dtype]
     monkeypatch.setattr(launcher_module, "choose_shape", lambda *_: shape._replace(width=min(shape.width, widest)))
     trial = make(case)
-    expected = foresee_memory(trial)
+    expected = compute_expected(trial)
     trial.launch(launcher)
     assert find_differences(show_memory(trial.arrays), expected) == []
 
@@ -139,7 +139,7 @@ def test_launch_shape_changes_no_bit(make, case, shape, launcher, monkeypatch):
 def test_shapes_for_gpus_change_no_bit(make, case, local_size, device):
     shapes = {key: shape._replace(local_size=local_size) for key, shape in DEFAULT_GPU.items()}
     trial = make(case)
-    expected = foresee_memory(trial)
+    expected = compute_expected(trial)
     trial.launch(Launcher(Arrays(open_device(device)), shapes))
     assert find_differences(show_memory(trial.arrays), expected) == []
 
@@ -156,7 +156,7 @@ def test_small_tensors_share_a_launch_though_groups_take_the_large_ones(device):
 def test_kernel_works_on_copies_where_memory_is_not_shared(make, case, launcher, monkeypatch):
     monkeypatch.setattr(launcher.arrays.device, "in_place", False)
     trial = make(case)
-    expected = foresee_memory(trial)
+    expected = compute_expected(trial)
     trial.launch(launcher)
     assert find_differences(show_memory(trial.arrays), expected) == []
 
@@ -179,7 +179,7 @@ def test_many_tensors_in_one_launch_are_those_of_many_launches(name, launcher):
     assert all(trial.call.form == form for trial in trials)
     for turn in range(2):  # the second time the table is there already, for other arrays
         trials = [make(case) for _, make, case in TOGETHER[name]]
-        expected = [foresee_memory(trial) for trial in trials]
+        expected = [compute_expected(trial) for trial in trials]
         launches = launcher.plan([(n, trial.call._replace(form=form)) for n, trial in enumerate(trials)])
         assert len(launches) == (1 if launcher.arrays.device.reads_addresses else len(trials))
         launcher.run(launches)
@@ -213,12 +213,12 @@ def test_read_only_gradient_is_seen_as_it_is_now(n, launcher):
         assert out.sum() == n * value**2
 
 
-def test_table_is_made_anew_for_other_tensors(launcher):
+def test_table_is_made_again_for_other_tensors(launcher):
     call = pick("adamw-exact-n4097")[0].values
     make, case = call
     for names in ("ab", "abc", "acb"):
         trials = [make(case) for _ in names]
-        expected = [foresee_memory(trial) for trial in trials]
+        expected = [compute_expected(trial) for trial in trials]
         form = trials[0].call.form
         launcher.run(launcher.plan([(n, t.call._replace(form=form)) for n, t in zip(names, trials, strict=True)]))
         launcher.arrays.collect()

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from hypergrad import AdamW
-from hypergrad_kernels import remembered, tuning
+from hypergrad_kernels import shape_cache, tuning
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import open_device
 from hypergrad_kernels.errors import BuildError, DeviceWarning
 from hypergrad_kernels.launcher import Launcher, read_text
-from hypergrad_kernels.remembered import find_place, recall_shapes, remember_shapes
+from hypergrad_kernels.shape_cache import find_place, recall_shapes, remember_shapes
 from hypergrad_kernels.shapes import DEFAULT, Shape, choose_shape
 
 KEY = ("adamw", "adamw", "float32")
@@ -91,7 +91,7 @@ def test_rows_are_kept_beside_each_other(opened):
     assert recall_shapes(opened, read_text) == {KEY: FOUND, OTHER: Shape(2, 16)}
 
 
-def test_other_kernel_text_starts_anew(opened):
+def test_other_kernel_text_is_measured_again(opened):
     remember_shapes(opened, read_text, {KEY: FOUND})
     assert recall_shapes(opened, lambda name: read_text(name) + " ") == {}
 
@@ -194,7 +194,7 @@ def test_cache_that_cannot_be_used_breaks_no_step(mishap, opened, tmp_path, monk
             def fail(*_, **__):
                 raise RuntimeError("Could not determine home directory.")
 
-            monkeypatch.setattr(remembered, "user_cache_path", fail)
+            monkeypatch.setattr(shape_cache, "user_cache_path", fail)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         assert step(opened) == wanted
@@ -235,7 +235,7 @@ REMEMBER = """
 import sys
 from hypergrad_kernels.device import list_devices, open_device
 from hypergrad_kernels.launcher import read_text
-from hypergrad_kernels.remembered import recall_shapes, remember_shapes
+from hypergrad_kernels.shape_cache import recall_shapes, remember_shapes
 from hypergrad_kernels.shapes import DEFAULT
 opened, dtype = open_device(list_devices()[int(sys.argv[1])]), sys.argv[2]
 own = {key: shape for key, shape in DEFAULT.items() if key[2] == dtype}

@@ -20,7 +20,7 @@ curvatures = st.lists(st.fractions(Fraction(1, 100), 100, max_denominator=100), 
 
 
 def settling_point(batches, name):
-    return batches.settle_hypergradient() if name == "hypergradient" else batches.settle_ratio()
+    return batches.find_hypergradient_limit() if name == "hypergradient" else batches.find_ratio_limit()
 
 
 def shrinkage(batches, name):
@@ -31,7 +31,7 @@ def shrinkage(batches, name):
 @given(curvatures)
 def test_hypergradient_settles_above_the_ratio_by_one_plus_the_spread(values):
     batches = Batches(tuple(values))
-    high, low, v = batches.settle_hypergradient(), batches.settle_ratio(), batches.spread()
+    high, low, v = batches.find_hypergradient_limit(), batches.find_ratio_limit(), batches.spread()
     assert high == (1 + v) * low
     assert (high > low) == (len(set(values)) > 1)
     assert high >= low
@@ -40,11 +40,11 @@ def test_hypergradient_settles_above_the_ratio_by_one_plus_the_spread(values):
 @given(curvatures, st.fractions(-10, 10, max_denominator=100))
 def test_ratio_settles_where_a_step_contracts_most(values, p):
     batches = Batches(tuple(values))
-    best, v = batches.settle_ratio(), batches.spread()
+    best, v = batches.find_ratio_limit(), batches.spread()
     assert batches.contraction(p) == sum((1 - a * p) ** 2 for a in values) / len(values)
     assert batches.contraction(p) - batches.contraction(best) == batches.moment(2) * (p - best) ** 2
     assert batches.contraction(best) == v / (1 + v)
-    assert batches.contraction(batches.settle_hypergradient()) == v
+    assert batches.contraction(batches.find_hypergradient_limit()) == v
 
 
 @for_feedbacks
@@ -66,7 +66,7 @@ def test_mean_stepsize_of_every_run_follows_the_closed_form(name, batches, first
 def test_stepsize_of_the_hypergradient_makes_the_second_moment_grow_past_a_spread_of_one(batches):
     """With p held where each feedback settles, over all sequences: E[x^2] is c(p)^k."""
     ends = []
-    for p in (batches.settle_hypergradient(), batches.settle_ratio()):
+    for p in (batches.find_hypergradient_limit(), batches.find_ratio_limit()):
         paths = [run_on_batches(HYPERGRADIENT, run, 0.0, float(p)).x for run in batches.runs(3)]
         second = np.mean(np.square(paths), axis=0)
         np.testing.assert_allclose(second, [float(batches.contraction(p)) ** k for k in range(4)], rtol=1e-13)

@@ -148,25 +148,25 @@ def test_transition_leaves_out_the_weight_of_the_step_before(method):
 @pytest.mark.parametrize("level", [1, 2, 3])
 @pytest.mark.usefixtures("rational_total")
 def test_slope_of_every_level_is_the_derivative_for_its_rate(level):
-    """D^n_t is the derivative of the loss at t for k^n_{t-1}, with the rates below moved along as the tower has it."""
+    """D^n_t is the derivative of the loss at t for k^n_{t-1}, with the rates below moved along as the levels has it."""
     problem = Minibatches(ZERO)
     kept = sgd_hd.init(problem.start, F(1, 8)).kept
-    tower = hyper_order.Tower((F(1, 8), F(1, 64), F(1, 4096), F(1, 2**24)), (ZERO, ZERO, ZERO))
+    levels = hyper_order.Levels((F(1, 8), F(1, 64), F(1, 4096), F(1, 2**24)), (ZERO, ZERO, ZERO))
     # step 1 moves no rate
-    thetas, kept = sgd_hd.apply(problem.start, problem.gradients(1, problem.start, ()), kept, tower.rates[0])
+    thetas, kept = sgd_hd.apply(problem.start, problem.gradients(1, problem.start, ()), kept, levels.rates[0])
     seen = 0
     for t in range(2, STEPS):
-        before, below = thetas, tower
+        before, below = thetas, levels
         grads = problem.gradients(t, thetas, ())
-        thetas, kept, tower = hyper_order.step_sgd(thetas, grads, kept, tower)
+        thetas, kept, levels = hyper_order.step_sgd(thetas, grads, kept, levels)
 
-        def loss(rate, t=t, before=before, grads=grads, below=below, tower=tower):
+        def loss(rate, t=t, before=before, grads=grads, below=below, levels=levels):
             for n in range(level - 1, 0, -1):  # k^n_t = k^n_{t-1} - k^{n+1}_t D^n_t
-                rate = below.rates[n - 1] - rate * tower.slopes[n - 1]
+                rate = below.rates[n - 1] - rate * levels.slopes[n - 1]
             return problem.value(t + 1, [x - rate * g for x, g in zip(before, grads, strict=True)], ())
 
-        following = hyper_order.schedule_tower(tower, sgd_hd.sums(thetas, problem.gradients(t + 1, thetas, ()), kept))
-        assert following.slopes[level - 1] == derivative(loss, tower.rates[level - 1])
+        following = hyper_order.schedule_levels(levels, sgd_hd.sums(thetas, problem.gradients(t + 1, thetas, ()), kept))
+        assert following.slopes[level - 1] == derivative(loss, levels.rates[level - 1])
         seen += following.slopes[level - 1] != 0
     assert seen >= 2
 

@@ -35,7 +35,7 @@ def median(what: str, sigma: float, values: list[float]) -> tuple[str, float]:
     )
 
 
-def agree(what: str, instances: list[Instance], holds: Callable[[Instance], bool], least: int) -> Check:
+def hold_in_draws(what: str, instances: list[Instance], holds: Callable[[Instance], bool], least: int) -> Check:
     """In at least so many draws."""
     count = sum(map(holds, instances))
     return at_least(f"draws of {len(instances)} with {what}", count, least)
@@ -186,8 +186,8 @@ def order_at_small_sigma(run: Run) -> list[Check]:
         instances = draws(run, sigma)
         majority = len(instances) // 2 + 1
         checks += [
-            agree(f"H <= R < OptDiag and H < SAGD, sigma = {sigma:g}", instances, in_order, majority),
-            agree(f"H < OptDiag, sigma = {sigma:g}", instances, before("OSGM-H", "OptDiag"), len(instances)),
+            hold_in_draws(f"H <= R < OptDiag and H < SAGD, sigma = {sigma:g}", instances, in_order, majority),
+            hold_in_draws(f"H < OptDiag, sigma = {sigma:g}", instances, before("OSGM-H", "OptDiag"), len(instances)),
         ]
     return checks
 
@@ -200,7 +200,7 @@ def order_at_the_largest_sigma(run: Run) -> list[Check]:
         ("OptDiag", "OSGM-R"), ("OptDiag", "OSGM-H"), ("OSGM-R", "SAGD"), ("OSGM-H", "SAGD"), ("SAGD", "OSGM-G"),
         ("OSGM-G", "GD"),
     ]  # fmt: skip
-    return [agree(f"{a} < {b}", instances, before(a, b), len(instances)) for a, b in pairs]
+    return [hold_in_draws(f"{a} < {b}", instances, before(a, b), len(instances)) for a, b in pairs]
 
 
 @claim("osgm2025", "16", source="Figure 2", reason="1/2 |A (x_1 - 10 sign g) - b|^2 varies a little with the draw")

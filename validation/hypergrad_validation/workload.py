@@ -25,7 +25,7 @@ TIMED = ("adamw", "sums")
 """The kernels of the targets, by key of KERNELS."""
 
 
-class Bed:
+class Workload:
     """Arrays of one size, and all that is timed on them."""
 
     def __init__(self, device: Device, n: int) -> None:
