@@ -1,4 +1,4 @@
-"""A map a method: initial rates down, beta across, colour against the baseline, which is the first column."""
+"""One map per method: initial rates down, beta across, colour against the baseline, which is the first column."""
 
 import math
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ from hypergrad_validation.workload import Workload
 
 @pytest.fixture(scope="module", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Measure launch shapes anew, and leave those that the user has."""
+    """Measure launch shapes again, and leave those that the user has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("shapes")))
         yield

@@ -1,6 +1,6 @@
 """Parameters and gradients that are pyopencl arrays: they stay on their device, and kernels work on them there.
 
-Nothing here imports pyopencl: who has such an array has imported it.
+Nothing here imports pyopencl: such an array exists only where pyopencl was imported.
 """
 
 import sys

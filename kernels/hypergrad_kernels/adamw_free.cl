@@ -10,7 +10,7 @@
 //   adamw_free   loop 2: the update; row 0 of `left` is ||step||^2, the rows after it those of DELAYED
 //
 // Launch: as sums.cl, one item for a block of 4096 elements, or a group; any n, 64-bit.
-// Moves 44 bytes a float32 parameter in loop 2 (reads theta, grad, m, v, E1, E2; writes all but grad), without LOOK 36;
+// Moves 44 bytes per float32 parameter in loop 2 (reads theta, grad, m, v, E1, E2; writes all but grad), 36 without LOOK;
 // CLEAR_GRAD +4; `lags` reads 12, LAZY 16.
 // Error: none, the bits of NumPy, wherever division and square root are correctly rounded.
 

@@ -14,4 +14,4 @@ class DeviceError(RuntimeError):
 
 
 class DeviceWarning(UserWarning):
-    """Another device, or NumPy, does the work than one might expect."""
+    """Another device than expected, or NumPy, runs the loops."""

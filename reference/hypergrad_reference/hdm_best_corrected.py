@@ -43,7 +43,7 @@ def init(objective: Objective, x0: Vector, constants: Constants) -> State:
 
 
 def step(objective: Objective, state: State, constants: Constants) -> State:
-    """One iteration; one evaluation of f and its gradient. `constants.clip` has no say.
+    """One iteration; one evaluation of f and its gradient. `constants.clip` is not used.
 
     >>> from hypergrad_reference.objective import Quadratic
     >>> square, constants = Quadratic(np.array([[2.0]]), np.array([0.0])), Constants(np.inf, hyper_lr=0.25)

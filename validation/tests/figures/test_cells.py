@@ -55,11 +55,11 @@ def test_process_with_other_code_refuses_the_cell(figures_folder):
 
 def test_edited_file_counts_in_the_next_process_only(monkeypatch):
     path = Path(rates_data.__file__)
-    before = hash_anew(path)
+    before = hash_again(path)
     monkeypatch.setattr(Path, "read_bytes", lambda self: b"x = 1")
-    assert hash_anew(path) == before
+    assert hash_again(path) == before
     monkeypatch.delitem(cells.SOURCES, path)
-    assert hash_anew(path) != before
+    assert hash_again(path) != before
 
 
 def collect(runner):
@@ -111,7 +111,7 @@ def test_dask_changes_no_bit(figures_folder, monkeypatch):
         assert Runner(dask=cluster.scheduler_address).run(find_data, [{}]) == [str(figures_folder)]
 
 
-def hash_anew(path):
+def hash_again(path):
     """As another process would."""
     return cells.hash_code.__wrapped__(str(path))
 
@@ -127,9 +127,9 @@ def test_hash_follows_what_the_module_imports_and_nothing_else(tmp_path, monkeyp
     monkeypatch.setattr(cells, "PACKAGES", {"rules": tmp_path, "hypergrad_kernels": tmp_path})
 
     def changes(name, text):
-        before = hash_anew(tmp_path / "cell.py")
+        before = hash_again(tmp_path / "cell.py")
         (tmp_path / name).write_text(text)
-        return hash_anew(tmp_path / "cell.py") != before
+        return hash_again(tmp_path / "cell.py") != before
 
     assert not changes("other.py", "2")
     assert changes("inner.py", "theta + lr * grad")
@@ -138,7 +138,7 @@ def test_hash_follows_what_the_module_imports_and_nothing_else(tmp_path, monkeyp
 
 
 def test_hash_follows_the_libraries(monkeypatch):
-    before = hash_anew(__file__)
-    assert hash_anew(__file__) == before
+    before = hash_again(__file__)
+    assert hash_again(__file__) == before
     monkeypatch.setattr(cells, "version", lambda name: f"{name} of tomorrow")
-    assert hash_anew(__file__) != before
+    assert hash_again(__file__) != before

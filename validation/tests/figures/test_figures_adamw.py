@@ -142,8 +142,8 @@ def test_speed_is_drawn_beside_its_probes(monkeypatch, device):
     assert np.array_equal(again.arrays["sums"], result.arrays["sums"])
     tuned = {("adamw", "adamw", "float32"): Shape(width=1, local_size=1)}
     monkeypatch.setattr("hypergrad_kernels.shape_cache.recall_shapes", lambda *_: tuned)
-    anew = speed_data.compute(Runner())
-    assert not np.array_equal(anew.arrays["sums"], result.arrays["sums"])  # nanoseconds are never all the same
+    again = speed_data.compute(Runner())
+    assert not np.array_equal(again.arrays["sums"], result.arrays["sums"])  # nanoseconds are never all the same
     assert all(np.all(array > 0) for array in result.arrays.values())
     (row,) = [row for row in result.facts["n = 4096"] if row[""] == "sums"]
     assert row["GB/s"] == f"{result.arrays['sums'][-1, 1]:.3g}"

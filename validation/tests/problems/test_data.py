@@ -233,7 +233,7 @@ AT_HAND = [name for name in registry.REGISTRY if data.has(name)]
 
 @pytest.mark.parametrize("reading", ["authors", "clean"])
 @pytest.mark.parametrize("name", [name for name in AT_HAND if registry.REGISTRY[name].rows < 60000])
-def test_set_at_hand_is_what_the_table_says(name, reading):
+def test_set_available_is_what_the_table_says(name, reading):
     loaded, entry = data.load(name, reading), registry.REGISTRY[name]
     width = entry.largest_index if reading == "authors" else entry.features
     assert loaded.features.shape == (entry.rows, width)
@@ -248,6 +248,6 @@ def test_mnist_is_whole():
 
 
 @pytest.mark.parametrize("name", [name for name in data.curve_names() if data.has(f"baydin2018/{name}")])
-def test_curve_at_hand_has_columns_of_one_length(name):
+def test_curve_available_has_columns_of_one_length(name):
     columns = data.curve(name)
     assert len({len(column) for column in columns.values()}) == 1

@@ -154,7 +154,7 @@ def test_guess_is_the_mean_of_the_long_steps_and_happens_once():
     np.testing.assert_allclose(np.abs(after.P - P)[free], states[first].lr, rtol=1e-6)
 
 
-# Oddities, and their mending
+# Oddities, and their correction
 
 
 def test_infinite_smoothness_freezes_the_authors_method_and_not_the_corrected_one():

@@ -1,6 +1,6 @@
 """What Chu et al. 2025 (HDM) report, and what their code gives, against our runs.
 
-The paper's tables were not at hand. Counts come from the README of the authors' code or from their code, run unchanged
+The paper's tables were not available. Counts come from the README of the authors' code or from their code, run unchanged
 (see `authors_counts`); bounds are derived in `convergence`.
 """
 

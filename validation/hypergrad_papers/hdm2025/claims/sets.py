@@ -85,7 +85,7 @@ def solved_of_28_sets(run: Run) -> list[Check]:
 
 @claim(
     PAPER, "19", source="Chu et al. 2025, figures of section 5", has_value=False,
-    reason="the published pixels are not at hand: the figures are drawn in their layout and compared by eye",
+    reason="the published pixels are not available: the figures are drawn in their layout and compared by eye",
 )  # fmt: skip
 def solver_figures(run: Run) -> list[Check]:
     """The shapes of the gap and gradient-norm curves."""
