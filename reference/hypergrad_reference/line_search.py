@@ -1,4 +1,4 @@
-"""Gradient descent that finds its step in every iteration: by Armijo's backtracking, or by AdGD's curvature of the last step.
+"""Gradient descent that finds each step by itself: by Armijo's backtracking, or by AdGD's curvature of the last.
 
     Armijo    halve t until f(x - t g) <= f(x) - 1e-4 t ||g||_inf^2; after an iteration without halving t grows by 1.2
     AdGD      lr = min(sqrt(1 + theta) lr, ||x - x_previous|| / (2 ||g - g_previous||)),   theta = lr / lr_previous

@@ -108,7 +108,7 @@ class DoubleLoop(NamedTuple):
         return init(objective, x0, constants)
 
     def step(self, objective: Objective, state: State, constants: Constants) -> State:
-        """As `osgm.step`; after the last iteration of a round z = (f(x) + z) / 2, and the learner starts again from its beginning."""
+        """As `osgm.step`; after the last iteration of a round z = (f(x) + z) / 2, and the learner starts again."""
         state = step(objective, state, constants)
         if state.iteration <= self.iterations:
             return state

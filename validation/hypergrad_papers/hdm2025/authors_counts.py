@@ -1,7 +1,7 @@
 """Counts that the authors' code of HDM-Best gives when it is run unchanged, as its tables print them.
 
 Chu et al. 2025 (HDM), repository osgm-best-hypergrad, commit f848bca; tolerance 1e-4, 1000 iterations. Start A with the
-pinned NumPy 2.2.2 and SciPy 1.15.1, start B with NumPy 2.4.6 and SciPy 1.17.1. The paper's own tables are not available.
+pinned NumPy 2.2.2 and SciPy 1.15.1, start B with NumPy 2.4.6 and SciPy 1.17.1. The paper's tables are not available.
 """
 
 from typing import NamedTuple

@@ -11,6 +11,7 @@ THINGS = (
     "row|line|entry|array|double|panel|map|column|bar|launch|item|key|file|number|evaluation|curve|cell|figure|case|"
     "process|byte|bytes|spike|spikes|image|one"
 )
+OWNERS = "row|rule|tensor|step|sigma|problem|data set|bound|stream|task|method|size|kernel"
 INSTEAD = {
     r"\banew\b": "again",
     r"\b(not )?at hand\b": "available, missing",
@@ -19,7 +20,7 @@ INSTEAD = {
     r"\bt(ell|ells|old) apart\b": "distinguish",
     r"\bof no use\b": "unusable",
     r"\bhas no say\b": "is not used",
-    rf"\b(a|an|one) ({THINGS}) an? (row|rule|tensor|step|sigma|problem|data set|bound|stream|task|method|size|kernel)\b": "one X per Y",
+    rf"\b(a|an|one) ({THINGS}) an? ({OWNERS})\b": "one X per Y",
     rf"\b({THINGS}) an? (float32|float64|step of|tensor:|rule:)": "X per Y",
     r"\bbytes an? (element|parameter)\b": "bytes per element",
     r"momentum rule \W*seed": "published",

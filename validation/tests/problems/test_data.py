@@ -228,12 +228,12 @@ def test_bundled_sets_need_no_folder(folder):
     assert (digits.features.min(), digits.features.max()) == (0, 1)
 
 
-AT_HAND = [name for name in registry.REGISTRY if data.has(name)]
+AVAILABLE = [name for name in registry.REGISTRY if data.has(name)]
 
 
 @pytest.mark.parametrize("reading", ["authors", "clean"])
-@pytest.mark.parametrize("name", [name for name in AT_HAND if registry.REGISTRY[name].rows < 60000])
-def test_set_available_is_what_the_table_says(name, reading):
+@pytest.mark.parametrize("name", [name for name in AVAILABLE if registry.REGISTRY[name].rows < 60000])
+def test_available_set_is_what_the_table_says(name, reading):
     loaded, entry = data.load(name, reading), registry.REGISTRY[name]
     width = entry.largest_index if reading == "authors" else entry.features
     assert loaded.features.shape == (entry.rows, width)
@@ -248,6 +248,6 @@ def test_mnist_is_whole():
 
 
 @pytest.mark.parametrize("name", [name for name in data.curve_names() if data.has(f"baydin2018/{name}")])
-def test_curve_available_has_columns_of_one_length(name):
+def test_available_curve_has_columns_of_one_length(name):
     columns = data.curve(name)
     assert len({len(column) for column in columns.values()}) == 1
