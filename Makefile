@@ -119,7 +119,7 @@ $(VENV)/docs-ready: $(VENV)/ready
 	mkdir -p .cache/pip-pocl && touch $@
 
 # The kernel tests, away from the checkout, on the wheel alone.
-build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad reference kernels validation pyproject.toml)
+build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad hypergrad_command reference kernels validation pyproject.toml)
 	rm -rf build/wheel
 	mkdir -p build/wheel out
 	$(BIN)/python -m build --wheel --installer pip --outdir build/wheel

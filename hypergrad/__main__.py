@@ -2,6 +2,6 @@
 
 import sys
 
-from hypergrad_validation.command import main
+from hypergrad_command.command import main
 
 sys.exit(main())

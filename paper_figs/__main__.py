@@ -6,7 +6,7 @@ import sys
 def run() -> int:
     """The command; Ctrl-C ends it in one line, from the first import on, and a reader that has enough in none."""
     try:
-        from hypergrad_validation.command import SIGPIPE, flushing
+        from hypergrad_command.command import SIGPIPE, flushing
         from paper_figs.command import main
 
         with flushing():

@@ -12,6 +12,10 @@ CHAPTERS = {
     "hypergrad_kernels": ("kernels", ("hypergrad_reference",)),
     "hypergrad": (".", ("hypergrad_reference", "hypergrad_kernels")),
     "hypergrad_validation": ("validation", ("hypergrad_reference", "hypergrad_kernels", "hypergrad")),
+    "hypergrad_command": (
+        ".",
+        ("hypergrad_reference", "hypergrad_kernels", "hypergrad", "hypergrad_validation"),
+    ),
     "hypergrad_problems": ("validation", ("hypergrad_reference", "hypergrad")),
     "hypergrad_papers": ("validation", ("hypergrad_reference", "hypergrad", "hypergrad_problems")),
 }

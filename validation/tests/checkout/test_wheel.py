@@ -7,7 +7,7 @@ import pytest
 
 from hypergrad_kernels.shapes import DEFAULT
 
-PACKAGES = ("hypergrad", "hypergrad_kernels", "hypergrad_reference", "hypergrad_validation")
+PACKAGES = ("hypergrad", "hypergrad_command", "hypergrad_kernels", "hypergrad_reference", "hypergrad_validation")
 
 
 def _list_files():

@@ -12,7 +12,8 @@ import pytest
 
 from hypergrad import AdamW, HypergradientAdamW
 from hypergrad.errors import DeviceError
-from hypergrad_validation import command, conformance
+from hypergrad_command import command
+from hypergrad_validation import conformance
 
 
 def run(capsys, *arguments):

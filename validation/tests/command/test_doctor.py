@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from hypergrad import AdamW
+from hypergrad_command import command, doctor
+from hypergrad_command.doctor import Device, Library, Survey
 from hypergrad_kernels import runtime
-from hypergrad_validation import command, conformance, doctor
-from hypergrad_validation.doctor import Device, Library, Survey
+from hypergrad_validation import conformance
 
 needs_intel = pytest.mark.skipif(runtime.find_library() is None, reason=f"needs {runtime.PACKAGE} from pip")
 
@@ -131,7 +132,7 @@ def ask(run_script, **environment):
     """The report of a doctor of its own, without self-tests."""
     script = """
         import json
-        from hypergrad_validation import doctor
+        from hypergrad_command import doctor
         doctor._test = lambda _: "ok"
         print(json.dumps(doctor.examine().as_document()))
         """
@@ -180,7 +181,7 @@ def test_doctor_tells_that_this_process_asked_too_early(run_script):
         except pyopencl.Error:
             pass
         del os.environ["OCL_ICD_VENDORS"]
-        from hypergrad_validation import doctor
+        from hypergrad_command import doctor
         doctor._test = lambda _: "ok"
         print(*doctor.examine().notes)
         """
@@ -211,7 +212,7 @@ class Environment:
     def ask(self):
         """The doctor's report here, without self-tests."""
         script = (
-            "import json; from hypergrad_validation import doctor; doctor._test = lambda _: 'ok'; "
+            "import json; from hypergrad_command import doctor; doctor._test = lambda _: 'ok'; "
             "print(json.dumps(doctor.examine().as_document()))"
         )
         ours = [path for path in sys.path if path and "site-packages" not in path and "lib/python" not in path]

@@ -14,9 +14,9 @@ import pytest
 
 from hypergrad import AdamHD, AutoHypergradientAdamW
 from hypergrad.errors import ArgumentError, CheckpointError, RecordError
-from hypergrad_validation import explain_plot
-from hypergrad_validation.command import main
-from hypergrad_validation.explain import Stream, draw_bars, read_run
+from hypergrad_command import explain_plot
+from hypergrad_command.command import main
+from hypergrad_command.explain import Stream, draw_bars, read_run
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,10 +8,10 @@ import pytest
 from saved import make, mode, run
 
 from hypergrad._core import checkpoint
-from hypergrad_validation import command
+from hypergrad_command import command
 
 
-@pytest.mark.parametrize("module", ["hypergrad", "hypergrad_validation.command"])
+@pytest.mark.parametrize("module", ["hypergrad", "hypergrad_command.command"])
 def test_command_runs_as_a_module(module, tmp_path):
     make().save(tmp_path / "run.npz")
     for arguments, code in (

@@ -15,7 +15,7 @@ from snapshots import OPTIMIZERS
 
 from hypergrad._core import checkpoint
 from hypergrad.errors import CheckpointError
-from hypergrad_validation import command
+from hypergrad_command import command
 
 SCHEMA2 = Path(__file__).with_name("schema2")
 

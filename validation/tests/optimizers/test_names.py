@@ -12,7 +12,7 @@ from snapshots import OPTIMIZERS, freeze, get_record
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, CheckpointError, SettingError
-from hypergrad_validation import command
+from hypergrad_command import command
 
 LEARNING = [kind for kind in OPTIMIZERS if kind is not AdamW]
 ALIASES = {HypergradientAdamW: "beta_hyper", SGDHD: "hypergrad_lr", AdamHD: "hypergrad_lr"}

@@ -12,7 +12,7 @@ import numpy as np
 
 from hypergrad._core.files import find_target, replace_file
 from hypergrad.errors import ArgumentError
-from hypergrad_validation.explain import Record, Run, is_missing, list_scopes
+from hypergrad_command.explain import Record, Run, is_missing, list_scopes
 
 SUFFIXES = (".svg", ".png", ".html")
 WIDTH = 4.2

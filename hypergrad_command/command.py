@@ -13,9 +13,9 @@ from tabulate import tabulate
 
 from hypergrad._core.files import check_target, replace_file
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError
-from hypergrad_validation.doctor import examine
-from hypergrad_validation.explain import follow, is_missing, read_run
-from hypergrad_validation.explain_plot import check_suffix, write_plot
+from hypergrad_command.doctor import examine
+from hypergrad_command.explain import follow, is_missing, read_run
+from hypergrad_command.explain_plot import check_suffix, write_plot
 
 if TYPE_CHECKING:
     from hypergrad_validation.timing import Row

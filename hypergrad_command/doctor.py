@@ -95,7 +95,7 @@ class Report(NamedTuple):
 def examine() -> Report:
     """Look at everything, and test each device."""
     try:
-        told = json.loads(_run("from hypergrad_validation.doctor import survey; print(survey())"))
+        told = json.loads(_run("from hypergrad_command.doctor import survey; print(survey())"))
         found = Survey([Library(*row) for row in told[0]], [Device(*row) for row in told[1]], *told[2:])
     except ChildError as error:
         trouble = f"asking for platforms {error}: name one runtime alone by {runtime.VENDORS}"
@@ -155,7 +155,7 @@ def self_test(index: int) -> str:
 
 def _test(index: int) -> str:
     try:
-        return _run(f"from hypergrad_validation.doctor import self_test; print(self_test({index}))").strip()
+        return _run(f"from hypergrad_command.doctor import self_test; print(self_test({index}))").strip()
     except ChildError as error:
         return str(error)
 
