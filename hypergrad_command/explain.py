@@ -34,7 +34,10 @@ def read_run(path: str) -> Run:
     with name.open("rb") as file:
         begin = file.read(1)
     if begin == b"{":
-        return Stream(name).read()
+        run = Stream(name).read()
+        if not run.kind:  # an optimizer writes its first line whole
+            raise CheckpointError(f"{name} holds no whole line of records: give a file of records_to or of save")
+        return run
     state = checkpoint.read(path)
     records = [entry if isinstance(entry, list) else [entry] for entry in state["records"]]
     return Run(state["kind"], state["steps"], state["skipped"], records)
@@ -108,7 +111,7 @@ def follow(path: str, last: int) -> None:
     with Live(console=console, auto_refresh=False, screen=False) as live:
         try:
             while True:
-                if stream is None and name.exists():
+                if stream is None and name.exists() and name.stat().st_size:
                     read_run(path)  # refuses what is neither
                     stream = Stream(name)
                 if stream is None:

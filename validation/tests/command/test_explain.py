@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -240,6 +239,16 @@ def test_bars_rise_with_the_logarithm():
     assert len(draw_bars(np.geomspace(1, 2, 500).tolist(), 60)) == 60
 
 
+def _read_until(stream, words):
+    """What comes until the words have come; the time limit of a test ends it if they never do."""
+    shown = ""
+    while words not in shown:
+        new = os.read(stream.fileno(), 4096)
+        assert new, shown
+        shown += new.decode()
+    return shown
+
+
 def test_follow_shows_a_run_as_it_goes_on_and_ends_by_ctrl_c(tmp_path):
     path = tmp_path / "run.jsonl"
     child = subprocess.Popen(
@@ -247,12 +256,12 @@ def test_follow_shows_a_run_as_it_goes_on_and_ends_by_ctrl_c(tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": "1", "TERM": "xterm"},
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(2)
+    assert child.stdout is not None
+    shown = _read_until(child.stdout, "waiting for")
+    path.touch()  # as an optimizer does before its first step
     train(12, records_to=path)
-    time.sleep(2)
+    shown = _read_until(child.stdout, "step 12")
     child.send_signal(signal.SIGINT)
-    shown, _ = child.communicate(timeout=60)
+    shown += child.communicate(timeout=60)[0]
     assert child.returncode == 0
-    assert "waiting for" in shown
-    assert "step 12" in shown
     assert "limited 2" in shown or "adapted 2" in shown

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from snapshots import FULL, OPTIMIZERS, freeze, make
 
-from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
 from hypergrad._core.describe import OTHERS
 from hypergrad._core.options import OPTIONS
 from hypergrad.errors import ArgumentError
@@ -31,7 +31,7 @@ WORDS = [(kind, name) for kind in OPTIMIZERS for name in list_options(kind, str)
 
 
 def test_every_option_of_every_class_has_its_check():
-    named = {p for kind in OPTIMIZERS for p in inspect.signature(kind).parameters}
+    named = {p for kind in (*OPTIMIZERS, TuningFreeAdamW) for p in inspect.signature(kind).parameters}
     aliases = {alias for kind in OPTIMIZERS for alias in kind.aliases}
     assert named - aliases == {*OPTIONS, *OTHERS}
     assert {name for kind in OPTIMIZERS for name in kind.aliases.values()} == {"hyper_lr"}
