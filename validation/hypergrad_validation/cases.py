@@ -321,7 +321,7 @@ DELAYED_VARIANTS: dict[str, tuple[str, ...]] = {
     "exact-follow-first": STEP_AND_STOP,
     "exact-amsgrad": ("grad_direction", "direction_direction"),
     "exact-clear_grad": STEP_AND_STOP,
-    "exact-all": (*INNER_PRODUCTS, STOPPED),
+    "exact-all": (*OF_SUMS, STOPPED),
     "exact-keep_grad": STEP_AND_STOP,
     "shader": ("grad_direction", "grad_grad"),
     "shader-all": (*WITHOUT_DERIVATIVE, STOPPED),

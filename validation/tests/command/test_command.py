@@ -26,7 +26,7 @@ def test_conform_compares_every_kernel_and_a_long_run(capsys, device, monkeypatc
     monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device])
     code, shown = run(capsys, "conform", "--steps", "200", "--json")
     rows = json.loads(shown.out)
-    assert [row["what"] for row in rows] == ["adamw.cl", "sums.cl", "sgd_hd.cl", "hdm.cl", "200 steps"]
+    assert [row["what"] for row in rows] == ["adamw.cl", "sums.cl", "sgd_hd.cl", "hdm.cl", "adamw_free.cl", "200 steps"]
     assert all(row["cases"] > 0 and row["differ"] == 0 for row in rows)
     assert code == 0
 
