@@ -188,7 +188,11 @@ class OpenCLBackend:
     def prepare(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
         """Compile what the kernels need, and find the arrays of small tensors and room for the sums."""
         shapes = [(len(task.products), -(-task.update.theta.size // BLOCK)) for task in work]
-        outs = [np.empty(shape, task.update.theta.dtype) for shape, task in zip(shapes, work, strict=True)]
+        find_room = self._launcher.arrays.find_room
+        outs = [
+            find_room(("pass", task.position), shape, task.update.theta.dtype)
+            for shape, task in zip(shapes, work, strict=True)
+        ]
         self._planned, self._outs = self._launcher.plan(self._list_calls(work, outs, clear_grad)), outs
 
     def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> list[dict[str, Vector]]:

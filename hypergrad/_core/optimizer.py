@@ -499,7 +499,7 @@ class Optimizer(Guarded):
         check_members(self._groups, self._members)
         if all(map(is_as_shown, self._groups, self._shown)):
             return self._shown, self._state
-        groups = self._read_groups(self._groups, self._state.rates.of_groups())
+        groups = self._read_groups(self._groups, self._state.list_rates())
         return groups, edit(self._state, self._plan.rule, groups)
 
     def _sum(self, tasks: Sequence[SumsTask]) -> Blocks:
@@ -530,7 +530,7 @@ class Optimizer(Guarded):
     def _show(self, state: State, groups: Sequence[GroupOptions]) -> None:
         """Write the options as they are now, and what is learned, to where the user reads them."""
         adapts, names, shown = self._plan.traits.adapts_beta1, tuple(self._defaults), []
-        for number, (group, own, rate) in enumerate(zip(self._groups, groups, state.rates.of_groups(), strict=True)):
+        for number, (group, own, rate) in enumerate(zip(self._groups, groups, state.list_rates(), strict=True)):
             betas = (state.find_learned(number).beta1, own.betas[1]) if adapts else own.betas
             now = GroupOptions(rate, own.weight_decay, betas, own.eps)
             for name in names:

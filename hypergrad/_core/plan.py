@@ -120,7 +120,8 @@ class Plan(NamedTuple):
             deviation_sq = total(s.get("deviation_deviation", s["grad_grad"]) for s in sums.values())
             after = observe(after, watch, grad_sq, deviation_sq)
         if traits.remembers_norm:
-            norms = [sums[p]["grad_grad"] if p in sums else kept for p, kept in enumerate(state.grad_grad)]
+            # copies: the next sums are written where these are
+            norms = [sums[p]["grad_grad"].copy() if p in sums else kept for p, kept in enumerate(state.grad_grad)]
             after = after._replace(grad_grad=tuple(norms))
         return after
 

@@ -64,6 +64,13 @@ class State(NamedTuple):
     sizes: Sizes | None = None  # bounds of all parameters and of what is kept of them; None: to be measured
     broken: str | None = None  # why parameters and state no longer belong together
 
+    def list_rates(self) -> list[float]:
+        """The rate of each group."""
+        if self.shared:
+            base = self.learned[0].lr
+            return [ratio * base for ratio in self.ratios]
+        return [ratio * one.lr for ratio, one in zip(self.ratios, self.learned, strict=True)]
+
     @property
     def rates(self) -> Rates:
         """The learned rates, and how the groups share them."""

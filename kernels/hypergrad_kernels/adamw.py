@@ -1,6 +1,8 @@
 """Host code of adamw.cl: the update of AdamW in hypergrad_reference.loops, in place."""
 
-from hypergrad_kernels.calls import Call, Form
+from functools import cache
+
+from hypergrad_kernels.calls import Call, DType, Form
 from hypergrad_reference.adamw import ShaderScalars
 from hypergrad_reference.loops import Update
 from hypergrad_reference.types import Vector
@@ -8,34 +10,36 @@ from hypergrad_reference.types import Vector
 
 def form_update(u: Update, clear_grad: bool = False) -> Form:
     """The form of `call_update`, which tensors share that have one history, dtype and kind of array."""
-    macros: list[str] = []
-    names = ["theta", "grad", "exp_avg", "exp_avg_sq"]
-    reals: list[float] = []
-    if isinstance(u.scalars, ShaderScalars):
-        macros.append("SHADER")
-        if u.arrays.max_exp_avg_sq is not None:
-            raise ValueError("amsgrad is not part of the shader convention: use exact_scalars")
-    if clear_grad:
-        macros.append("CLEAR_GRAD")
-    if u.arrays.max_exp_avg_sq is not None:
-        macros.append("AMSGRAD")
-        names.append("max_exp_avg_sq")
-    if u.arrays.grad_ema is not None:
-        macros.append("FOLLOW=2" if u.gamma is None else "FOLLOW=1")
-        names.append("grad_ema")
-        gamma = 0.0 if u.gamma is None else u.gamma
-        reals += [gamma, 1 - gamma]
-    if u.arrays.last_grad is not None:
-        macros.append("KEEP_GRAD")
-        names.append("last_grad")
+    _, _, v_max, _, _, ema, last, *_ = u.arrays
+    reals: tuple[float, ...] = (*u.scalars, u.grad_scale)
     if u.l2:
-        macros.append("L2")
-        reals.append(u.l2)
+        reals = (u.l2, *reals)
+    follow = 0
+    if ema is not None:
+        follow, gamma = (2, 0.0) if u.gamma is None else (1, u.gamma)
+        reals = (gamma, 1 - gamma, *reals)
+    shader = isinstance(u.scalars, ShaderScalars)
+    form = _form(u.theta.dtype, shader, clear_grad, v_max is not None, follow, last is not None, bool(u.l2))
+    return form._replace(reals=reals)
+
+
+@cache
+def _form(
+    dtype: DType, shader: bool, clear_grad: bool, amsgrad: bool, follow: int, keeps_grad: bool, couples: bool
+) -> Form:
+    """The form without its real numbers; follow is 2 for the first gradient that the running mean sees, else 1."""
+    if shader and amsgrad:
+        raise ValueError("amsgrad is not part of the shader convention: use exact_scalars")
+    features = {
+        "SHADER": shader, "CLEAR_GRAD": clear_grad, "AMSGRAD": amsgrad, f"FOLLOW={follow}": follow,
+        "KEEP_GRAD": keeps_grad, "L2": couples,
+    }  # fmt: skip
+    more = {"max_exp_avg_sq": amsgrad, "grad_ema": follow, "last_grad": keeps_grad}
+    names = ("theta", "grad", "exp_avg", "exp_avg_sq", *(name for name, there in more.items() if there))
     written = frozenset(names) - (frozenset() if clear_grad else {"grad"})
-    kept = frozenset(names) - {"theta", "grad"}
-    unread = frozenset(names) & {"last_grad", *(["grad_ema"] if u.gamma is None else [])}
-    reals += [*u.scalars, u.grad_scale]
-    return Form("adamw", "adamw", u.theta.dtype, tuple(macros), tuple(names), written, kept, tuple(reals), None, unread)
+    unread = frozenset(names) & {"last_grad", *(["grad_ema"] if follow == 2 else [])}
+    macros = tuple(macro for macro, on in features.items() if on)
+    return Form("adamw", "adamw", dtype, macros, names, written, frozenset(names) - {"theta", "grad"}, unread=unread)
 
 
 def list_arrays(u: Update) -> tuple[Vector, ...]:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypergrad_kernels.errors import BuildError, DeviceWarning
 from hypergrad_kernels.shape_cache import recall_shapes
 from hypergrad_kernels.shapes import MANY, SMALL, Key, Shape, choose_shape, find_default, round_up
 from hypergrad_kernels.table import Entries, Table
+from hypergrad_reference.types import Vector
 
 INCLUDE = '#include "products.cl"\n'
 
@@ -26,14 +28,26 @@ class Prepared(NamedTuple):
     shape: Shape
 
 
-class Launch(NamedTuple):
-    """A prepared kernel with all its work: one tensor by its own buffers, or many by a table of their addresses."""
+class Single(NamedTuple):
+    """What launches of a kernel for one tensor share as long as its arrays stay."""
 
+    variant: tuple[Any, ...]  # of the kernel: file, name, dtype and macros
+    arrays: tuple[Vector, ...]
     prepared: Prepared
-    form: Form
+    items: int
+    buffers: Sequence[cl.Buffer] | None  # None where what they hold crosses to the device each time
+
+    def serves(self, call: Call) -> bool:
+        """Whether it was made for the same kernel and the same arrays."""
+        return self.variant == call.form[:4] and all(map(is_, self.arrays, call.arrays))
+
+
+class Launch(NamedTuple):
+    """A kernel with all its work: one tensor by its own buffers, or many by a table of their addresses."""
+
     name: Hashable
-    call: Call | None
-    table: Table | None
+    call: Call  # of the tensor, or of the first
+    work: Single | tuple[Prepared, Table]
 
 
 @cache
@@ -86,7 +100,8 @@ class Launcher:
         self.default = find_default(arrays.device.cl_device)
         self.read = read
         self._kernels: dict[tuple[Any, ...], Prepared] = {}
-        self._tables: dict[tuple[Any, ...], Table] = {}
+        self._singles: dict[tuple[Hashable, str], Single] = {}
+        self._tables: dict[tuple[Any, ...], tuple[Prepared, Table]] = {}
 
     def prepare(self, call: Call) -> Prepared:
         """The kernel for a call and its launch shape, compiled the first time. Raises BuildError."""
@@ -133,17 +148,22 @@ class Launcher:
     def run(self, launches: Sequence[Launch]) -> None:
         """Enqueue what was planned."""
         queue = self.arrays.device.queue
-        for (kernel, shape), form, name, call, table in launches:
-            if call is not None:
-                items = shape.count_items(call.sizes[0], form.per_item)
-                buffers = [
-                    self.arrays.bind((name, part), array, part in form.written, part in form.kept)
-                    for part, array in zip(form.arrays, call.arrays, strict=True)
-                ]
-                values: tuple[Any, ...] = (0, *call.sizes, *buffers, *form.reals)
-                kernel(queue, (round_up(items, shape.local_size),), (shape.local_size,), *values)
-            elif table is not None:
-                kernel(queue, (table.items,), (shape.local_size,), *table.buffers, *form.reals)
+        for name, call, work in launches:
+            if isinstance(work, Single):
+                (kernel, shape), items = work.prepared, work.items
+                buffers = self._bind(name, call) if work.buffers is None else work.buffers
+                values: tuple[Any, ...] = (0, *call.sizes, *buffers, *call.form.reals)
+            else:
+                (kernel, shape), table = work
+                items, values = table.items, (*table.buffers, *call.form.reals)
+            kernel(queue, (items,), (shape.local_size,), *values)
+
+    def _bind(self, name: Hashable, call: Call) -> list[cl.Buffer]:
+        form = call.form
+        return [
+            self.arrays.bind((name, part), array, part in form.written, part in form.kept)
+            for part, array in zip(form.arrays, call.arrays, strict=True)
+        ]
 
     def launch(self, name: Hashable, call: Call) -> None:
         """Plan and run one call; its buffers are kept under the name."""
@@ -151,24 +171,34 @@ class Launcher:
 
     def _plan_one(self, entries: Entries) -> Launch:
         ((name, call),) = entries
-        return Launch(self.prepare(call), call.form, name, call, None)
+        key = name, call.form.kernel
+        single = self._singles.get(key)
+        if single is None or not single.serves(call):
+            prepared, form = self.prepare(call), call.form
+            items = round_up(prepared.shape.count_items(call.sizes[0], form.per_item), prepared.shape.local_size)
+            stays = self.arrays.device.in_place and all(isinstance(array, np.ndarray) for array in call.arrays)
+            buffers = self._bind(name, call) if stays else None
+            single = self._singles[key] = Single(form[:4], call.arrays, prepared, items, buffers)
+        return Launch(name, call, single)
 
     def _plan_many(self, entries: Entries) -> Launch:
         (name, call), form = entries[0], entries[0][1].form
+        key = (*form[:4], name)
+        known = self._tables.get(key)
+        if known is None or not known[1].fits(entries):
+            known = self._tables[key] = self._lay_out(entries)
+        known[1].fill(entries)
+        return Launch(name, call, known)
+
+    def _lay_out(self, entries: Entries) -> tuple[Prepared, Table]:
+        call, form = entries[0][1], entries[0][1].form
         shape = choose_shape(form.file, form.kernel, form.dtype, self.measured, self.default)
         if form.per_item is None:
             shape = shape._replace(steps=max(1, MANY // shape.width))
         access = "PACKED" if shape.access == "ALIGNED" else shape.access
         shape = shape._replace(local_size=1, access=access, groupwise=False)
-        text = write_table_kernel(form, len(call.sizes))
-        prepared = self._compile(form, shape, "many", text, [None, None])
-        key = (*form[:4], name)
-        table = self._tables.get(key)
-        if table is None or not table.fits(entries):
-            table = Table(self.arrays.device, entries, form.per_item or shape.elements)
-            self._tables[key] = table
-        table.fill(entries)
-        return Launch(prepared, form, name, None, table)
+        prepared = self._compile(form, shape, "many", write_table_kernel(form, len(call.sizes)), [None, None])
+        return prepared, Table(self.arrays.device, entries, form.per_item or shape.elements)
 
     def _compile(
         self, form: Form, shape: Shape, kernel: str, more: str, kinds: Sequence[type[np.generic] | None]

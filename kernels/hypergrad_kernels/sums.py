@@ -3,8 +3,6 @@
 from collections.abc import Container, Hashable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hypergrad_kernels.adamw_free import call_lags
 from hypergrad_kernels.calls import OUT, Call, Form
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars, beta1_derivative_scalars
@@ -99,9 +97,11 @@ def rebuilds(factors: Container[str], o: Operands) -> bool:
 def compute_sums(launcher: "Launcher", work: Sequence[Work]) -> list[dict[str, Vector]]:
     """Block sums of the inner products of several tensors, with one wait for all.
 
-    Returns one dict per tensor, as hypergrad_reference.loops.inner_products does. Raises BuildError.
+    Returns one dict per tensor, as hypergrad_reference.loops.inner_products does; the next call writes to the same
+    memory. Raises BuildError.
     """
-    outs = [np.empty((len(products), -(-o.theta.size // BLOCK)), o.theta.dtype) for _, _, products, o in work]
+    find_room = launcher.arrays.find_room
+    outs = [find_room(name, (len(products), -(-o.theta.size // BLOCK)), o.theta.dtype) for name, _, products, o in work]
     forms: dict[Hashable, Form] = {}
     calls = []
     for (name, history, products, o), out in zip(work, outs, strict=True):

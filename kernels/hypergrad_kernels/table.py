@@ -5,6 +5,8 @@ all the same, so a kernel can find an array by its address; `Device.reads_addres
 """
 
 from collections.abc import Hashable, Sequence
+from itertools import chain
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -25,12 +27,12 @@ class Table:
     def __init__(self, device: Device, entries: Entries, per_item: int) -> None:
         self._names = [name for name, _ in entries]
         self._sizes = [call.sizes for _, call in entries]
-        self._held: list[list[Any]] = [[None] * len(call.arrays) for _, call in entries]
+        self._held: list[Any] = [None] * (len(entries) * len(entries[0][1].arrays))
         counts = [-(-sizes[0] // per_item) for sizes in self._sizes]
         self.items = sum(counts)
         self._owner = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
         self._start = 1 + len(self._sizes[0])
-        self._rows = np.zeros((len(counts), self._start + len(self._held[0])), np.uint64)
+        self._rows = np.zeros((len(counts), self._start + len(entries[0][1].arrays)), np.uint64)
         self._rows[:, 0] = np.cumsum(counts) - counts
         self._rows[:, 1 : self._start] = self._sizes
         flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR  # see _alias in arrays.py
@@ -42,8 +44,11 @@ class Table:
 
     def fill(self, entries: Entries) -> None:
         """Write the addresses of the arrays. Each array is held, so that the address stays its own."""
-        for row, ((_, call), held) in enumerate(zip(entries, self._held, strict=True)):
-            for column, array in enumerate(call.arrays):
-                if array is not held[column]:
-                    held[column] = array
-                    self._rows[row, self._start + column] = array.ctypes.data
+        arrays = list(chain.from_iterable(call.arrays for _, call in entries))
+        if all(map(is_, arrays, self._held)):
+            return
+        places = self._rows[:, self._start :]
+        for index, (array, held) in enumerate(zip(arrays, self._held, strict=True)):
+            if array is not held:
+                places[divmod(index, places.shape[1])] = array.ctypes.data
+        self._held = arrays

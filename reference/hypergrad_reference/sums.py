@@ -11,6 +11,7 @@ split of the work at block borders can change a bit, since the last sum is exact
 
 import math
 from collections.abc import Iterable
+from itertools import chain
 
 import numpy as np
 
@@ -58,8 +59,12 @@ def total(blocks: Iterable[Vector]) -> float:
     >>> total([np.float32([1e30, 1.0]), np.float32([-1e30])])
     1.0
     """
+    return _add(chain.from_iterable(map(np.ndarray.tolist, blocks)))
+
+
+def _add(numbers: Iterable[float]) -> float:
     try:
-        exact = math.fsum(number for array in blocks for number in array.tolist())
+        exact = math.fsum(numbers)
     except (OverflowError, ValueError):
         return math.nan
     return exact if math.isfinite(exact) else math.nan
@@ -78,4 +83,4 @@ def weighted_total(terms: Iterable[tuple[float, Vector]]) -> float:
     by_weight: dict[float, list[Vector]] = {}
     for weight, blocks in terms:
         by_weight.setdefault(weight, []).append(blocks)
-    return total([np.array([weight * total(blocks) for weight, blocks in by_weight.items()])])
+    return _add(weight * total(blocks) for weight, blocks in by_weight.items())

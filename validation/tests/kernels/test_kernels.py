@@ -238,6 +238,24 @@ def test_variant_for_many_is_not_the_one_for_one(launcher):
         assert find_differences(trial.arrays, trial.wanted) == []
 
 
+def test_name_with_other_arrays_stays_right(launcher):
+    make, case = pick("adamw-exact-n4097")[0].values
+    for trial in (make(case), make(case)):
+        launcher.launch("a name", trial.call)
+        launcher.arrays.collect()
+        assert find_differences(trial.arrays, trial.wanted) == []
+
+
+def test_name_with_another_variant_stays_right(launcher):
+    make, case = pick("adamw-exact-n4097")[0].values
+    call = make(case).call
+    launcher.launch("a name", call)
+    launcher.launch("a name", call._replace(form=call.form._replace(macros=("CLEAR_GRAD",))))
+    launcher.arrays.collect()
+    (grad,) = (array for name, array in zip(call.form.arrays, call.arrays, strict=True) if name == "grad")
+    assert not grad.any()
+
+
 def test_large_tensor_has_a_launch_of_its_own(launcher, monkeypatch):
     monkeypatch.setattr(launcher_module, "SMALL", 4096)
     make, case = pick("adamw-exact-n4097")[0].values
