@@ -20,6 +20,7 @@ NAMES = (
     "osgm_best",
     "sweep",
     "sweep_options",
+    "delay",
     "surprise",
     "spiking",
     "numbers",

@@ -120,3 +120,22 @@ def compare_descent(task: str, hyper_lr: float, lr: float, steps: int = STEPS) -
     curvature = (problem.strong_convexity, problem.smoothness)
     rates, points = bound_by_curvature(exact.lr, exact.h, exact.norms, delayed.norms, hyper_lr, curvature)
     return Pair(exact, delayed), rates, points
+
+
+class Course(NamedTuple):
+    """What a figure shows of a pair, one entry per step."""
+
+    loss: Vector
+    delayed_loss: Vector
+    lr: Vector
+    delayed_lr: Vector
+    distance: Vector  # of the rates, or of their logarithms
+    bound: Vector  # of the distance
+
+
+def follow(task: str, method: str) -> Course:
+    """A cell: both forms of a method on a task."""
+    pair = compare(task, method)
+    exact, delayed = pair
+    distance, bound = find_distance(method, pair), find_bound(method, pair)
+    return Course(exact.loss, delayed.loss, exact.lr, delayed.lr, distance, bound)

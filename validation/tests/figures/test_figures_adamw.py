@@ -10,6 +10,8 @@ from hypergrad_kernels.shapes import Shape
 from hypergrad_papers.adamw import spiking_runs
 from hypergrad_papers.adamw.surprise_runs import Trace
 from paper_figs import (
+    delay_data,
+    delay_plot,
     numbers_data,
     numbers_plot,
     opencl,
@@ -149,3 +151,18 @@ def test_speed_is_drawn_beside_its_probes(monkeypatch, device):
     assert row["GB/s"] == f"{result.arrays['sums'][-1, 1]:.3g}"
     assert row["probe, GB/s"] == f"{result.arrays['read_traffic'][-1, 1]:.3g}"
     assert [len(axis.lines) for axis in speed_plot.draw(result.arrays, result.facts).axes] == [4, 2]
+
+
+def test_delay_draws_what_it_computes(monkeypatch):
+    monkeypatch.setattr(delay_data, "TASKS", ("logistic",))
+    monkeypatch.setattr(delay_data, "PROBLEMS", {"logistic": delay_data.PROBLEMS["logistic"]})
+    result = delay_data.compute(Runner())
+    rows = result.facts["logistic: exact and delayed"]
+    assert [row["method"] for row in rows] == list(delay_plot.SHOWN)
+    for row in rows:
+        assert 0.9 < float(row["largest share of what is proven"]) <= 1
+    (descent,) = result.facts["SGDHD, additive: distance and its bound by curvature"]
+    assert float(descent["largest distance"]) <= float(descent["proven there"])
+    monkeypatch.setattr(delay_plot, "TITLES", {"logistic": "Logistic"})
+    loss, rate, distance = delay_plot.draw(result.arrays, result.facts).axes
+    assert len(loss.lines) == len(rate.lines) == len(distance.lines) == 2 * len(delay_plot.SHOWN)
