@@ -84,12 +84,12 @@ on-oclgrind: $(VENV)/ready
 	OCL_ICD_VENDORS=$(ICD_oclgrind) OCLGRIND_DATA_RACES=1 OCLGRIND_UNINITIALIZED=1 OCLGRIND_MAX_ERRORS=1000 \
 	PYOPENCL_NO_CACHE=1 $(PYTEST) -q -n auto validation/tests/kernels/test_kernels.py -k "$(SMALL)"
 
-# A table of targets for each runtime, at launch shapes measured first, in a cache of its own.
+# A table of targets for each runtime, beside torch, at launch shapes measured first, in a cache of its own.
 BENCH = hypergrad bench --tune --sizes --save out/bench-$*.json
-bench-intel bench-pip bench-debian: bench-%: $(VENV)/ready
+bench-intel bench-pip bench-debian: bench-%: $(VENV)/ready .cache/torch/ready
 	@test -e $(ICD_$*) || { echo "== $*: NOT FOUND, not measured"; exit 0; }; echo "== $*"; mkdir -p out; \
 	OCL_ICD_VENDORS=$(ICD_$*) POCL_CACHE_DIR=$(abspath .cache/pocl-$*) XDG_CACHE_HOME=$(abspath .cache/$*) \
-	PYTHONWARNINGS=ignore $(BIN)/$(BENCH) || echo "== $*: NOT MEASURED"
+	PYTHONWARNINGS=ignore OMP_WAIT_POLICY=PASSIVE .cache/torch/bin/$(BENCH) || echo "== $*: NOT MEASURED"
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

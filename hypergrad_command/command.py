@@ -184,6 +184,7 @@ def bench(wanted: argparse.Namespace) -> int:
     from hypergrad_kernels.device import open_device
     from hypergrad_kernels.tuning import tune
     from hypergrad_validation import bench as measure
+    from hypergrad_validation import small_models
 
     if wanted.save is not None:
         check_target(wanted.save)
@@ -201,7 +202,8 @@ def bench(wanted: argparse.Namespace) -> int:
     rows = []
     for power in wanted.power or (24, 25):
         rows += measure.measure_large(device, 1 << power)
-    rows += measure.measure_many(device) + measure.measure_iteration(device) + measure.measure_long(device)
+    rows += measure.measure_many(device) + small_models.measure_small(device)
+    rows += measure.measure_iteration(device) + measure.measure_long(device)
     document["targets"] = [
         {
             "what": row.what, "target": row.target, "median": row.figure.median,

@@ -103,7 +103,7 @@ def measure_many(device: Device, repeats: int = 51) -> list[Row]:
         return lambda: optimizer.step(gradients=grads)
 
     rows = []
-    for what, limit, sizes in (("32 tensors of 16384", 1.3, (16384,) * 32), ("500 mixed tensors", 4.0, MIXED)):
+    for what, limit, sizes in (("32 tensors of 16384", 1.1, (16384,) * 32), ("500 mixed tensors", 2.5, MIXED)):
         times = take_turns({"many": bind(sizes), "one": bind((sum(sizes),))}, repeats)
         rows.append(_at_most(f"{what} / one, time", limit, compare(times["many"], times["one"])))
     return rows

@@ -125,27 +125,35 @@ class Workload:
             "NumPy reference": lambda: update(u),
             "NumPy in place": lambda: step_in_place(u, self.exp_avg, self.exp_avg_sq),
         }
-        if importlib.util.find_spec("torch") is None:
-            return rivals
-        # torch's threads would spin after each of its steps, on the processors that the next in turn needs
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        import torch
-
-        torch.set_num_threads(self.device.cl_device.max_compute_units)
-        kinds: dict[str, dict[str, Any]] = {
-            "torch fused": {"fused": True},
-            "torch foreach": {"foreach": True},
-            "torch for-loop": {"foreach": False, "fused": False},
-        }
-        for name, options in kinds.items():
-            parameter = torch.nn.Parameter(torch.from_numpy(self.theta.copy()))
-            parameter.grad = torch.from_numpy(self.grad)
-            rivals[name] = torch.optim.AdamW([parameter], **options).step
-        return rivals
+        return rivals | list_torch_steps([self.theta], [self.grad], self.device.cl_device.max_compute_units)
 
     def _list_ends(self) -> list[slice]:
         last = (self.n - 1) // BLOCK * BLOCK
         return [slice(0, min(BLOCK, self.n)), slice(last, self.n)]
+
+
+def list_torch_steps(thetas: Sequence[Vector], grads: Sequence[Vector], threads: int) -> dict[str, Run]:
+    """Steps of torch's AdamW, which write to copies of the arrays; none where torch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        return {}
+    # torch's threads would spin after each of its steps, on the processors that the next in turn needs
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    torch.set_num_threads(threads)
+
+    def bind(**options: Any) -> Run:
+        parameters = [torch.nn.Parameter(torch.from_numpy(theta.copy())) for theta in thetas]
+        for parameter, grad in zip(parameters, grads, strict=True):
+            parameter.grad = torch.from_numpy(grad)
+        step: Run = torch.optim.AdamW(parameters, **options).step
+        return step
+
+    return {
+        "torch fused": bind(fused=True),
+        "torch foreach": bind(foreach=True),
+        "torch for-loop": bind(foreach=False, fused=False),
+    }
 
 
 def _cut(value: Any, part: slice) -> Any:
