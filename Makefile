@@ -41,7 +41,7 @@ test-data: $(VENV)/ready
 	$(PYTEST) -n auto $(DATA) -k "not hdm2025 and not osgm2025"
 
 test-torch: .cache/torch/ready
-	.cache/torch/bin/python -m pytest -n auto --dist loadgroup validation/tests/torch hypergrad/torch
+	OMP_NUM_THREADS=1 .cache/torch/bin/python -m pytest -n auto --dist loadgroup validation/tests/torch hypergrad/torch
 	.cache/torch/bin/python -m pytest -n auto docs -k torch
 
 bench: $(VENV)/ready

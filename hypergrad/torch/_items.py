@@ -44,10 +44,8 @@ def localize(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
-def collect(groups: Sequence[dict[str, Any]], states: dict[Tensor, dict[str, Any]], steps: int) -> list[Item]:
+def collect(groups: Sequence[dict[str, Any]], states: dict[Tensor, dict[str, Any]]) -> list[Item]:
     """The tensors that have a gradient, in order; the state of one that is new is empty.
-
-    steps    number of steps that the optimizer has taken
 
     Raises SparseGradientError for a sparse gradient.
     """
@@ -62,10 +60,8 @@ def collect(groups: Sequence[dict[str, Any]], states: dict[Tensor, dict[str, Any
                     f"the gradient of parameter {position} is sparse: give dense ones, as nn.Embedding(sparse=False)"
                 )
             state = states[param]
-            moved = state.get("moved_at", 0) == steps > 0
-            items.append(
-                Item(param, localize(param), localize(_lay_alike(param.grad, param)), state, number, position, moved)
-            )
+            grad = localize(_lay_alike(param.grad, param))
+            items.append(Item(param, localize(param), grad, state, number, position, state.get("moved", False)))
     return items
 
 

@@ -55,6 +55,19 @@ def _root(batch: Batch, s: ExactScalars) -> list[Tensor]:
     return root
 
 
+def _add_scaled(x: list[Tensor], y: list[Tensor], scale: float | Tensor) -> None:
+    """X = x + scale y."""
+    if isinstance(scale, Tensor):
+        torch._foreach_add_(x, torch._foreach_mul(y, scale))
+    else:
+        torch._foreach_add_(x, y, alpha=scale)
+
+
+def cast(scalars: Any, dtype: torch.dtype) -> Any:
+    """Scalars whose tensors are of this dtype: a tensor without dimensions would widen parameters that have none."""
+    return type(scalars)(*(s.to(dtype) if isinstance(s, Tensor) else s for s in scalars))
+
+
 # Loop 1.
 
 
@@ -67,6 +80,8 @@ def inner_products(
     scalars     of step t-1, from which the direction is rebuilt
     """
     names = tuple(names)
+    if scalars is not None:
+        scalars = cast(scalars, find_work_dtype(batch.theta[0].dtype))
     needed = {factor for name in names for factor in INNER_PRODUCTS[name]}
     g = gradient.form(batch)
     factors = {"grad": g, "theta": widen(batch.theta) if "theta" in needed else [], **batch.arrays}
@@ -91,7 +106,7 @@ def _derive_by_beta1(batch: Batch, s: ExactScalars, last_beta1_power: float) -> 
     p, q = beta1_derivative_scalars(s.b1, last_beta1_power)
     m = batch.arrays["exp_avg"]
     slope = list(torch._foreach_mul(m, p + q))
-    torch._foreach_add_(slope, batch.arrays["last_grad"], alpha=-p)
+    _add_scaled(slope, batch.arrays["last_grad"], -p)
     torch._foreach_div_(slope, _root(batch, s))
     return slope
 
@@ -127,7 +142,7 @@ def update(batch: Batch, gradient: Gradient, scalars: Any, gamma: float | None, 
     """
     g = gradient.form(batch)
     theta = widen(batch.theta)
-    UPDATES[type(scalars)](theta, g, batch, scalars)
+    UPDATES[type(scalars)](theta, g, batch, cast(scalars, theta[0].dtype))
     if theta is not batch.theta:
         rounding.write(batch.theta, theta)
     if "grad_ema" in batch.arrays:
@@ -141,12 +156,20 @@ def update(batch: Batch, gradient: Gradient, scalars: Any, gamma: float | None, 
 
 def _update_adamw(theta: list[Tensor], g: list[Tensor], batch: Batch, s: ExactScalars) -> None:
     m, v = batch.arrays["exp_avg"], batch.arrays["exp_avg_sq"]
-    torch._foreach_lerp_(m, g, s.c1)  # m = b1 m + c1 g
+    if isinstance(s.b1, Tensor):
+        torch._foreach_mul_(m, s.b1)
+        _add_scaled(m, g, s.c1)
+    else:
+        torch._foreach_lerp_(m, g, s.c1)  # m = b1 m + c1 g
     torch._foreach_mul_(v, s.b2)
     torch._foreach_addcmul_(v, g, g, s.c2)
     if "max_exp_avg_sq" in batch.arrays:
         torch._foreach_maximum_(batch.arrays["max_exp_avg_sq"], v)
     root = _root(batch, s)
+    if isinstance(s.a, Tensor):
+        torch._foreach_mul_(theta, s.k)
+        _add_scaled(theta, list(torch._foreach_div(m, root)), -s.a)
+        return
     if s.k != 1:
         torch._foreach_mul_(theta, s.k)
     torch._foreach_addcdiv_(theta, m, root, -s.a)
@@ -154,7 +177,7 @@ def _update_adamw(theta: list[Tensor], g: list[Tensor], batch: Batch, s: ExactSc
 
 def _update_plain(theta: list[Tensor], g: list[Tensor], batch: Batch, s: Plain) -> None:
     torch._foreach_copy_(batch.arrays["direction"], g)
-    torch._foreach_add_(theta, g, alpha=-s.lr)
+    _add_scaled(theta, g, -s.lr)
 
 
 def _update_heavy_ball(theta: list[Tensor], g: list[Tensor], batch: Batch, s: HeavyBall) -> None:
@@ -162,7 +185,7 @@ def _update_heavy_ball(theta: list[Tensor], g: list[Tensor], batch: Batch, s: He
     torch._foreach_mul_(v, s.momentum)
     torch._foreach_add_(v, g, alpha=s.undamped)
     torch._foreach_copy_(batch.arrays["direction"], v)
-    torch._foreach_add_(theta, v, alpha=-s.lr)
+    _add_scaled(theta, v, -s.lr)
 
 
 def _update_nesterov(theta: list[Tensor], g: list[Tensor], batch: Batch, s: Nesterov) -> None:
@@ -171,7 +194,7 @@ def _update_nesterov(theta: list[Tensor], g: list[Tensor], batch: Batch, s: Nest
     torch._foreach_add_(v, g)
     torch._foreach_copy_(d, g)
     torch._foreach_add_(d, v, alpha=s.momentum)
-    torch._foreach_add_(theta, d, alpha=-s.lr)
+    _add_scaled(theta, d, -s.lr)
 
 
 UPDATES: dict[type[Any], Callable[..., None]] = {

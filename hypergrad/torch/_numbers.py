@@ -1,11 +1,10 @@
 """The numbers between the loops: where they are kept, and how a step moves them.
 
 Per group stand the options, "base_lr", what is learned ("learned_lr", ...) and what the latest step used ("last_lr",
-...); per parameter "step", "moved_at" and what differs from one parameter to another. All are plain numbers, so that
+...); per parameter "step", "moved" and what differs from one parameter to another. All are plain numbers, so that
 they survive every way of saving a state. With a learned rate per tensor, what is learned stands with the parameters.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hypergrad.torch._array_engine import as_blocks
 from hypergrad.torch._items import Item
 from hypergrad.torch._loops import find_work_dtype
 from hypergrad.torch._plan import Plan, Present, extend_power
@@ -20,6 +20,7 @@ from hypergrad.torch._reduce import LAST, Reading
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import INNER_PRODUCTS
 from hypergrad_reference.rule import Options, Scalars, Sums, Term, total_over_groups
+from hypergrad_reference.sums import total
 
 LAST_STEP = {"ratio": 0.0, "lr": 0.0, "weight_decay": 0.0, "beta1": 0.0, "beta2": 0.0, "eps": 1.0}
 """What is kept per group of its latest step, and what stands there before the first."""
@@ -162,22 +163,22 @@ class Numbers(NamedTuple):
         return total_over_groups([self._form_term(group, members) for group, members in found.items()])
 
     def _form_term(self, number: int, readings: Sequence[Reading]) -> Term:
-        group, (row, values) = self.groups[number], readings[0]
-        blocks = {
-            name: np.array([reading.values[name] for reading in readings]) for name in values if name in INNER_PRODUCTS
-        }
+        group, (row, values, _) = self.groups[number], readings[0]
+        blocks: list[Any] = [reading.blocks for reading in readings if reading.blocks is not None]
+        if not blocks:
+            names = [name for name in values if name in INNER_PRODUCTS]
+            blocks = [{name: np.array([reading.values[name] for reading in readings]) for name in names}]
         norms: list[Any] = []
         if self.plan.traits.remembers_norm:
-            norms = [np.array([self._find_last_norm(reading) for reading in readings], np.float64)]
+            norms = [as_blocks(self._find_last_norm(reading)) for reading in readings]
         lr = self._find_state(row.position)["last_lr"] if self.has_rate_per_tensor else group["last_lr"]
-        return Term(group["last_ratio"], lr, group["last_weight_decay"], [blocks], norms)
+        return Term(group["last_ratio"], lr, group["last_weight_decay"], blocks, norms)
 
-    def _find_last_norm(self, reading: Reading) -> float:
+    def _find_last_norm(self, reading: Reading) -> Any:
         """||g_{t-1}||^2 of the tensors of a row."""
         if LAST in reading.values:
             return reading.values[LAST]
-        norm: float = self._find_state(reading.row.position)["grad_sq"]
-        return norm
+        return self._find_state(reading.row.position)["grad_sq"]
 
     def _find_state(self, position: int) -> dict[str, Any]:
         return self.states[self.find_param(position)[0]]
@@ -206,12 +207,20 @@ class Numbers(NamedTuple):
 
     # What a step leaves behind.
 
-    def keep(self, items: Sequence[Item], moves: Sequence[Move], norms: Sequence[float], steps: int) -> None:
+    def mark_moved(self, items: Sequence[Item]) -> None:
+        """Note which tensors took this step, for the sums of the next."""
+        for state in self.states.values():
+            if "step" in state:
+                state["moved"] = False
+        for item in items:
+            item.state["moved"] = True
+
+    def keep(self, items: Sequence[Item], moves: Sequence[Move], norms: Sequence[Any]) -> None:
         """The numbers of each tensor after its step."""
         torch._foreach_add_([item.state["step"] for item in items], 1.0)
+        self.mark_moved(items)
         for index, (item, move) in enumerate(zip(items, moves, strict=True)):
             state = item.state
-            state["moved_at"] = steps + 1
             if self.plan.uses_moments:
                 state["beta1_power"] = move.power
             if self.plan.derives_beta1:
@@ -257,7 +266,8 @@ class Numbers(NamedTuple):
             return
         state = surprise.State(*(self.groups[0][f"surprise_{name}"] for name in surprise.State._fields))
         grad_sq, deviation_sq = (
-            math.fsum(reading.values[name] for reading in readings) for name in ("grad_grad", "deviation_deviation")
+            total(as_blocks((reading.blocks or reading.values)[name]) for reading in readings)
+            for name in ("grad_grad", "deviation_deviation")
         )
         seen = watch.observe(state, grad_sq, deviation_sq)
         for group in self.groups:

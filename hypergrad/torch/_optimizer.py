@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,17 @@ from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
 from hypergrad.errors import ArgumentError, NonFiniteError
 from hypergrad.torch import _saved
+from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, check_engine
+from hypergrad.torch._captured import COLUMNS, Captured, check_capturable, read_records
+from hypergrad.torch._captured import RECORDS as RING
 from hypergrad.torch._items import Item, collect, form_batches
 from hypergrad.torch._loops import Gradient, Rounding, inner_products, update
 from hypergrad.torch._numbers import Move, Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
-from hypergrad.torch._reduce import Reading, form_rows, read_back
+from hypergrad.torch._reduce import Reading, Row, form_rows, read_back
+from hypergrad_reference.sums import total
 
-OWN = ("_plan", "_records", "_series")
+OWN = ("_plan", "_records", "_series", "_ring")
 """What a copy takes along, beside what torch's own optimizers have."""
 
 
@@ -37,8 +42,14 @@ class Optimizer(torch.optim.Optimizer):
         Number(plan.lr_min, plan.lr_max)("lr", read_rate(defaults["lr"]))
         self._records = Records([], 0, RECORDS)
         self._series: dict[int, Series] = {}
-        super().__init__(params, {**defaults, "capturable": False})
+        self._ring: Tensor | None = None
+        super().__init__(params, {**defaults, "capturable": plan.capturable})
         self._numbers.adopt(self.param_groups)
+        if plan.capturable:
+            check_capturable(plan, self.param_groups)
+        if plan.engine != "torch":
+            check_engine(plan)
+            _ = self._array_engine  # what it cannot take is refused now
 
     @property
     def _numbers(self) -> Numbers:
@@ -66,23 +77,24 @@ class Optimizer(torch.optim.Optimizer):
         Under lr_scope="group" a tuple with one record per group; under "tensor" one per parameter, None for those that
         had no gradient.
         """
-        return self._records.last
+        return self.records[-1] if self._plan.capturable and self.records else self._records.last
 
     @property
     def records(self) -> list[Any]:
-        """The latest 1000 records."""
+        """The latest 1000 records; with capturable=True they are read from the device."""
+        if self._ring is not None:
+            return read_records(self._ring, int(self.param_groups[0]["steps"]), self._numbers.shares_rate)
         return self._records.read()
 
     @property
     def skipped(self) -> int:
         """How many steps were passed over because of nonfinite="skip"."""
-        skipped: int = self.param_groups[0]["skipped"]
-        return skipped
+        return int(self.param_groups[0]["skipped"])
 
     @property
     def learned_lr(self) -> Any:
         """The learned rate; a list under lr_scope="group" (per group) and "tensor" (per parameter)."""
-        rates = [self._numbers.load(scope).lr for scope in self._list_scopes()]
+        rates = [float(self._numbers.load(scope).lr) for scope in self._list_scopes()]
         return rates[0] if self._numbers.shares_rate else rates
 
     @property
@@ -98,9 +110,9 @@ class Optimizer(torch.optim.Optimizer):
     def effective_lrs(self) -> list[Any]:
         """The rate that acted at the latest step, per group; under lr_scope="tensor" a list per group."""
         if not self._numbers.has_rate_per_tensor:
-            return [group["effective_lr"] for group in self.param_groups]
+            return [float(group["effective_lr"]) for group in self.param_groups]
         return [
-            [self.state.get(p, {}).get("last_lr", group["base_lr"]) for p in group["params"]]
+            [float(self.state.get(p, {}).get("last_lr", group["base_lr"])) for p in group["params"]]
             for group in self.param_groups
         ]
 
@@ -139,13 +151,22 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._take_step()
+        if self._plan.capturable:
+            self._take_captured_step()
+        else:
+            self._take_step()
         return loss
+
+    def _take_captured_step(self) -> None:
+        if self._ring is None:
+            device = next(p.device for group in self.param_groups for p in group["params"])
+            self._ring = torch.zeros(RING, len(self._list_scopes()), COLUMNS, dtype=torch.float64, device=device)
+        Captured(self._numbers, self._ring).take()
 
     def _take_step(self) -> None:
         numbers, plan = self._numbers, self._plan
         steps = self.param_groups[0]["steps"]
-        items = collect(self.param_groups, self.state, steps)
+        items = collect(self.param_groups, self.state)
         if not items and plan.reach.process_group is None:
             return
         numbers.find_bases()
@@ -169,23 +190,25 @@ class Optimizer(torch.optim.Optimizer):
         for item in items:
             numbers.open(item.param, self.param_groups[item.group], keeps[item.group])
         self._apply(items, present, moves, keeps, observed)
-        numbers.keep(items, moves, norms, steps)
+        numbers.keep(items, moves, norms)
         numbers.observe(readings, steps)
         numbers.publish(present, learned, steps)
         self._remember(learned, records)
 
-    def _sum(self, items: Sequence[Item], present: Sequence[Present], steps: int) -> tuple[list[Reading], list[float]]:
+    def _sum(self, items: Sequence[Item], present: Sequence[Present], steps: int) -> tuple[list[Reading], list[Any]]:
         """Loop 1: the inner products, read back, and ||g||^2 of this rank's part of each item."""
         plan, numbers = self._plan, self._numbers
         columns = plan.name_columns(steps)
         if not columns:
             return [], []
 
-        def select(item: Item) -> Any:
+        def select(item: Item) -> Sum:
             names = plan.name_products(steps, item.moved, "grad_ema" in item.state)
             last = numbers.recall(item) if item.moved and plan.uses_moments else (None, 1.0)
-            return names, self._form_gradient(present[item.group]), *last
+            return Sum(names, self._form_gradient(present[item.group]), *last)
 
+        if self._array_engine is not None:
+            return self._read_blocks(items, self._array_engine.sum(items, select), steps)
         cells: dict[int, dict[str, list[Tensor]]] = {}
         batches = form_batches(items, select, lambda key: plan.name_operands(key[0]))
         for (names, gradient, scalars, power), batch in batches:
@@ -198,6 +221,23 @@ class Optimizer(torch.optim.Optimizer):
         rows = form_rows(items, self.param_groups, numbers.has_rate_per_tensor, plan.reach)
         home = next(p.device for group in self.param_groups for p in group["params"])
         return read_back(items, cells, rows, columns, plan.reach, home)
+
+    def _read_blocks(
+        self, items: Sequence[Item], found: Sequence[dict[str, Any]], steps: int
+    ) -> tuple[list[Reading], list[Any]]:
+        readings = []
+        for index, (item, blocks) in enumerate(zip(items, found, strict=True)):
+            if self._plan.is_watching(steps):
+                blocks.setdefault("deviation_deviation", blocks["grad_grad"])
+            values = {name: total([numbers]) for name, numbers in blocks.items()}
+            readings.append(Reading(Row(item.group, item.position, item.moved, [index]), values, blocks))
+        return readings, [torch.from_numpy(blocks["grad_grad"]) if "grad_grad" in blocks else None for blocks in found]
+
+    @cached_property
+    def _array_engine(self) -> ArrayEngine | None:
+        """The loops of the NumPy classes, if they are asked for; opened again for a copy."""
+        params = [p for group in self.param_groups for p in group["params"]]
+        return None if self._plan.engine == "torch" else ArrayEngine(self._plan.engine, params)
 
     def _form_gradient(self, present: Present) -> Gradient:
         traits = self._plan.traits
@@ -212,12 +252,16 @@ class Optimizer(torch.optim.Optimizer):
         watch = self._plan.watch
         order = {id(item): index for index, item in enumerate(items)}
 
-        def select(item: Item) -> Any:
+        def select(item: Item) -> Change:
             index = order[id(item)]
-            return moves[index].scalars, self._form_gradient(present[item.group]), observed[index], keeps[item.group]
+            gamma = watch.gamma if watch is not None and observed[index] else None
+            return Change(self._form_gradient(present[item.group]), moves[index].scalars, gamma, keeps[item.group])
 
-        for (scalars, gradient, seen, _), batch in form_batches(items, select, lambda key: key[3]):
-            update(batch, gradient, scalars, watch.gamma if watch is not None and seen else None, Rounding())
+        if self._array_engine is not None:
+            self._array_engine.update(items, select)
+            return
+        for (gradient, scalars, gamma, _), batch in form_batches(items, select, lambda key: key.keeps):
+            update(batch, gradient, scalars, gamma, Rounding())
 
     # What is not finite.
 
@@ -225,7 +269,7 @@ class Optimizer(torch.optim.Optimizer):
         """What of the gradients is not finite, or too large for its square."""
         if self._plan.nonfinite == "propagate":
             return None
-        for row, values in readings:
+        for row, values, _ in readings:
             if not math.isfinite(values["grad_grad"]):
                 where = f"of group {row.group}" if row.position < 0 else f"of parameter {self._name(row.position)}"
                 return f"the gradient {where} is not finite, or its square overflows"
@@ -274,7 +318,7 @@ class Optimizer(torch.optim.Optimizer):
         nothing changed, for a state of another rule or scope.
         """
         _saved.load(self, super().load_state_dict, state_dict)
-        self._records, self._series = Records([], 0, RECORDS), {}
+        self._records, self._series, self._ring = Records([], 0, RECORDS), {}, None
 
 
 def read_rate(value: Any) -> float:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._reduce import Reach
@@ -25,6 +27,8 @@ class Plan(NamedTuple):
     watch: Watch | None = None  # how surprise is followed, if it is
     reach: Reach = Reach()
     stochastic_rounding: bool = False
+    capturable: bool = False  # the host waits for nothing
+    engine: str = "torch"  # who runs the loops: "torch" | "numpy" | "opencl..."
     maximize: bool = False  # for rules whose traits do not say so
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Plan":
@@ -101,6 +105,13 @@ class Plan(NamedTuple):
             )
 
 
+def read_engine(engine: str) -> str:
+    """Who runs the loops. "auto" is torch: measured, no other engine was faster beside torch's own threads."""
+    if engine not in ("auto", "torch", "numpy") and not str(engine).startswith("opencl"):
+        raise ArgumentError(f"engine={engine!r}: give 'auto', 'torch', 'numpy', 'opencl' or 'opencl:PART[:INDEX]'")
+    return "torch" if engine == "auto" else engine
+
+
 def extend_power(power: float, steps: int, last_beta1: float, beta1: float) -> float:
     """The product of the beta1 of a tensor's steps and of the next one, for its bias correction.
 
@@ -117,7 +128,7 @@ def extend_power(power: float, steps: int, last_beta1: float, beta1: float) -> f
 class Present(NamedTuple):
     """What a group steps with, read from it at the beginning of a step."""
 
-    ratio: float  # group["lr"] in units of its base rate
+    ratio: Any  # group["lr"] in units of its base rate
     weight_decay: float
     beta1: float = 0.0
     beta2: float = 0.0
@@ -136,11 +147,13 @@ def _check(options: tuple[tuple[str, Any], ...]) -> None:
 
 def read_group(number: int, group: Mapping[str, Any]) -> Present:
     """What a group steps with now. Raises ArgumentError for an option out of range."""
-    rate, base = float(group["lr"]), group["base_lr"]
+    rate, base = group["lr"], group["base_lr"]
     options = [(name, group[name]) for name in ("betas", "eps", "weight_decay", "momentum") if name in group]
     _check(tuple((name, tuple(value) if name == "betas" else value) for name, value in options))
-    if not math.isfinite(rate):
-        raise ArgumentError(f"lr={rate!r} of group {number}: give a finite number")
+    if not (group["capturable"] and isinstance(rate, Tensor)):  # to look at it, the host would have to wait
+        rate = float(rate)
+        if not math.isfinite(rate):
+            raise ArgumentError(f"lr={rate!r} of group {number}: give a finite number")
     beta1, beta2 = map(float, group.get("betas", (0.0, 0.0)))
     momentum = float(group["momentum"]) if "momentum" in group else None
     ratio, weight_decay = rate / base if base else 0.0, float(group["weight_decay"])

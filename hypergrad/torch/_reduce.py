@@ -42,6 +42,7 @@ class Reading(NamedTuple):
 
     row: Row
     values: dict[str, float]
+    blocks: Mapping[str, Any] | None = None  # the block sums behind the values, where they are known
 
 
 def form_rows(items: Sequence[Item], groups: Sequence[Mapping[str, Any]], per_tensor: bool, reach: Reach) -> list[Row]:
@@ -79,7 +80,7 @@ def read_back(
     if shared:
         own = [_add_up(cells.get(index, {}).get("grad_grad", ()), home) for index in range(len(items))]
         vectors.append(([len(rows) * width + index for index in range(len(items))], _stack(own, home)))
-    numbers = _to_host(vectors, reach, home)
+    numbers = _arrange(vectors, reach, home).tolist()
     readings = [
         Reading(row, dict(zip(columns, numbers[i * width : (i + 1) * width], strict=True)))
         for i, row in enumerate(rows)
@@ -89,16 +90,25 @@ def read_back(
     return readings, [reading.values.get("grad_grad", math.nan) for reading in readings]
 
 
-def _to_host(vectors: Sequence[tuple[list[int], Tensor]], reach: Reach, home: torch.device) -> list[float]:
+def tabulate(
+    items: Sequence[Item], cells: Cells, rows: Sequence[Row], columns: Sequence[str], reach: Reach, home: torch.device
+) -> Tensor:
+    """The inner products of each row, in columns, as float64 on the device `home`. The host waits for nothing."""
+    return _arrange(_lay_out(items, cells, rows, columns, reach, home), reach, home).view(len(rows), len(columns))
+
+
+def _arrange(vectors: Sequence[tuple[list[int], Tensor]], reach: Reach, home: torch.device) -> Tensor:
+    """The numbers of all vectors, each at its place."""
     if not vectors:
-        return []
+        return _zero(home).expand(0)
     vector = torch.cat([vector.to(home) for _, vector in vectors])
     if reach.broadcast:
         torch.distributed.broadcast(vector, src=0)
-    numbers = [0.0] * vector.numel()
-    for place, number in zip((place for found, _ in vectors for place in found), vector.tolist(), strict=True):
-        numbers[place] = number
-    return numbers
+    places = [place for found, _ in vectors for place in found]
+    if places == sorted(places):
+        return vector
+    order = sorted(range(len(places)), key=places.__getitem__)
+    return torch.stack([vector[index] for index in order])
 
 
 def _lay_out(

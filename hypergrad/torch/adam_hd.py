@@ -5,7 +5,7 @@ from typing import Any, Literal
 from hypergrad._core.defaults import DefaultNumber, choose_name
 from hypergrad._core.options import check_options
 from hypergrad.torch._optimizer import Optimizer
-from hypergrad.torch._plan import Plan
+from hypergrad.torch._plan import Plan, read_engine
 from hypergrad.torch._reduce import check_reach
 from hypergrad_reference.adam_hd import Rule
 
@@ -48,6 +48,8 @@ class AdamHD(Optimizer):
         maximize: bool = False,
         lr_scope: Literal["global", "group", "tensor"] = "global",
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        capturable: bool = False,
+        engine: str = "auto",
         process_group: Any = None,
         broadcast: bool = False,
         hypergrad_lr: float | None = None,
@@ -56,6 +58,6 @@ class AdamHD(Optimizer):
         check_options(rule=rule)
         plan = Plan(
             Rule(hyper_lr, rule), lr_scope, nonfinite=nonfinite, reach=check_reach(process_group, broadcast),
-            maximize=maximize,
+            maximize=maximize, capturable=capturable, engine=read_engine(engine),
         )  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)

@@ -6,7 +6,7 @@ from hypergrad._core.checks import check_order
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._optimizer import Optimizer
-from hypergrad.torch._plan import Plan
+from hypergrad.torch._plan import Plan, read_engine
 from hypergrad.torch._reduce import check_reach
 from hypergrad_reference.adamw import Base
 from hypergrad_reference.adamw_auto import Constants, Rule
@@ -69,6 +69,8 @@ class AutoHypergradientAdamW(Optimizer):
         momentum_rule: Literal["published", "derivative"] = "published",
         decay_in_hypergradient: bool = True,
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        capturable: bool = False,
+        engine: str = "auto",
         process_group: Any = None,
         broadcast: bool = False,
     ) -> None:
@@ -91,7 +93,7 @@ class AutoHypergradientAdamW(Optimizer):
         rule = Rule(constants, adapt_momentum, normalization, momentum_rule, base, decay_in_hypergradient)
         plan = Plan(
             rule, lr_scope, lr_min, lr_max, nonfinite, watch if track_surprise else None,
-            check_reach(process_group, broadcast),
+            check_reach(process_group, broadcast), capturable=capturable, engine=read_engine(engine),
         )  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)
 

@@ -7,7 +7,7 @@ from hypergrad._core.defaults import DefaultNumber, choose_name
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._optimizer import Optimizer
-from hypergrad.torch._plan import Plan
+from hypergrad.torch._plan import Plan, read_engine
 from hypergrad.torch._reduce import check_reach
 from hypergrad_reference.adamw import Base
 from hypergrad_reference.adamw_hd import Rule
@@ -31,6 +31,10 @@ class HypergradientAdamW(Optimizer):
     decay_in_hypergradient    h is the derivative of the next loss with weight decay; False leaves wd out of h
     nonfinite                 NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it
                               in `skipped`, or "propagate" it, which saves a pass over the gradients
+    capturable                the host waits for nothing: records and rates stay on the device until they are read, and
+                              the step can be captured in a CUDA graph; not with nonfinite="raise"
+    engine                    "auto" and "torch": operations of torch; "numpy", "opencl" or "opencl:PART[:INDEX]": the
+                              loops of the NumPy classes on CPU tensors, with their bits
     process_group             ranks that hold other parts of these parameters (FSDP1, ZeRO); DTensors need none
     broadcast                 the numbers of rank 0 count for all: replicas on unlike devices cannot drift apart
 
@@ -64,6 +68,8 @@ class HypergradientAdamW(Optimizer):
         lr_scope: Literal["global", "group", "tensor"] = "global",
         decay_in_hypergradient: bool = True,
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        capturable: bool = False,
+        engine: str = "auto",
         process_group: Any = None,
         broadcast: bool = False,
         beta_hyper: float | None = None,
@@ -75,5 +81,14 @@ class HypergradientAdamW(Optimizer):
             raise ArgumentError(f"lr_min={lr_min!r} with log_scale=True: give a positive one")
         base = Base(amsgrad=amsgrad, grad_scale=-1.0 if maximize else 1.0)
         rule = Rule(hyper_lr, log_scale, decay_in_hypergradient, base)
-        plan = Plan(rule, lr_scope, lr_min, lr_max, nonfinite, reach=check_reach(process_group, broadcast))
+        plan = Plan(
+            rule,
+            lr_scope,
+            lr_min,
+            lr_max,
+            nonfinite,
+            reach=check_reach(process_group, broadcast),
+            capturable=capturable,
+            engine=read_engine(engine),
+        )
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)

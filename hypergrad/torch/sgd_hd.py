@@ -6,7 +6,7 @@ from hypergrad._core.defaults import DefaultNumber, choose_name
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._optimizer import Optimizer
-from hypergrad.torch._plan import Plan
+from hypergrad.torch._plan import Plan, read_engine
 from hypergrad.torch._reduce import check_reach
 from hypergrad_reference.sgd_hd import Rule
 
@@ -53,6 +53,8 @@ class SGDHD(Optimizer):
         maximize: bool = False,
         lr_scope: Literal["global", "group", "tensor"] = "global",
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        capturable: bool = False,
+        engine: str = "auto",
         process_group: Any = None,
         broadcast: bool = False,
         hypergrad_lr: float | None = None,
@@ -66,6 +68,7 @@ class SGDHD(Optimizer):
         plan = Plan(
             Rule(hyper_lr, rule, momentum, dampening, nesterov), lr_scope, nonfinite=nonfinite,
             reach=check_reach(process_group, broadcast), maximize=maximize,
+            capturable=capturable, engine=read_engine(engine),
         )  # fmt: skip
         self.nesterov = nesterov
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, plan)

@@ -1,0 +1,120 @@
+"""The loops of the NumPy classes on the memory of CPU tensors: NumPy or an OpenCL device, and their bits.
+
+Block sums come back whole, so that totals are the exact ones of `hypergrad_reference.sums`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hypergrad._core.backend import Backend, SumsTask, UpdateTask, open_backend
+from hypergrad.errors import ArgumentError
+from hypergrad.torch._items import SHARDED, Item
+from hypergrad.torch._loops import Gradient
+from hypergrad.torch._plan import Plan
+from hypergrad_reference.loops import Arrays, Operands, Update
+
+Vector = NDArray[Any]
+
+
+class Sum(NamedTuple):
+    """What loop 1 is asked for, of one item."""
+
+    products: tuple[str, ...]
+    gradient: Gradient
+    scalars: Any  # of its latest step; None if it did not take that
+    last_beta1_power: float
+
+
+class Change(NamedTuple):
+    """What loop 2 is asked for, of one item."""
+
+    gradient: Gradient
+    scalars: Any
+    gamma: float | None
+    keeps: tuple[str, ...]
+
+
+def check_engine(plan: Plan) -> None:
+    """Raise ArgumentError for options that the loops of the NumPy classes do not know."""
+    for holds, name in (
+        (plan.capturable, "capturable=True"),
+        (plan.reach.process_group is not None, "process_group"),
+        (plan.reach.broadcast, "broadcast=True"),
+        (plan.maximize, "maximize=True of a rule without moments"),
+    ):
+        if holds:
+            raise ArgumentError(f"engine={plan.engine!r} with {name}: give engine='torch'")
+
+
+def flatten(tensor: Tensor, name: str) -> Vector:
+    """The memory of a tensor as a flat array. Raises ArgumentError for a tensor that is none, or not contiguous."""
+    fit = tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64) and tensor.is_contiguous()
+    if not fit or isinstance(tensor, SHARDED):
+        raise ArgumentError(
+            f"{name} is {tensor.dtype} on {tensor.device}: engine='numpy' and 'opencl' work on contiguous float32 or "
+            "float64 tensors of the CPU; make it contiguous, or give engine='torch'"
+        )
+    array: Vector = tensor.detach().numpy().reshape(-1)
+    return array
+
+
+class ArrayEngine:
+    """The two loops, by the backend of the NumPy classes."""
+
+    def __init__(self, engine: str, params: Sequence[Tensor]) -> None:
+        self._backend: Backend = open_backend(
+            engine, {f"parameter {i}": flatten(param, f"parameter {i}") for i, param in enumerate(params)}
+        )
+
+    @property
+    def name(self) -> str:
+        """Who runs the loops."""
+        return self._backend.name
+
+    def sum(self, items: Sequence[Item], select: Callable[[Item], Sum]) -> list[dict[str, Vector]]:
+        """The block sums of each item, by name of the product."""
+        self._backend.begin()
+        alike: dict[Any, int] = {}
+        tasks, results = [], [dict[str, Vector]() for _ in items]
+        for item in items:
+            products, gradient, scalars, power = wanted = select(item)
+            if products:
+                operands = Operands(
+                    flatten(item.theta, "a parameter"), flatten(item.grad, "a gradient"), gradient.grad_scale,
+                    self._gather(item, tuple(item.state)), scalars, power, gradient.l2,
+                )  # fmt: skip
+                tasks.append(SumsTask(item.position, alike.setdefault(wanted, len(alike)), products, operands))
+        summed = self._backend.inner_products(tasks) if tasks else []
+        index = {item.position: number for number, item in enumerate(items)}
+        for task, found in zip(tasks, summed, strict=True):
+            results[index[task.position]] = found
+        return results
+
+    def update(self, items: Sequence[Item], select: Callable[[Item], Change]) -> None:
+        """Update the parameters and what is kept of them; a graph that still holds their old values will say so."""
+        alike: dict[Any, int] = {}
+        tasks = []
+        for item in items:
+            gradient, scalars, gamma, keeps = wanted = select(item)
+            change = Update(
+                flatten(item.theta, "a parameter"), flatten(item.grad, "a gradient"), gradient.grad_scale,
+                self._gather(item, keeps), scalars, gamma, gradient.l2,
+            )  # fmt: skip
+            tasks.append(UpdateTask(item.position, alike.setdefault(wanted, len(alike)), change))
+        self._backend.prepare(tasks, False)
+        self._backend.update(tasks, False)
+        self._backend.fetch()
+        torch.autograd.graph.increment_version([item.param for item in items])
+
+    def _gather(self, item: Item, names: Sequence[str]) -> Arrays:
+        return Arrays(**{name: flatten(item.find(name), name) for name in names if name in Arrays._fields})
+
+
+def as_blocks(value: Any) -> Vector:
+    """||g||^2 of a tensor as it is kept: a number, or its block sums."""
+    return np.atleast_1d(value.numpy() if isinstance(value, Tensor) else np.float64(value))

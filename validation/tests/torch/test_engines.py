@@ -1,0 +1,112 @@
+"""engine="numpy" and "opencl" on CPU tensors: the bits of the NumPy classes over whole runs."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+import hypergrad
+from hypergrad import torch as rules
+from hypergrad.errors import ArgumentError, DeviceNotFoundError
+
+RUNS = {
+    "sgd_hd": ("SGDHD", {"lr": 0.05, "hyper_lr": 1e-5, "weight_decay": 0.1}),
+    "sgd_hd-nesterov": ("SGDHD", {"lr": 0.02, "hyper_lr": 1e-6, "momentum": 0.9, "nesterov": True}),
+    "adam_hd": ("AdamHD", {"lr": 0.01, "hyper_lr": 1e-6}),
+    "adamw_hd": ("HypergradientAdamW", {"lr": 0.01, "hyper_lr": 1e-6, "decay_in_hypergradient": True}),
+    "adamw_hd-log-amsgrad": ("HypergradientAdamW", {"lr": 0.01, "hyper_lr": 1e-5, "log_scale": True, "amsgrad": True}),
+    "adamw_auto": ("AutoHypergradientAdamW", {"lr": 0.01, "hyper_lr": 1e-3, "normalization": "cosine"}),
+    "adamw_auto-surprise": ("AutoHypergradientAdamW", {"lr": 0.01, "hyper_lr": 1e-3, "track_surprise": True}),
+    "adamw_auto-derivative": (
+        "AutoHypergradientAdamW",
+        {"lr": 0.01, "hyper_lr": 1e-3, "adapt_momentum": True, "momentum_rule": "derivative", "hyper_lr_beta": 1e-3},
+    ),
+}
+SHAPES = [(50, 130), (33,), (4097,)]
+STEPS = 100
+
+
+def open_options(name, options):
+    """The options of torch: what is the default here and not there is named."""
+    if name.startswith("adamw"):
+        return {"decay_in_hypergradient": False, **options}
+    return options
+
+
+def start(dtype):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=shape).astype(dtype) for shape in SHAPES]
+
+
+def draw(step, thetas):
+    rng = np.random.default_rng(step)
+    grads = [((1 + i) * x / 4 + rng.normal(size=x.shape)).astype(x.dtype) for i, x in enumerate(thetas)]
+    return [None if step % 7 == i + 2 else g for i, g in enumerate(grads)]
+
+
+def digest(thetas, rates):
+    code = hashlib.sha256()
+    for theta in thetas:
+        code.update(np.ascontiguousarray(theta))
+    code.update(np.array(rates))
+    return code.hexdigest()
+
+
+def run_numpy(name, dtype):
+    kind, options = RUNS[name]
+    thetas = start(dtype)
+    optimizer = getattr(hypergrad, kind)(thetas, device="numpy", **options)
+    rates = []
+    for step in range(STEPS):
+        optimizer.step(gradients=draw(step, thetas))
+        rates.append(optimizer.current_lr)
+    return digest(thetas, rates)
+
+
+def run_torch(name, dtype, engine):
+    kind, options = RUNS[name]
+    params = [torch.nn.Parameter(torch.from_numpy(x)) for x in start(dtype)]
+    optimizer = getattr(rules, kind)(params, engine=engine, **open_options(name, options))
+    rates = []
+    for step in range(STEPS):
+        for p, grad in zip(params, draw(step, [p.detach().numpy() for p in params]), strict=True):
+            p.grad = None if grad is None else torch.from_numpy(grad)
+        optimizer.step()
+        rates.append(optimizer.learned_lr)
+    return digest([p.detach().numpy() for p in params], rates)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("engine", ["numpy", "opencl"])
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_has_the_bits_of_the_numpy_class(name, engine, dtype):
+    try:
+        found = run_torch(name, dtype, engine)
+    except DeviceNotFoundError as error:
+        pytest.skip(f"no OpenCL device: {error}")
+    assert found == run_numpy(name, dtype)
+
+
+def test_a_graph_that_holds_old_values_is_refused_after_a_step_by_another_engine():
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer = rules.HypergradientAdamW([p], engine="numpy")
+    loss = p.square().sum()
+    p.grad = torch.ones(3)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_what_another_engine_cannot_take_is_refused_when_the_optimizer_is_made():
+    p = torch.nn.Parameter(torch.ones(4, 3))
+    for params, options, words in (
+        ([torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16))], {}, "bfloat16"),
+        ([torch.nn.Parameter(torch.ones(4, 3).t())], {}, "contiguous"),
+        ([p], {"capturable": True, "nonfinite": "skip"}, "capturable"),
+        ([p], {"broadcast": True}, "broadcast"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            rules.HypergradientAdamW(params, engine="numpy", **options)
+    with pytest.raises(ArgumentError, match="engine='cuda'"):
+        rules.HypergradientAdamW([p], engine="cuda")
