@@ -16,6 +16,7 @@ __all__ = [
     "DeviceWarning",
     "NonFiniteError",
     "RecordError",
+    "RoundingWarning",
     "SettingError",
     "SparseGradientError",
 ]
@@ -39,6 +40,10 @@ class SettingError(AttributeError):
 
 class RecordError(OSError):
     """The record of a step cannot be written to the file that `records_to` names."""
+
+
+class RoundingWarning(UserWarning):
+    """Parameters of 16 bits lose updates that are small beside them."""
 
 
 class SparseGradientError(RuntimeError):

@@ -14,7 +14,7 @@ from torch import Tensor
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._device_schedules import CODES, REASONS, SCHEDULES, Outcome
 from hypergrad.torch._items import Batch, Item, collect, form_batches
-from hypergrad.torch._loops import Gradient, inner_products, update
+from hypergrad.torch._loops import Gradient, Loops
 from hypergrad.torch._numbers import Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
 from hypergrad.torch._reduce import form_rows, tabulate
@@ -50,6 +50,7 @@ def check_capturable(plan: Plan, groups: Sequence[Mapping[str, Any]]) -> None:
         (plan.nonfinite == "raise", "nonfinite='raise' looks at every gradient: give nonfinite='skip' or 'propagate'"),
         (plan.watch is not None, "track_surprise=True keeps its numbers on the host: leave it out"),
         (plan.reach.process_group is not None, "process_group is added up on the host: shard with DTensors instead"),
+        (bool(plan.stochastic_rounding), "stochastic_rounding=True draws by a step number of the host: leave it out"),
         (not all(group["base_lr"] for group in groups), "lr=0 has no base rate: give the rate, and a scheduler that "
          "begins with 0"),
     ):  # fmt: skip
@@ -66,6 +67,7 @@ class Captured(NamedTuple):
 
     numbers: Numbers
     ring: Tensor  # of records; (RECORDS, scopes, COLUMNS)
+    loops: Loops
 
     def take(self) -> None:
         """Take the step."""
@@ -163,7 +165,7 @@ class Captured(NamedTuple):
         cells: dict[int, dict[str, list[Tensor]]] = {}
         for (names, gradient, key), batch in form_batches(items, select, lambda key: plan.name_operands(key[0])):
             scalars, power = recalled.get(key, (None, 1.0))
-            for name, pieces in inner_products(names, batch, gradient, scalars, power).items():
+            for name, pieces in self.loops.inner_products(names, batch, gradient, scalars, power).items():
                 for owner, piece in zip(batch.owners, pieces, strict=True):
                     cells.setdefault(owner, {}).setdefault(name, []).append(piece)
         rows = form_rows(items, self.numbers.groups, True, plan.reach)
@@ -292,7 +294,7 @@ class Captured(NamedTuple):
         batches = form_batches(items, lambda item: select(item)[:3], lambda key: key[2])
         for (key, gradient, _), batch in batches:
             before = _copy(batch) if fine is not None else {}
-            update(batch, gradient, alike[key], None)
+            self.loops.update(batch, gradient, alike[key], None)
             if fine is not None:
                 _restore(batch, before, fine)
 

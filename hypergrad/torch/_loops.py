@@ -162,7 +162,10 @@ def _update_adamw(theta: list[Tensor], g: list[Tensor], batch: Batch, s: ExactSc
     else:
         torch._foreach_lerp_(m, g, s.c1)  # m = b1 m + c1 g
     torch._foreach_mul_(v, s.b2)
-    torch._foreach_addcmul_(v, g, g, s.c2)
+    if isinstance(s.c2, Tensor):
+        _add_scaled(v, list(torch._foreach_mul(g, g)), s.c2)
+    else:
+        torch._foreach_addcmul_(v, g, g, s.c2)
     if "max_exp_avg_sq" in batch.arrays:
         torch._foreach_maximum_(batch.arrays["max_exp_avg_sq"], v)
     root = _root(batch, s)
@@ -204,3 +207,42 @@ UPDATES: dict[type[Any], Callable[..., None]] = {
     Nesterov: _update_nesterov,
 }
 """The update that a type of scalars belongs to."""
+
+
+# Compiled.
+
+
+class Loops(NamedTuple):
+    """The two loops, as they are or compiled."""
+
+    inner_products: Callable[..., dict[str, list[Tensor]]]
+    update: Callable[..., None]
+
+
+EAGER = Loops(inner_products, update)
+
+
+def compile_loops(**options: Any) -> Loops:
+    """The loops by torch.compile; scalars go in as tensors, so that a new rate is no reason to compile again."""
+    sums, change = torch.compile(inner_products, **options), torch.compile(update, **options)
+
+    def compiled_sums(
+        names: Iterable[str], batch: Batch, gradient: Gradient, scalars: Any, power: Any
+    ) -> dict[str, list[Tensor]]:
+        found: dict[str, list[Tensor]] = sums(names, batch, gradient, lift(scalars), power)
+        return found
+
+    def compiled_update(
+        batch: Batch, gradient: Gradient, scalars: Any, gamma: float | None, rounding: Rounding = NEAREST
+    ) -> None:
+        if rounding.generator is None:
+            change(batch, gradient, lift(scalars), gamma)
+        else:  # random bits of a generator cannot be part of a graph
+            update(batch, gradient, scalars, gamma, rounding)
+
+    return Loops(compiled_sums, compiled_update)
+
+
+def lift(scalars: Any) -> Any:
+    """Scalars as float64 tensors without dimensions."""
+    return None if scalars is None else type(scalars)(*(torch.as_tensor(s, dtype=torch.float64) for s in scalars))

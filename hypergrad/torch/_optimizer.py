@@ -1,6 +1,7 @@
 """The step that all optimizers of this package share: sums, schedule, update, and only then what is kept of it."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,13 +15,13 @@ from hypergrad._core.checks import Choice, Number
 from hypergrad._core.options import check_options
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
-from hypergrad.errors import ArgumentError, NonFiniteError
+from hypergrad.errors import ArgumentError, NonFiniteError, RoundingWarning
 from hypergrad.torch import _saved
 from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, check_engine
 from hypergrad.torch._captured import COLUMNS, Captured, check_capturable, read_records
 from hypergrad.torch._captured import RECORDS as RING
-from hypergrad.torch._items import Item, collect, form_batches
-from hypergrad.torch._loops import Gradient, Rounding, inner_products, update
+from hypergrad.torch._items import Batch, Item, collect, form_batches
+from hypergrad.torch._loops import EAGER, HALF, Gradient, Rounding, compile_loops
 from hypergrad.torch._numbers import Move, Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
 from hypergrad.torch._reduce import Reading, Row, form_rows, read_back
@@ -43,8 +44,10 @@ class Optimizer(torch.optim.Optimizer):
         self._records = Records([], 0, RECORDS)
         self._series: dict[int, Series] = {}
         self._ring: Tensor | None = None
+        self._loops = EAGER
         super().__init__(params, {**defaults, "capturable": plan.capturable})
         self._numbers.adopt(self.param_groups)
+        check_rounding(plan.stochastic_rounding, {p.dtype for group in self.param_groups for p in group["params"]})
         if plan.capturable:
             check_capturable(plan, self.param_groups)
         if plan.engine != "torch":
@@ -157,12 +160,21 @@ class Optimizer(torch.optim.Optimizer):
             self._take_step()
         return loss
 
+    def compile(self, **options: Any) -> None:
+        """Compile the two loops of the step, as nn.Module.compile does a model; the rest is not worth a graph.
+
+        options    of torch.compile. Rates and the like are given to the graphs as tensors: they cause no recompilation.
+        """
+        self._loops = compile_loops(**options)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _take_captured_step(self) -> None:
         if self._ring is None:
             device = next(p.device for group in self.param_groups for p in group["params"])
             self._ring = torch.zeros(RING, len(self._list_scopes()), COLUMNS, dtype=torch.float64, device=device)
-        Captured(self._numbers, self._ring).take()
+        Captured(self._numbers, self._ring, self._loops).take()
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _take_step(self) -> None:
         numbers, plan = self._numbers, self._plan
         steps = self.param_groups[0]["steps"]
@@ -212,7 +224,7 @@ class Optimizer(torch.optim.Optimizer):
         cells: dict[int, dict[str, list[Tensor]]] = {}
         batches = form_batches(items, select, lambda key: plan.name_operands(key[0]))
         for (names, gradient, scalars, power), batch in batches:
-            for name, pieces in inner_products(names, batch, gradient, scalars, power).items():
+            for name, pieces in self._loops.inner_products(names, batch, gradient, scalars, power).items():
                 for owner, piece in zip(batch.owners, pieces, strict=True):
                     cells.setdefault(owner, {}).setdefault(name, []).append(piece)
         if plan.is_watching(steps):
@@ -261,7 +273,15 @@ class Optimizer(torch.optim.Optimizer):
             self._array_engine.update(items, select)
             return
         for (gradient, scalars, gamma, _), batch in form_batches(items, select, lambda key: key.keeps):
-            update(batch, gradient, scalars, gamma, Rounding())
+            self._loops.update(batch, gradient, scalars, gamma, self._round(batch))
+
+    def _round(self, batch: Batch) -> Rounding:
+        """How results become 16-bit parameters: at random, but alike on every replica and after a resume."""
+        if not self._plan.stochastic_rounding or batch.theta[0].dtype != torch.bfloat16:
+            return Rounding()
+        generator = torch.Generator(batch.theta[0].device)
+        generator.manual_seed(self.param_groups[0]["steps"] * 1_000_003 + batch.owners[0])
+        return Rounding(generator)
 
     # What is not finite.
 
@@ -310,6 +330,11 @@ class Optimizer(torch.optim.Optimizer):
         """For copy.deepcopy and pickle."""
         return {**super().__getstate__(), **{name: self.__dict__[name] for name in OWN}}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy is not compiled."""
+        self.__dict__.setdefault("_loops", EAGER)
+        super().__setstate__(state)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what state_dict gave; records and histories start again.
 
@@ -319,6 +344,19 @@ class Optimizer(torch.optim.Optimizer):
         """
         _saved.load(self, super().load_state_dict, state_dict)
         self._records, self._series, self._ring = Records([], 0, RECORDS), {}, None
+
+
+def check_rounding(stochastic: bool | None, dtypes: set[torch.dtype]) -> None:
+    """Warn of 16-bit parameters whose small updates would be lost. Raises ArgumentError for what cannot be rounded."""
+    if stochastic and torch.float16 in dtypes:
+        raise ArgumentError("stochastic_rounding=True rounds bfloat16, not float16: keep such parameters in float32")
+    if stochastic is None and dtypes & set(HALF):
+        warnings.warn(
+            "parameters of 16 bits lose updates that are small beside them, and the learned rate then rises for no "
+            "effect: give stochastic_rounding=True, or keep float32 parameters with autocast; False says it is known",
+            RoundingWarning,
+            stacklevel=4,
+        )
 
 
 def read_rate(value: Any) -> float:

@@ -26,7 +26,7 @@ class Plan(NamedTuple):
     nonfinite: str = "raise"
     watch: Watch | None = None  # how surprise is followed, if it is
     reach: Reach = Reach()
-    stochastic_rounding: bool = False
+    stochastic_rounding: bool | None = None  # of bfloat16 parameters; None warns of 16 bits
     capturable: bool = False  # the host waits for nothing
     engine: str = "torch"  # who runs the loops: "torch" | "numpy" | "opencl..."
     maximize: bool = False  # for rules whose traits do not say so

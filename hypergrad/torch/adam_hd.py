@@ -48,6 +48,7 @@ class AdamHD(Optimizer):
         maximize: bool = False,
         lr_scope: Literal["global", "group", "tensor"] = "global",
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        stochastic_rounding: bool | None = None,
         capturable: bool = False,
         engine: str = "auto",
         process_group: Any = None,
@@ -59,5 +60,6 @@ class AdamHD(Optimizer):
         plan = Plan(
             Rule(hyper_lr, rule), lr_scope, nonfinite=nonfinite, reach=check_reach(process_group, broadcast),
             maximize=maximize, capturable=capturable, engine=read_engine(engine),
+            stochastic_rounding=stochastic_rounding,
         )  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)

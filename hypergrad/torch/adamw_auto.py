@@ -69,6 +69,7 @@ class AutoHypergradientAdamW(Optimizer):
         momentum_rule: Literal["published", "derivative"] = "published",
         decay_in_hypergradient: bool = True,
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        stochastic_rounding: bool | None = None,
         capturable: bool = False,
         engine: str = "auto",
         process_group: Any = None,
@@ -94,6 +95,7 @@ class AutoHypergradientAdamW(Optimizer):
         plan = Plan(
             rule, lr_scope, lr_min, lr_max, nonfinite, watch if track_surprise else None,
             check_reach(process_group, broadcast), capturable=capturable, engine=read_engine(engine),
+            stochastic_rounding=stochastic_rounding,
         )  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)
 

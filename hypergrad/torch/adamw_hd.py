@@ -31,6 +31,8 @@ class HypergradientAdamW(Optimizer):
     decay_in_hypergradient    h is the derivative of the next loss with weight decay; False leaves wd out of h
     nonfinite                 NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it
                               in `skipped`, or "propagate" it, which saves a pass over the gradients
+    stochastic_rounding       round bfloat16 parameters up or down at random, right on average, so that no update is
+                              lost; None warns if parameters have 16 bits, False does not
     capturable                the host waits for nothing: records and rates stay on the device until they are read, and
                               the step can be captured in a CUDA graph; not with nonfinite="raise"
     engine                    "auto" and "torch": operations of torch; "numpy", "opencl" or "opencl:PART[:INDEX]": the
@@ -68,6 +70,7 @@ class HypergradientAdamW(Optimizer):
         lr_scope: Literal["global", "group", "tensor"] = "global",
         decay_in_hypergradient: bool = True,
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        stochastic_rounding: bool | None = None,
         capturable: bool = False,
         engine: str = "auto",
         process_group: Any = None,
@@ -90,5 +93,6 @@ class HypergradientAdamW(Optimizer):
             reach=check_reach(process_group, broadcast),
             capturable=capturable,
             engine=read_engine(engine),
+            stochastic_rounding=stochastic_rounding,
         )
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)

@@ -53,6 +53,7 @@ class SGDHD(Optimizer):
         maximize: bool = False,
         lr_scope: Literal["global", "group", "tensor"] = "global",
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        stochastic_rounding: bool | None = None,
         capturable: bool = False,
         engine: str = "auto",
         process_group: Any = None,
@@ -69,6 +70,7 @@ class SGDHD(Optimizer):
             Rule(hyper_lr, rule, momentum, dampening, nesterov), lr_scope, nonfinite=nonfinite,
             reach=check_reach(process_group, broadcast), maximize=maximize,
             capturable=capturable, engine=read_engine(engine),
+            stochastic_rounding=stochastic_rounding,
         )  # fmt: skip
         self.nesterov = nesterov
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, plan)

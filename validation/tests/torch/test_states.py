@@ -78,10 +78,10 @@ torch.save([train(model, optimizer, 20, 40), optimizer.learned_lr], {str(tmp_pat
 
 def test_float32_moments_of_bfloat16_parameters_survive_load_state_dict():
     model = make_model(torch.bfloat16)
-    optimizer = HypergradientAdamW(model.parameters(), lr=0.01)
+    optimizer = HypergradientAdamW(model.parameters(), lr=0.01, stochastic_rounding=True)
     train(model, optimizer, 0, 10)
     twin = deepcopy(model)
-    resumed = HypergradientAdamW(twin.parameters(), lr=0.01)
+    resumed = HypergradientAdamW(twin.parameters(), lr=0.01, stochastic_rounding=True)
     resumed.load_state_dict(optimizer.state_dict())
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         for name in ("exp_avg", "exp_avg_sq"):
