@@ -201,7 +201,7 @@ def bench(wanted: argparse.Namespace) -> int:
         ]  # fmt: skip
     rows = []
     for power in wanted.power or (24, 25):
-        rows += measure.measure_large(device, 1 << power)
+        rows += measure.measure_large(device, 1 << power) + measure.measure_tuning_free(device, 1 << power)
     rows += measure.measure_many(device) + small_models.measure_small(device)
     rows += measure.measure_iteration(device) + measure.measure_long(device)
     document["targets"] = [

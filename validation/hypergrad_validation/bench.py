@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad import AdamW, AutoHypergradientAdamW
+from hypergrad import AdamW, AutoHypergradientAdamW, TuningFreeAdamW
+from hypergrad._core.optimizer import Optimizer
 from hypergrad_kernels.device import Device, open_device
 from hypergrad_kernels.errors import BuildError, DeviceNotFoundError
 from hypergrad_kernels.hdm_loops import open_loops
@@ -107,6 +108,37 @@ def measure_many(device: Device, repeats: int = 51) -> list[Row]:
         times = take_turns({"many": bind(sizes), "one": bind((sum(sizes),))}, repeats)
         rows.append(_at_most(f"{what} / one, time", limit, compare(times["many"], times["one"])))
     return rows
+
+
+def measure_tuning_free(device: Device, n: int, repeats: int = REPEATS) -> list[Row]:
+    """Eight steps of TuningFreeAdamW, one of them a look of the lazy form, beside eight of AdamW."""
+
+    def bind(make: Callable[..., Optimizer], **options: Any) -> Run:
+        rng = np.random.default_rng(0)
+        theta, grad = (rng.standard_normal(n, np.float32) for _ in range(2))
+        optimizer = make([theta], nonfinite="propagate", device=device.context, **options)
+        for _ in range(104 if options.get("every") else 3):  # past the clock up to which every step is a look
+            optimizer.step(gradients=[grad])
+
+        def run() -> None:
+            for _ in range(8):
+                optimizer.step(gradients=[grad])
+
+        return run
+
+    runs = {
+        "AdamW": bind(AdamW),
+        "delayed": bind(TuningFreeAdamW, delay=1),
+        "delayed, lazy": bind(TuningFreeAdamW, delay=1, every=8),
+        "exact": bind(TuningFreeAdamW),
+    }
+    times = take_turns(runs, repeats)
+    what = f"TuningFreeAdamW {{}} step / AdamW step, time, n = 2^{int(math.log2(n))}"
+    return [
+        _at_most(what.format("delayed, lazy"), 1.4, compare(times["delayed, lazy"], times["AdamW"])),
+        _at_most(what.format("delayed"), 1.65, compare(times["delayed"], times["AdamW"])),
+        Row(what.format("exact"), "-", compare(times["exact"], times["AdamW"]), True),
+    ]
 
 
 class Descent:

@@ -155,7 +155,7 @@ def test_bench_is_saved_though_nobody_reads_it(monkeypatch, tmp_path):
     def stop(*_):
         raise BrokenPipeError
 
-    for name in ("measure_large", "measure_many", "measure_iteration", "measure_long"):
+    for name in ("measure_large", "measure_tuning_free", "measure_many", "measure_iteration", "measure_long"):
         monkeypatch.setattr(bench, name, lambda *_: [])
     monkeypatch.setattr("hypergrad_validation.small_models.measure_small", lambda *_: [])
     monkeypatch.setattr(bench, "measure_builds", lambda _: {"cold": math.nan, "warm": 1.0})
@@ -173,6 +173,8 @@ def test_bench_prints_targets_and_figures(capsys, device, monkeypatch, tmp_path)
     measure_large, measure_many, measure_long = bench.measure_large, bench.measure_many, bench.measure_long
     monkeypatch.setattr(bench, "measure_large", lambda device, n: measure_large(device, n, repeats=3))
     monkeypatch.setattr(bench, "measure_many", lambda device: measure_many(device, repeats=3))
+    measure_free = bench.measure_tuning_free
+    monkeypatch.setattr(bench, "measure_tuning_free", lambda device, n: measure_free(device, n, repeats=3))
     measure_iteration = bench.measure_iteration
     monkeypatch.setattr(bench, "measure_iteration", lambda device: measure_iteration(device, 5000, repeats=3))
     monkeypatch.setattr(bench, "measure_long", lambda device: measure_long(device, steps=20))

@@ -66,7 +66,7 @@ def short_bench(device, monkeypatch):
 
     monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device])
     row = timing.Row("a figure", "<= 1", timing.Figure(0.5, 0.25, 0.75), True)
-    for name in ("measure_large", "measure_many", "measure_iteration", "measure_long"):
+    for name in ("measure_large", "measure_tuning_free", "measure_many", "measure_iteration", "measure_long"):
         monkeypatch.setattr(bench, name, lambda *_: [row])
     monkeypatch.setattr("hypergrad_validation.small_models.measure_small", lambda *_: [row])
     monkeypatch.setattr(bench, "measure_builds", lambda _: {"cold": 1.0, "warm": 0.5})
