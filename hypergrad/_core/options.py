@@ -95,8 +95,8 @@ OPTIONS: dict[str, Option] = {
     "nonfinite": Option(
         _list_words(DelayedNonfinite),
         'NaN or infinity in a gradient, or in what the step would write: "raise" NonFiniteError, "skip" the step and '
-        'count it in `skipped`, "propagate" it, which saves a pass over the gradient, or, with delay=1 alone, "stop": '
-        "as above",
+        'count it in `skipped`, "propagate" it, which saves a pass over the gradient, or, with delay=1, "stop": '
+        "an element that would not be finite keeps what it had, and NonFiniteError says which",
     ),
 }
 """By name. An alias has no entry of its own."""

@@ -21,20 +21,58 @@ class AutoHypergradientAdamW(Optimizer):
 
     The rate of a group is alpha group["lr"] / group["base_lr"]; <g_t, d_{t-1}> is summed with these factors.
 
-    hyper_lr                  >= 0, step of the rate, in units of lr
-    hyper_lr_beta             >= 0, step of beta1
-    adapt_momentum            adapt beta1 too, from group["betas"][0] and within [beta_min, beta_max]
-    track_surprise            follow how far gradients are from their running mean; see `surprise`
-    surprise_gamma            in [0, 1], memory of the gradient's running mean
-    surprise_alpha            in [0, 1], share of the newest surprise in the accumulated one
-    trauma_threshold          > 0, accumulated surprise at which the gain is largest
-    warmup_steps              steps before anything adapts
+    params                    the parameters, as torch.optim.AdamW takes them: any shape; complex
+                              numbers count as pairs of reals
+    lr                        the first rate, within [lr_min, lr_max]; a tensor of one number is taken as well. A number
+                              in [0, inf), default 0.001
+    betas                     the shares that the running means of g and of g^2 keep in a step. Two numbers in [0, 1),
+                              in their order, default (0.9, 0.999)
+    eps                       is added to the root of the mean of g^2, in units of the gradient. A number in (0, inf),
+                              default 1e-08
+    weight_decay              decoupled, theta (1 - lr weight_decay), in units of 1 / lr. A number in [0, inf), default
+                              0.01
+    hyper_lr                  the pace at which the rate learns, in units of lr; 0 keeps the rate. A number in [0, inf),
+                              default 0.01
+    hyper_lr_beta             the pace at which beta1 learns, a pure number; 0 keeps it. A number in [0, inf), default
+                              1.0
+    lr_min                    the least learned rate alpha. A number in [0, inf), default 1e-06
+    lr_max                    the largest learned rate alpha. A number in [0, inf), default 1.0
+    adapt_momentum            adapt beta1 too, from group["betas"][0] and within [beta_min, beta_max]. True or False,
+                              default False
+    track_surprise            follow how far gradients are from their running mean; see `surprise`. True or False,
+                              default False
+    surprise_gamma            memory of the gradient's running mean. A number in [0, 1], default 0.9
+    surprise_alpha            share of the newest surprise in the accumulated one. A number in [0, 1], default 0.1
+    trauma_threshold          accumulated surprise at which the gain is largest. A number in (0, inf), default 0.5
+    beta_min                  the least learned beta1. A number in [0, 1), default 0.5
+    beta_max                  the largest learned beta1. A number in [0, 1), default 0.9995
+    warmup_steps              steps before anything adapts. A whole number >= 0, default 10
+    amsgrad                   divide by the running maximum of the mean of g^2. True or False, default False
+    maximize                  climb instead of descend. True or False, default False
+    lr_scope                  "global": one learned rate, with which groups step in the proportion of their "lr";
+                              "group", "tensor": each group, or each parameter, learns its own. Default "global"
     normalization             what <g_t, d_{t-1}> is divided by: "gradient" ||g_{t-1}||^2, "direction" ||d_{t-1}||^2, or
-                              "cosine" ||g_t|| ||d_{t-1}||, which does not depend on the scale of the loss
-    momentum_rule             what moves beta1: "published" <g_t, m_{t-1}>, or "derivative", that of the next loss
-    decay_in_hypergradient    the numerator is the derivative with weight decay, as in HypergradientAdamW
+                              "cosine" ||g_t|| ||d_{t-1}||, which does not depend on the scale of the loss. Default
+                              "gradient"
+    momentum_rule             what moves beta1: "published" <g_t, m_{t-1}>, or "derivative", that of the next loss.
+                              Default "published"
+    decay_in_hypergradient    the numerator of h is the derivative with weight decay. True or False, default True
+    nonfinite                 NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it
+                              in `skipped`, or "propagate" it, which saves a pass over the gradients. Default "raise"
+    stochastic_rounding       round bfloat16 parameters up or down at random, right on average, so that no update is
+                              lost; None warns if parameters have 16 bits, False does not. True, False or None, default
+                              None
+    capturable                the host waits for nothing: records and rates stay on the device until they are read, and
+                              the step can be captured in a CUDA graph; not with nonfinite="raise". True or False,
+                              default False
+    engine                    "auto" and "torch": operations of torch; "numpy", "opencl" or "opencl:PART[:INDEX]": the
+                              loops of the NumPy classes on CPU tensors, with their bits. Default "auto"
+    process_group             ranks that hold other parts of these parameters (FSDP1, ZeRO); DTensors need none. Default
+                              None
+    broadcast                 the numbers of rank 0 count for all: replicas on unlike devices cannot drift apart. True
+                              or False, default False
 
-    The other arguments are those of HypergradientAdamW. Raises ArgumentError for an option out of range.
+    Raises ArgumentError for an option out of range.
 
     >>> import torch
     >>> opt = AutoHypergradientAdamW([torch.nn.Parameter(torch.ones(3))], normalization="cosine")

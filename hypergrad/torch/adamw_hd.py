@@ -21,26 +21,43 @@ class HypergradientAdamW(Optimizer):
 
     s is group["lr"] / group["base_lr"]: 1, unless a scheduler has written to group["lr"].
 
-    params                    as torch.optim.AdamW takes them; complex numbers count as pairs of reals
-    lr                        the first rate, within [lr_min, lr_max]
-    hyper_lr                  >= 0, in units of lr / h; 0 is AdamW. beta_hyper is an alias
-    lr_min, lr_max            bounds of the learned rate alpha
-    log_scale                 adapt log(alpha) instead of alpha; needs lr_min > 0
+    params                    the parameters, as torch.optim.AdamW takes them: any shape; complex
+                              numbers count as pairs of reals
+    lr                        the first rate, within [lr_min, lr_max]; a tensor of one number is taken as well. A number
+                              in [0, inf), default 0.001
+    betas                     the shares that the running means of g and of g^2 keep in a step. Two numbers in [0, 1),
+                              in their order, default (0.9, 0.999)
+    eps                       is added to the root of the mean of g^2, in units of the gradient. A number in (0, inf),
+                              default 1e-08
+    weight_decay              decoupled, theta (1 - lr weight_decay), in units of 1 / lr. A number in [0, inf), default
+                              0.01
+    hyper_lr                  the pace at which the rate learns, in units of lr / h; 0 keeps the rate. A number in [0,
+                              inf), default 1e-07, alias beta_hyper
+    lr_min                    the least learned rate alpha. A number in [0, inf), default 1e-06
+    lr_max                    the largest learned rate alpha. A number in [0, inf), default 1.0
+    log_scale                 adapt log(alpha) instead of alpha; needs lr_min > 0. True or False, default False
+    amsgrad                   divide by the running maximum of the mean of g^2. True or False, default False
+    maximize                  climb instead of descend. True or False, default False
     lr_scope                  "global": one learned rate, with which groups step in the proportion of their "lr";
-                              "group", "tensor": each group, or each parameter, learns its own
-    decay_in_hypergradient    h is the derivative of the next loss with weight decay; False leaves wd out of h
+                              "group", "tensor": each group, or each parameter, learns its own. Default "global"
+    decay_in_hypergradient    h is the derivative of the next loss with weight decay; False leaves wd out of h. True or
+                              False, default True
     nonfinite                 NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it
-                              in `skipped`, or "propagate" it, which saves a pass over the gradients
+                              in `skipped`, or "propagate" it, which saves a pass over the gradients. Default "raise"
     stochastic_rounding       round bfloat16 parameters up or down at random, right on average, so that no update is
-                              lost; None warns if parameters have 16 bits, False does not
+                              lost; None warns if parameters have 16 bits, False does not. True, False or None, default
+                              None
     capturable                the host waits for nothing: records and rates stay on the device until they are read, and
-                              the step can be captured in a CUDA graph; not with nonfinite="raise"
+                              the step can be captured in a CUDA graph; not with nonfinite="raise". True or False,
+                              default False
     engine                    "auto" and "torch": operations of torch; "numpy", "opencl" or "opencl:PART[:INDEX]": the
-                              loops of the NumPy classes on CPU tensors, with their bits
-    process_group             ranks that hold other parts of these parameters (FSDP1, ZeRO); DTensors need none
-    broadcast                 the numbers of rank 0 count for all: replicas on unlike devices cannot drift apart
+                              loops of the NumPy classes on CPU tensors, with their bits. Default "auto"
+    process_group             ranks that hold other parts of these parameters (FSDP1, ZeRO); DTensors need none. Default
+                              None
+    broadcast                 the numbers of rank 0 count for all: replicas on unlike devices cannot drift apart. True
+                              or False, default False
 
-    The other arguments are those of torch.optim.AdamW. Raises ArgumentError for an option out of range.
+    Raises ArgumentError for an option out of range.
 
     >>> import torch
     >>> x = torch.nn.Parameter(torch.tensor([4.0], dtype=torch.float64))

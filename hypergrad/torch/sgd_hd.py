@@ -19,15 +19,39 @@ class SGDHD(Optimizer):
 
     s is group["lr"] / group["base_lr"]: 1, unless a scheduler has written to group["lr"].
 
-    lr                     alpha_0, >= 0; the learned rate has no bounds and may turn negative, as in the paper
-    momentum, dampening    in [0, 1) and [0, 1]; the first step of a parameter is not dampened. OneCycleLR and CyclicLR
-                           change group["momentum"]
-    nesterov               d = g + momentum v with v = momentum v + g
-    weight_decay           L2, coupled: g = grad + weight_decay theta, before everything else
-    hyper_lr               >= 0; 0 is SGD. hypergrad_lr is an alias
-    rule                   "additive" as above, or "multiplicative", alpha = alpha (1 + hyper_lr cos(g_t, d_{t-1}))
+    params                 the parameters, as torch.optim.AdamW takes them: any shape; complex
+                           numbers count as pairs of reals
+    lr                     alpha_0; the learned rate has no bounds and may turn negative, as in the paper. A number in
+                           [0, inf), default 0.001
+    momentum               mu, the share of the velocity that is kept in a step. OneCycleLR and CyclicLR change
+                           group["momentum"]. A number in [0, 1), default 0.0
+    dampening              tau; the first step of a parameter is not dampened. A number in [0, 1], default 0.0
+    weight_decay           L2, coupled: g = grad + weight_decay theta, before everything else. A number in [0, inf),
+                           default 0.0
+    nesterov               d = g + momentum v with v = momentum v + g; needs momentum > 0 and dampening 0. True or
+                           False, default False
+    hyper_lr               the pace at which the rate learns, in units of lr / h, or a pure number where the rule is
+                           multiplicative; 0 is SGD. A number in [0, inf), default 1e-06, alias hypergrad_lr
+    rule                   "additive" as above, or "multiplicative", alpha = alpha (1 + hyper_lr cos(g_t, d_{t-1})).
+                           Default "additive"
+    maximize               climb instead of descend. True or False, default False
+    lr_scope               "global": one learned rate, with which groups step in the proportion of their "lr"; "group",
+                           "tensor": each group, or each parameter, learns its own. Default "global"
+    nonfinite              NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it in
+                           `skipped`, or "propagate" it, which saves a pass over the gradients. Default "raise"
+    stochastic_rounding    round bfloat16 parameters up or down at random, right on average, so that no update is lost;
+                           None warns if parameters have 16 bits, False does not. True, False or None, default None
+    capturable             the host waits for nothing: records and rates stay on the device until they are read, and the
+                           step can be captured in a CUDA graph; not with nonfinite="raise". True or False, default
+                           False
+    engine                 "auto" and "torch": operations of torch; "numpy", "opencl" or "opencl:PART[:INDEX]": the
+                           loops of the NumPy classes on CPU tensors, with their bits. Default "auto"
+    process_group          ranks that hold other parts of these parameters (FSDP1, ZeRO); DTensors need none. Default
+                           None
+    broadcast              the numbers of rank 0 count for all: replicas on unlike devices cannot drift apart. True or
+                           False, default False
 
-    The other arguments are those of HypergradientAdamW. Raises ArgumentError for an option out of range.
+    Raises ArgumentError for an option out of range.
 
     >>> import torch
     >>> x = torch.nn.Parameter(torch.tensor([5.0, -1.0], dtype=torch.float64))

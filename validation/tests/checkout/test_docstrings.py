@@ -1,7 +1,9 @@
 """Every argument, attribute, option and field that a user meets is said in a docstring, with its range and default."""
 
+import ast
 import inspect
 import re
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -23,7 +25,7 @@ KINDS += [hypergrad.AutoHypergradientAdamW, hypergrad.TuningFreeAdamW]
 def read_rows(thing):
     """The rows of the tables in a docstring, by name, the first of each: names, two or more spaces, text."""
     rows, names = {}, []
-    for line in inspect.getdoc(thing).splitlines():
+    for line in (thing if isinstance(thing, str) else inspect.getdoc(thing)).splitlines():
         if match := re.fullmatch(r"(\S+(?:, \S+)*) {2,}(\S.*)", line):
             names = [name for name in match[1].split(", ") if name not in rows]
             rows |= dict.fromkeys(names, match[2])
@@ -70,6 +72,28 @@ def test_methods_and_properties_have_a_docstring(kind):
             if inspect.isroutine(member) and f"`Optimizer.{name}`" not in inspect.getdoc(member):
                 for argument in list(inspect.signature(member).parameters)[1:]:
                     assert re.search(rf"\b{argument}\b", inspect.getdoc(member)), (name, argument)
+
+
+def list_torch_classes():
+    """The public classes of hypergrad.torch, from their source, since torch may be missing."""
+    files = sorted((Path(hypergrad.__file__).parent / "torch").glob("[!_]*.py"))
+    nodes = [node for file in files for node in ast.parse(file.read_text()).body]
+    return [node for node in nodes if isinstance(node, ast.ClassDef)]
+
+
+@pytest.mark.parametrize("node", list_torch_classes(), ids=lambda node: node.name)
+def test_docstring_of_a_class_of_torch_says_every_argument_with_its_default(node):
+    rows = read_rows(ast.get_docstring(node))
+    signature = next(member.args for member in node.body if getattr(member, "name", "") == "__init__")
+    places = [*signature.args[-len(signature.defaults) :], *signature.kwonlyargs]
+    assert rows.keys() >= {"params", "lr", "lr_scope", "nonfinite"}
+    for argument, default in zip(places, [*signature.defaults, *signature.kw_defaults], strict=True):
+        name = argument.arg
+        if name in ("beta_hyper", "hypergrad_lr"):
+            assert f"alias {name}" in rows["hyper_lr"]
+            continue
+        value = ast.literal_eval(default.args[0] if isinstance(default, ast.Call) else default)
+        assert re.search(rf"[Dd]efault {re.escape(repr(value).replace(chr(39), chr(34)))}", rows[name]), name
 
 
 def test_arguments_of_minimize_are_said():
