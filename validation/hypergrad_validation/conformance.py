@@ -18,19 +18,9 @@ from hypergrad_kernels.kernels import KERNELS, Kernel
 from hypergrad_kernels.launcher import Launcher
 from hypergrad_reference.adamw_auto import Record
 from hypergrad_reference.types import Vector
-from hypergrad_validation.cases import (
-    ADAPTS,
-    DELAYED,
-    DELAYED_MOVES,
-    FREE,
-    HDM_SUMS,
-    LAGS,
-    MOVES,
-    SUMS,
-    UPDATES,
-    Case,
-)
+from hypergrad_validation.cases import DELAYED, DELAYED_MOVES, FREE, LAGS, MOVES, SUMS, UPDATES, Case
 from hypergrad_validation.compare import find_differences
+from hypergrad_validation.hdm_cases import ADAPTS, HDM_SUMS
 
 
 class Trial(NamedTuple):
