@@ -254,6 +254,10 @@ def _spread_sizes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 # explain
 
 
+ANSWERS = {"TuningFreeAdamW": "; the weights to use are opt.averages()"}
+"""By the class of an optimizer whose parameters are not the answer, where that is."""
+
+
 def explain(wanted: argparse.Namespace) -> int:
     """Print, draw or follow the records of a run: what went into the rate, and which clip or limit it met."""
     if wanted.follow:
@@ -269,7 +273,7 @@ def explain(wanted: argparse.Namespace) -> int:
     records = [record for step in (run.records[-wanted.last :] if wanted.last > 0 else []) for record in step]
     if not wanted.json:
         skipped = "" if run.skipped is None else f", {run.skipped} skipped"
-        print(f"{run.kind}, {run.steps} steps{skipped}")
+        print(f"{run.kind}, {run.steps} steps{skipped}{ANSWERS.get(run.kind, '')}")
         records = [
             {name: _shorten(value) for name, value in record.items() if not is_missing(value)} for record in records
         ]

@@ -20,7 +20,13 @@ HINDSIGHT = ("cosine", "constant", "averaged", "schedule-free")
 """Tuned: the best of the rates, by training loss, chosen for each problem after the runs."""
 GUESSES = {"cosine at 0.01": ("cosine", 1e-2), "constant at 0.001": ("constant", 1e-3)}
 """One rate for all problems."""
-GROUPS = {"T1": "development, first", "T2": "development", "T3": "seen at two choices", "exact": "fitted exactly"}
+GROUPS = {
+    "T1": "development, first",
+    "T2": "development",
+    "T3": "seen at two choices",
+    "exact": "fitted exactly",
+    "later": "added later",
+}
 
 
 class Loss(NamedTuple):

@@ -80,7 +80,7 @@ class Record(NamedTuple):
     step: int  # the step of the optimizer that this record belongs to, from 1
     lr_before: float
     lr: float
-    hypergradient: float  # -q: its sign is that of the derivative of the loss with respect to the rate
+    hypergradient: float  # -<g, a> / lr_before: of the loss, with respect to the rate of the steps that make up a
     reason: str  # "climbing", "annealing", "guard", "restart: target moved", or why the rate stayed
     cosine: float  # c
     reach: float  # phi
@@ -146,7 +146,7 @@ def schedule(step: int, learned: Learned, sums: Sums | None, constants: Constant
     >>> sums = Sums(grad_grad=4.0, grad_lag=0.5, lag_lag=0.25, step_step=1.0)
     >>> learned, record = schedule(2, Learned(0.5, next_clock=1.0), sums)
     >>> record.cosine, record.reach, record.log_change, record.hypergradient, record.reason
-    (0.5, 0.8583333333333333, 0.12874999999999998, -0.42916666666666664, 'climbing')
+    (0.5, 0.8583333333333333, 0.12874999999999998, -1.0, 'climbing')
     >>> learned.lr == 0.5 * math.exp(record.log_change), learned.clock, learned.next_clock, learned.q_mean
     (True, 1.0, 2.0, 0.042916666666666665)
     """
@@ -181,9 +181,8 @@ def schedule(step: int, learned: Learned, sums: Sums | None, constants: Constant
                 after.lr, after.clock, after.next_clock * 0.05, after.look, after.gap, after.lr,
                 norm_mean=norm_mean, norm_peak=norm_peak, target=target._replace(seen=0, excess=0.0),
             )  # fmt: skip
-    record = Record(
-        step, learned.lr, after.lr, -phi * cosine, reason, cosine, phi, u, norm, after.next_clock, after.target.excess
-    )
+    h = math.nan if math.isnan(cosine) else -sums.grad_lag / learned.lr
+    record = Record(step, learned.lr, after.lr, h, reason, cosine, phi, u, norm, after.next_clock, after.target.excess)
     return after, record
 
 

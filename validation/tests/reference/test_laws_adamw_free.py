@@ -135,6 +135,19 @@ def test_noise_alone_lowers_the_rate_in_a_run():
     assert 0.1 < state.learned.lr * t < 40  # like k / t, in units of Adam's rate: its steps are about g / rms(g)
 
 
+def test_recorded_hypergradient_is_the_derivative_for_the_rate_of_the_steps_behind():
+    """A straight run on a linear loss: the iterate moves by a per relative change of the rate of all steps in a."""
+    points, rate = [np.zeros(3)], 0.25
+    still = G._replace(gain=0.0, climb=0.0, restarts=False, rho=0.0)
+    slope = np.array([1.0, -2.0, 0.5])
+    state = init(points, rate)
+    for _ in range(20):
+        kept = state.kept[0]
+        points, state, record = step(points, [slope], state, still)
+    assert record.hypergradient == pytest.approx(-(slope @ kept.lag_slow) / rate, rel=1e-12)  # sums in another order
+    assert record.hypergradient < 0  # a larger rate would have helped
+
+
 # What must not matter
 
 
@@ -149,7 +162,8 @@ def test_scale_of_the_loss_does_not_matter_to_the_bit(form, k):
         for t in range(400):
             gradients = [g * scale for g in noisy_quadratic(points, t)]
             points, state, record = step(points, gradients, state, constants, of_adamw)
-            records.append(record._replace(grad_norm=record.grad_norm / scale))
+            h, norm = record.hypergradient / scale, record.grad_norm / scale
+            records.append(record._replace(hypergradient=h, grad_norm=norm))
         return points[0].tobytes(), list(map(str, records))
 
     assert run(2.0**k) == run(1.0)
