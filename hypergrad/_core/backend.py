@@ -135,6 +135,9 @@ def _update(task: UpdateTask, clear_grad: bool) -> dict[str, Vector]:
     return passed.blocks
 
 
+NO_SUMS = np.empty((0, 0))
+
+
 class OpenCLBackend:
     """The kernels, on one device."""
 
@@ -187,12 +190,7 @@ class OpenCLBackend:
 
     def prepare(self, work: Sequence[UpdateTask], clear_grad: bool) -> None:
         """Compile what the kernels need, and find the arrays of small tensors and room for the sums."""
-        shapes = [(len(task.products), -(-task.update.theta.size // BLOCK)) for task in work]
-        find_room = self._launcher.arrays.find_room
-        outs = [
-            find_room(("pass", task.position), shape, task.update.theta.dtype)
-            for shape, task in zip(shapes, work, strict=True)
-        ]
+        outs = [self._find_room(task) if task.products else NO_SUMS for task in work]
         self._planned, self._outs = self._launcher.plan(self._list_calls(work, outs, clear_grad)), outs
 
     def update(self, work: Sequence[UpdateTask], clear_grad: bool) -> list[dict[str, Vector]]:
@@ -201,6 +199,11 @@ class OpenCLBackend:
         self._launcher.run(planned)
         self._launcher.arrays.collect()
         return [dict(zip(task.products, out, strict=True)) for task, out in zip(work, outs, strict=True)]
+
+    def _find_room(self, task: UpdateTask) -> Vector:
+        theta = task.update.theta
+        shape = len(task.products), -(-theta.size // BLOCK)
+        return self._launcher.arrays.find_room(("pass", task.position), shape, theta.dtype)
 
     def _list_calls(
         self, work: Sequence[UpdateTask], outs: Sequence[Vector], clear_grad: bool

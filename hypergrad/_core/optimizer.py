@@ -48,6 +48,8 @@ from hypergrad._core.state import (
 from hypergrad._core.states import Fit, check_state
 from hypergrad._core.stream import RecordStream
 from hypergrad._core.tensors import (
+    NOTHING,
+    Given,
     Places,
     Tensor,
     check_memory,
@@ -55,6 +57,7 @@ from hypergrad._core.tensors import (
     find_gradients,
     flatten_gradient,
     get_array,
+    keep_given,
     separate,
 )
 from hypergrad._core.versions import complete, upgrade
@@ -68,7 +71,7 @@ STATE_REFUSAL = (
     "load_state_dict an edited state_dict(), or make a new optimizer to start again"
 )
 
-OWN = ("_backend", "_places", "_stream", "_turn")
+OWN = ("_backend", "_given", "_places", "_stream", "_turn")
 """Members that a copy does not take over."""
 
 
@@ -84,6 +87,7 @@ class Optimizer(Guarded):
     aliases: Mapping[str, str] = MappingProxyType({})  # an option's other name, and its name
 
     _places: Places | None = None  # what a step writes to; None: to be listed again
+    _given: Given = NOTHING  # the gradients of the latest step
     _stream: RecordStream | None = None
 
     def __init__(
@@ -264,6 +268,7 @@ class Optimizer(Guarded):
     def zero_grad(self) -> None:
         """Set the `.grad` of every parameter that has one to None."""
         check_members(self._groups, self._members)
+        self._given = NOTHING  # which would keep their memory
         for tensor in self._tensors:
             if getattr(tensor.owner, "grad", None) is not None:
                 tensor.owner.grad = None  # type: ignore[attr-defined]
@@ -465,12 +470,18 @@ class Optimizer(Guarded):
 
     def _collect(self, found: Sequence[tuple[Tensor, Any]], groups: Sequence[GroupOptions]) -> Work:
         """Look at the gradients that the user gave."""
+        places = self._list_places()
+        if not self._given.serves(found, places):
+            self._given = self._look_at(found, places)
+        return Work(self._given.tensors, self._given.gradients, groups)
+
+    def _look_at(self, found: Sequence[tuple[Tensor, Any]], places: Places) -> Given:
         given = [(t, flatten_gradient(t, gradient, self._plan.policy.clear_grad)) for t, gradient in found]
         for tensor, gradient in given:
             if not isinstance(gradient.flat, np.ndarray):
                 self._backend.check_device_array(gradient.flat, f"the gradient of {tensor.name}")
-        given = separate(given, self._list_places(), self._plan.policy.clear_grad)
-        return Work([tensor for tensor, _ in given], [gradient for _, gradient in given], groups)
+        separated = separate(given, places, self._plan.policy.clear_grad)
+        return keep_given(found, separated, places, self._plan.policy.clear_grad)
 
     def _follow_memory(self) -> None:
         """Take up parameters whose memory was replaced. Raises ArgumentError if they cannot serve."""

@@ -9,7 +9,6 @@ from hypergrad._core.backend import SumsTask, UpdateTask
 from hypergrad._core.finite import find_stopped, find_trouble, find_unlearned
 from hypergrad._core.groups import GroupOptions, name_group
 from hypergrad._core.policy import Kind, Policy
-from hypergrad._core.rates import Rates
 from hypergrad._core.state import Blocks, Move, State, advance, observe, plan_moves, schedule
 from hypergrad._core.tensors import Gradient, Tensor
 from hypergrad.errors import ArgumentError
@@ -114,7 +113,7 @@ class Plan(NamedTuple):
     def learn(self, state: State, work: Work, sums: Blocks) -> State:
         """The state once it is known what a step teaches; nothing of the tensors has changed."""
         watch, traits = self.policy.watch, self.traits
-        after = schedule(state, self.rule, sums, self._list_bounds(state.rates, work.groups))
+        after = schedule(state, self.rule, sums, self._list_bounds(state, work.groups))
         if watch is not None and self._is_watching(state):
             grad_sq = total(s["grad_grad"] for s in sums.values())
             deviation_sq = total(s.get("deviation_deviation", s["grad_grad"]) for s in sums.values())
@@ -173,19 +172,20 @@ class Plan(NamedTuple):
         trouble = find_unlearned(state) if self.policy.nonfinite in ("raise", "stop") else None
         return trouble and f"{trouble}; step {state.step} was taken, and the rate stays"
 
-    def _list_bounds(self, rates: Rates, groups: Sequence[GroupOptions]) -> list[tuple[float, float]]:
+    def _list_bounds(self, state: State, groups: Sequence[GroupOptions]) -> list[tuple[float, float]]:
         """The bounds of each learned rate. With averages, decay takes no more than half of a parameter in a step."""
         low, high = self.policy.lr_min, self.policy.lr_max
         if self.traits.averages is not None:
             high = min(high, *(0.5 / group.weight_decay for group in groups if group.weight_decay), high)
-        if rates.ratios.count(1.0) == len(rates.ratios):
-            return [(low, high)] * len(rates.bases)
+        if state.ratios.count(1.0) == len(state.ratios):
+            return [(low, high)] * len(state.learned)
+        rates = state.rates
         return [rates.bound(scope, low, high) for scope in range(len(rates.bases))]
 
     def _list_options(self, state: State, groups: Sequence[GroupOptions]) -> list[Options]:
         """What the tensors of each group step with."""
         traits, options = self.traits, []
-        for number, (group, lr) in enumerate(zip(groups, state.rates.of_groups(), strict=True)):
+        for number, (group, lr) in enumerate(zip(groups, state.list_rates(), strict=True)):
             beta1 = state.find_learned(number).beta1 if traits.adapts_beta1 else group.betas[0]
             decay = 0.0 if traits.couples_decay else group.weight_decay
             if traits.decays_hypergradient and lr * decay == 1:  # nothing is left of theta to take the derivative of

@@ -264,6 +264,44 @@ def separate(
     return separated
 
 
+class Given(NamedTuple):
+    """The gradients of a step: the next step need not look at them again if it is given the very same arrays."""
+
+    pairs: Sequence[tuple[Tensor, Any]]  # as the user gave them; empty where a gradient had to be copied
+    layouts: Sequence[tuple[Any, ...]]
+    places: Places | None  # what they were compared with
+    tensors: Sequence[Tensor]
+    gradients: Sequence[Gradient]
+
+    def serves(self, pairs: Sequence[tuple[Tensor, Any]], places: Places) -> bool:
+        """Whether a step that writes to these places is given the same."""
+        return (
+            places is self.places
+            and len(pairs) == len(self.pairs)
+            and all(t is tensor and g is grad for (t, g), (tensor, grad) in zip(pairs, self.pairs, strict=True))
+            and _list_layouts(pairs) == self.layouts
+        )
+
+
+NOTHING = Given((), (), None, (), ())
+
+
+def keep_given(
+    pairs: Sequence[tuple[Tensor, Any]], separated: Sequence[tuple[Tensor, Gradient]], places: Places, clear_grad: bool
+) -> Given:
+    """The gradients of a step; what a step with clear_grad may write to is looked at each time."""
+    tensors, gradients = [tensor for tensor, _ in separated], [gradient for _, gradient in separated]
+    plain = all(type(given) is np.ndarray for _, given in pairs)
+    if clear_grad or not plain or any(gradient.original is not None for gradient in gradients):
+        return Given((), (), None, tensors, gradients)
+    return Given(pairs, _list_layouts(pairs), places, tensors, gradients)
+
+
+def _list_layouts(pairs: Sequence[tuple[Tensor, Any]]) -> list[tuple[Any, ...]]:
+    """What NumPy lets a user change of an array in place, besides its numbers."""
+    return [(grad.shape, grad.strides, grad.dtype) for _, grad in pairs]
+
+
 def _find_suspects(active: Sequence[tuple[Tensor, Gradient]], places: Places, clear_grad: bool) -> list[int]:
     """Which gradients may share memory: those whose memory has the owner of another's, or an owner unknown to NumPy."""
     taken = set(places.owners)

@@ -83,7 +83,7 @@ def total_over_groups(terms: Sequence[Term]) -> Sums | None:
     def add(name: str, power: int) -> float:
         if name not in formed:
             return math.nan
-        return weighted_total((term.ratio**power, blocks[name]) for term in terms for blocks in term.blocks)
+        return weighted_total((term.ratio**power, [blocks[name] for blocks in term.blocks]) for term in terms)
 
     return Sums(
         grad_direction=add("grad_direction", 1),
@@ -93,7 +93,7 @@ def total_over_groups(terms: Sequence[Term]) -> Sums | None:
         grad_exp_avg=add("grad_exp_avg", 0),
         decayed_grad_direction=_total_decayed(terms) if "grad_theta" in formed else math.nan,
         lr_grad_beta1_derivative=weighted_total(
-            (term.lr, blocks["grad_beta1_derivative"]) for term in terms for blocks in term.blocks
+            (term.lr, [blocks["grad_beta1_derivative"] for blocks in term.blocks]) for term in terms
         )
         if "grad_beta1_derivative" in formed
         else math.nan,

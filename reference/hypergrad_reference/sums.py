@@ -10,7 +10,7 @@ split of the work at block borders can change a bit, since the last sum is exact
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -70,17 +70,17 @@ def _add(numbers: Iterable[float]) -> float:
     return exact if math.isfinite(exact) else math.nan
 
 
-def weighted_total(terms: Iterable[tuple[float, Vector]]) -> float:
+def weighted_total(terms: Iterable[tuple[float, Sequence[Vector]]]) -> float:
     """Add block sums that carry weights: the blocks of each weight exactly, then weight times total, exactly.
 
-    terms    (weight, block sums of one tensor)
+    terms    (weight, the block sums of each of its tensors)
 
     With all weights 1 this is `total`.
 
-    >>> weighted_total([(1.0, np.float32([1e30])), (2.0, np.float32([0.5])), (1.0, np.float32([-1e30, 3.0]))])
+    >>> weighted_total([(1.0, [np.float32([1e30])]), (2.0, [np.float32([0.5])]), (1.0, [np.float32([-1e30, 3.0])])])
     4.0
     """
     by_weight: dict[float, list[Vector]] = {}
     for weight, blocks in terms:
-        by_weight.setdefault(weight, []).append(blocks)
+        by_weight.setdefault(weight, []).extend(blocks)
     return _add(weight * total(blocks) for weight, blocks in by_weight.items())

@@ -120,7 +120,7 @@ def test_total_without_a_finite_value_is_nan(numbers):
 @given(finite)
 def test_weights_of_one_change_no_total(numbers):
     tensors = [np.array(tensor) for tensor in numbers]
-    assert weighted_total((1.0, tensor) for tensor in tensors) == total(tensors)
+    assert weighted_total((1.0, [tensor]) for tensor in tensors) == total(tensors)
 
 
 @given(finite)
@@ -128,5 +128,5 @@ def test_each_weight_multiplies_a_total_that_was_rounded_once(numbers):
     tensors = [np.array(tensor) / 1e10 for tensor in numbers]
     odd, even = tensors[::2], tensors[1::2]
     expected = float(Fraction(0.75 * total(odd)) + Fraction(-3.0 * total(even)))
-    terms = [(-3.0 if i % 2 else 0.75, tensor) for i, tensor in enumerate(tensors)]
+    terms = [(-3.0 if i % 2 else 0.75, [tensor]) for i, tensor in enumerate(tensors)]
     assert weighted_total(terms) == expected

@@ -1,10 +1,13 @@
 """Every gradient is the value given, whatever memory it shares with parameters, moments or other gradients."""
 
+import sys
+
 import numpy as np
 import pytest
 from snapshots import FULL, OPTIMIZERS, Param, freeze
 
 from hypergrad import SGDHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad._core.tensors import Gradient, Places, Tensor, keep_given
 from hypergrad.errors import ArgumentError
 
 N = 40
@@ -217,3 +220,64 @@ def test_gradient_on_a_device_that_is_a_parameter_counts_as_given(kind, device):
         opt.step(gradients=thetas[::-1])
         other.step(gradients=[host.copy() for host in hosts[::-1]])
     assert [theta.get().tobytes() for theta in thetas] == [host.tobytes() for host in hosts]
+
+
+@pytest.mark.parametrize("device", ["numpy", "opencl"])
+def test_array_given_again_is_read_again(device, some_device):
+    """The very same arrays as in the step before: what is known of them is kept, their numbers are not."""
+    (x, y), g = (np.ones((3, 5)), np.ones((3, 5))), np.ones((3, 5))
+    kept, fresh = AdamW([x], device=device), AdamW([y], device=device)
+    for value in (0.5, -2.0, 3.0):
+        g[...] = value
+        kept.step(gradients=[g])
+        fresh.step(gradients=[g.copy()])
+    assert x.tobytes() == y.tobytes()
+
+
+@pytest.mark.parametrize("device", ["numpy", "opencl"])
+def test_array_given_again_in_another_shape_is_refused(device, some_device):
+    g = np.ones((2, 3))
+    opt = AdamW([np.ones((2, 3))], device=device)
+    opt.step(gradients=[g])
+    g.resize((3, 2), refcheck=False)
+    with pytest.raises(ArgumentError, match=r"shape \(3, 2\): the parameter has \(2, 3\)"):
+        opt.step(gradients=[g])
+
+
+def test_array_given_again_is_copied_again_where_it_shares_memory_with_a_parameter():
+    x, y = np.array([1.0, 2.0]), np.array([1.0, 2.0])
+    shared, apart = AdamW([x], device="numpy"), AdamW([y], device="numpy")
+    for _ in range(3):
+        shared.step(gradients=[x])
+        apart.step(gradients=[y.copy()])
+    assert x.tobytes() == y.tobytes()
+
+
+def test_array_given_again_after_the_state_was_read_is_compared_with_it():
+    x, g = np.ones(3), np.ones(3)
+    opt = AdamW([x], device="numpy")
+    opt.step(gradients=[g])
+    moment = opt.state[id(x)]["exp_avg"]
+    before = moment.copy()
+    opt.step(gradients=[moment])
+    expected = AdamW([np.ones(3)], device="numpy")
+    expected.step(gradients=[g])
+    expected.step(gradients=[before])
+    assert x.tobytes() == expected.param_groups[0]["params"][0].tobytes()
+
+
+def test_gradient_is_not_kept_after_zero_grad():
+    x, g = np.ones(3), np.ones(3)
+    opt = AdamW([x], device="numpy")
+    opt.step(gradients=[g])
+    opt.zero_grad()
+    assert sys.getrefcount(g) == 2
+
+
+def test_array_given_again_is_looked_at_where_a_step_writes_elsewhere():
+    x, g = np.ones(3), np.ones(3)
+    tensor = Tensor(x, 0, 0)
+    places = Places({"x": x})
+    given = keep_given([(tensor, g)], [(tensor, Gradient(g, None))], places, clear_grad=False)
+    assert given.serves([(tensor, g)], places)
+    assert not given.serves([(tensor, g)], Places({"x": x}))
