@@ -166,10 +166,11 @@ def conform(wanted: argparse.Namespace) -> int:
         wrong = [outcome for outcome in mine if outcome.differences]
         first = f"{wrong[0].case}: {wrong[0].differences[0]}" if wrong else "equal bits"
         rows.append({"what": f"{kernel}.cl", "cases": len(mine), "differ": len(wrong), "verdict": first})
-    hashes = [hash_long_run(where, wanted.steps) for where in ("numpy", device.context)]
-    same = hashes[0] == hashes[1]
-    verdict = f"SHA-256 {hashes[1]}" if same else f"NumPy {hashes[0]}, device {hashes[1]}"
-    rows.append({"what": f"{wanted.steps} steps", "cases": 1, "differ": int(not same), "verdict": verdict})
+    for what, delay in ((f"{wanted.steps} steps", 0), (f"{wanted.steps} steps, delay=1", 1)):
+        hashes = [hash_long_run(where, wanted.steps, delay=delay) for where in ("numpy", device.context)]
+        same = hashes[0] == hashes[1]
+        verdict = f"SHA-256 {hashes[1]}" if same else f"NumPy {hashes[0]}, device {hashes[1]}"
+        rows.append({"what": what, "cases": 1, "differ": int(not same), "verdict": verdict})
     if not wanted.json:
         print(f"{device.name}, {device.cl_device.platform.version.strip()}")
     _print(rows, wanted.json)

@@ -76,6 +76,9 @@ def measure_large(device: Device, n: int, repeats: int = REPEATS) -> list[Row]:
         _at_most("HypergradientAdamW step / AdamW step, time" + at, 1.5, ratio("HypergradientAdamW", "AdamW")),
         _at_most("AutoHypergradientAdamW step / AdamW step, time" + at, 1.5, ratio("AutoHypergradientAdamW", "AdamW")),
     ]
+    for name in (kind for kind in optimizers if "delay=1" in kind):
+        limit = 1.15 if "stop" in name else 1.08
+        rows.append(_at_most(f"{name} step / AdamW step, time{at}", limit, ratio(name, "AdamW")))
     if "torch fused" in runs:
         rows.append(_at_most("AdamW step / torch fused, time" + at, targets.torch, ratio("AdamW", "torch fused")))
     rows.append(_at_least("NumPy reference / AdamW step, time" + at, 6, ratio("NumPy reference", "AdamW")))

@@ -88,6 +88,11 @@ class Workload:
             "HypergradientAdamW": HypergradientAdamW([self.theta], **options),
             "AutoHypergradientAdamW": AutoHypergradientAdamW([self.theta], warmup_steps=1, **options),
         }
+        options |= {"delay": 1, "nonfinite": "propagate"}
+        optimizers["HypergradientAdamW, delay=1"] = HypergradientAdamW([self.theta], **options)
+        optimizers["AutoHypergradientAdamW, delay=1"] = AutoHypergradientAdamW([self.theta], warmup_steps=1, **options)
+        options |= {"nonfinite": "stop"}
+        optimizers["HypergradientAdamW, delay=1, stop"] = HypergradientAdamW([self.theta], **options)
         for optimizer in optimizers.values():
             for _ in range(3):
                 optimizer.step(gradients=[self.grad])
@@ -109,11 +114,12 @@ class Workload:
             before = [
                 (self.theta[p].copy(), Kept(kept["exp_avg"][p].copy(), kept["exp_avg_sq"][p].copy())) for p in parts
             ]
+            group, lr = optimizer.param_groups[0], optimizer.current_lr
             optimizer.step(gradients=[self.grad])
-            group = optimizer.param_groups[0]
+            lr = lr if getattr(optimizer, "delay", 0) else group["lr"]
             beta1, beta2 = group["betas"]
             t = kept["step"] + 1
-            scalars = exact_scalars(group["lr"], beta1, beta2, group["eps"], group["weight_decay"], beta1**t, beta2**t)
+            scalars = exact_scalars(lr, beta1, beta2, group["eps"], group["weight_decay"], beta1**t, beta2**t)
             for part, (theta, moments) in zip(parts, before, strict=True):
                 wanted, *_ = update(Update(theta, self.grad[part], 1.0, moments, scalars))
                 _expect(self.theta[part], wanted, name)

@@ -26,7 +26,9 @@ def test_conform_compares_every_kernel_and_a_long_run(capsys, device, monkeypatc
     monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device])
     code, shown = run(capsys, "conform", "--steps", "200", "--json")
     rows = json.loads(shown.out)
-    assert [row["what"] for row in rows] == ["adamw.cl", "sums.cl", "sgd_hd.cl", "hdm.cl", "adamw_free.cl", "200 steps"]
+    assert [row["what"] for row in rows] == [
+        "adamw.cl", "sums.cl", "sgd_hd.cl", "hdm.cl", "adamw_free.cl", "200 steps", "200 steps, delay=1"
+    ]  # fmt: skip
     assert all(row["cases"] > 0 and row["differ"] == 0 for row in rows)
     assert code == 0
 
@@ -40,21 +42,23 @@ def test_conform_tells_a_difference(capsys, device, monkeypatch):
     assert "planted: theta: 1 of 2 elements differ" in shown.out
 
 
-def test_long_run_has_one_hash_whatever_the_launch_shape(device, monkeypatch):
+@pytest.mark.parametrize("delay", [0, 1])
+def test_long_run_has_one_hash_whatever_the_launch_shape(delay, device, monkeypatch):
     from hypergrad_kernels import launcher
     from hypergrad_kernels.shapes import Shape
 
-    wanted = conformance.hash_long_run("numpy", 300)
-    assert conformance.hash_long_run(device, 300) == wanted
+    wanted = conformance.hash_long_run("numpy", 300, delay=delay)
+    assert conformance.hash_long_run(device, 300, delay=delay) == wanted
     for shape in (Shape(1, 1), Shape(4, 16), Shape(16, 64, steps=4)):
         monkeypatch.setattr(launcher, "choose_shape", lambda *_, shape=shape: shape)
-        assert conformance.hash_long_run(device, 300) == wanted
-    assert conformance.hash_long_run("numpy", 299) != wanted
+        assert conformance.hash_long_run(device, 300, delay=delay) == wanted
+    assert conformance.hash_long_run("numpy", 299, delay=delay) != wanted
 
 
-def test_explain_shows_why_a_rate_moved(capsys, tmp_path):
+@pytest.mark.parametrize("delay", [0, 1])
+def test_explain_shows_why_a_rate_moved(delay, capsys, tmp_path):
     x = np.ones(2)
-    opt = HypergradientAdamW([x], lr=0.5, hyper_lr=1.0, device="numpy")
+    opt = HypergradientAdamW([x], lr=0.5, hyper_lr=1.0, delay=delay, device="numpy")
     for _ in range(3):
         opt.step(gradients=[np.ones(2)])
     opt.save(tmp_path / "run.npz")
