@@ -43,12 +43,13 @@ autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 nitpicky = True
+smartquotes = False  # "raise" is a value
 nitpick_ignore_regex = [
     # The documents of other packages are elsewhere, and the build needs no network.
     (r"py:.*", r"(numpy|np|os|scipy|pyopencl|collections|typing|types|contextlib|pathlib|optparse)\..*"),
     (r"py:.*", r"(NDArray|Callable|Iterable|Iterator|Sequence|Mapping|Any|Path|OptimizeResult|Self)"),
     # Type aliases and annotations that name what stands in internal modules.
-    (r"py:.*", r"hypergrad\._core\..*|DeviceChoice|PathName|hypergrad_reference\.rule\.Learned"),
+    (r"py:.*", r"hypergrad\._core\..*|DeviceChoice|PathName|hypergrad\.\w+\.Options|hypergrad_reference\.rule\.Learned"),
 ]
 
 # The examples, which run as the site is built.

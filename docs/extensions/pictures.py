@@ -18,6 +18,7 @@ OPTIMIZERS: dict[str, Callable[[list[Vector], float], Any]] = {
     "adamw": lambda params, lr: hypergrad.AdamW(params, lr, device="numpy"),
     "adamw_hd": lambda params, lr: hypergrad.HypergradientAdamW(params, lr, hyper_lr=1e-3, device="numpy"),
     "adamw_auto": lambda params, lr: hypergrad.AutoHypergradientAdamW(params, lr, device="numpy"),
+    "delayed": lambda params, lr: hypergrad.HypergradientAdamW(params, lr, hyper_lr=1e-3, delay=1, device="numpy"),
     "adamw_free": lambda params, lr: hypergrad.TuningFreeAdamW(params, lr_start=lr, device="numpy"),
 }
 METHODS = {
