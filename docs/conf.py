@@ -49,7 +49,10 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|np|os|scipy|pyopencl|collections|typing|types|contextlib|pathlib|optparse)\..*"),
     (r"py:.*", r"(NDArray|Callable|Iterable|Iterator|Sequence|Mapping|Any|Path|OptimizeResult|Self)"),
     # Type aliases and annotations that name what stands in internal modules.
-    (r"py:.*", r"hypergrad\._core\..*|DeviceChoice|PathName|hypergrad\.\w+\.Options|hypergrad_reference\.rule\.Learned"),
+    (
+        r"py:.*",
+        r"hypergrad\._core\..*|DeviceChoice|PathName|hypergrad\.\w+\.Options|hypergrad_reference\.rule\.Learned",
+    ),
 ]
 
 # The examples, which run as the site is built.

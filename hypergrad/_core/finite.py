@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hypergrad._core.backend import Backend, UpdateTask
-from hypergrad._core.overflow import Sizes, find_overflow, foresee, measure
+from hypergrad._core.overflow import Sizes, find_overflow, measure, predict_sizes
 from hypergrad._core.state import Blocks, State
 from hypergrad._core.tensors import Tensor
 from hypergrad_reference.loops import Arrays
@@ -87,7 +87,7 @@ def find_overflows(
     largest = max(_find_largest(sums[task.position]["grad_grad"]) for task in tasks)
     after, proven = sizes, math.isfinite(largest)
     for task in _pick(tasks) if proven else ():
-        one, finite = foresee(sizes, largest, task.update)
+        one, finite = predict_sizes(sizes, largest, task.update)
         after, proven = after.join(one), proven and finite
     if proven:
         return after, None

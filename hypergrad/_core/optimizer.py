@@ -309,7 +309,7 @@ class Optimizer(Guarded):
         if found:
             self._follow_memory()
         known = self._state
-        groups, state = self._take_written()
+        groups, state = self._read_edits()
         work = self._collect(found, groups)
         if not work.tensors:
             return
@@ -329,7 +329,7 @@ class Optimizer(Guarded):
             step = plan.plan_step(learned, work)
             trouble = find_unlearned(learned) if plan.policy.looks_ahead else None
         if trouble is None:
-            sizes, trouble = self._foresee(step, sums)
+            sizes, trouble = self._check_writes(step, sums)
         if trouble is not None:
             self._pass_over(known, state, trouble)
             return
@@ -351,7 +351,7 @@ class Optimizer(Guarded):
         trouble = plan.find_trouble(state, work, squares)
         if trouble is None:
             step = plan.plan_step(state, work, plan.list_other_sums(state, work))
-            sizes, trouble = self._foresee(step, squares)
+            sizes, trouble = self._check_writes(step, squares)
         if trouble is not None:
             self._pass_over(known, state, trouble)
             return
@@ -388,7 +388,7 @@ class Optimizer(Guarded):
         if not isinstance(group, Mapping):
             raise ArrayTypeError(f'group is {type(group).__name__}: give a dict, {{"params": [...]}}')
         number, first, known = len(self._groups), len(self._tensors), self._state
-        groups, state = self._take_written()
+        groups, state = self._read_edits()
         (entry,) = collect_groups([group])
         complete_group(number, entry, self._defaults)
         tensors = [Tensor(owner, first + i, number) for i, owner in enumerate(entry["params"])]
@@ -505,7 +505,7 @@ class Optimizer(Guarded):
             self._places = Places(arrays)
         return self._places
 
-    def _take_written(self) -> tuple[Sequence[GroupOptions], State]:
+    def _read_edits(self) -> tuple[Sequence[GroupOptions], State]:
         """The options of the groups as they are now, and the state with the rates and betas that stand there."""
         check_members(self._groups, self._members)
         if all(map(is_as_shown, self._groups, self._shown)):
@@ -518,7 +518,7 @@ class Optimizer(Guarded):
         results = self._backend.inner_products(tasks) if tasks else []
         return {task.position: result for task, result in zip(tasks, results, strict=True)}
 
-    def _foresee(self, step: Step, sums: Blocks) -> tuple[Sizes | None, str | None]:
+    def _check_writes(self, step: Step, sums: Blocks) -> tuple[Sizes | None, str | None]:
         """Bounds of what the step leaves behind, and what of it is not finite."""
         if not self._plan.policy.looks_ahead:
             return None, None
@@ -566,7 +566,7 @@ class Optimizer(Guarded):
         "numbers", "arrays", these flat). `records` are not part of it.
         """
         with self._turn:
-            groups, state = self._take_written()
+            groups, state = self._read_edits()
             self._fetch()
             return saved.dump(self._frame(), state, groups)
 

@@ -67,7 +67,7 @@ def _join(one: float, other: float) -> float:
     return float(np.maximum(one, other))  # a NaN stays
 
 
-def foresee(sizes: Sizes, grad_sq: float, u: Update) -> tuple[Sizes, bool]:
+def predict_sizes(sizes: Sizes, grad_sq: float, u: Update) -> tuple[Sizes, bool]:
     """Bounds after a step, and whether they prove that the step writes finite numbers.
 
     sizes      before the step
@@ -78,19 +78,19 @@ def foresee(sizes: Sizes, grad_sq: float, u: Update) -> tuple[Sizes, bool]:
     if not grad_sq <= limit:
         return sizes, False
     g = math.sqrt(grad_sq) * ROUNDING + least
-    foresee_kind = FORESEE.get(type(u.scalars), _foresee_sgd_hd)
-    after, others = foresee_kind(sizes, g, u)
+    predict_kind = PREDICTORS.get(type(u.scalars), _predict_sgd_hd)
+    after, others = predict_kind(sizes, g, u)
     return after, all(number <= limit for number in (*after, *others))
 
 
-def _foresee_sgd_hd(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float, ...]]:
+def _predict_sgd_hd(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float, ...]]:
     lr, momentum = abs(u.scalars[0]), u.scalars[1] if len(u.scalars) > 1 else 0.0
     velocity = (momentum * sizes.linear + g) * ROUNDING
     linear = max(velocity, (g + momentum * velocity) * ROUNDING)
     return Sizes((sizes.theta + lr * linear) * ROUNDING, linear, 0.0), (lr, u.l2)
 
 
-def _foresee_adamw(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float, ...]]:
+def _predict_adamw(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float, ...]]:
     b1, c1, b2, c2, i1, i2, a, k, eps = _unfold(u.scalars) if isinstance(u.scalars, ShaderScalars) else u.scalars
     linear = (b1 * sizes.linear + c1 * g) * ROUNDING
     if u.arrays.grad_ema is not None:
@@ -104,7 +104,7 @@ def _foresee_adamw(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[floa
     return Sizes(theta, linear, square), (linear * i1 / eps, square * i2, abs(a), abs(k), i1, i2, abs(u.l2))
 
 
-def _foresee_free(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float, ...]]:
+def _predict_free(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float, ...]]:
     b1, c1, b2, c2, i2, a, k, eps, b, *_ = u.scalars
     linear = (b1 * sizes.linear + c1 * g) * ROUNDING
     square = (b2 * sizes.square + c2 * g * g) * ROUNDING
@@ -114,8 +114,8 @@ def _foresee_free(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float
     return Sizes(theta, linear, square, lag), (theta + b * lag, square * i2, abs(a), k)
 
 
-FORESEE: dict[type[Scalars], Callable[[Sizes, float, Update], tuple[Sizes, tuple[float, ...]]]] = {
-    ExactScalars: _foresee_adamw, ShaderScalars: _foresee_adamw, adamw_free.Scalars: _foresee_free,
+PREDICTORS: dict[type[Scalars], Callable[[Sizes, float, Update], tuple[Sizes, tuple[float, ...]]]] = {
+    ExactScalars: _predict_adamw, ShaderScalars: _predict_adamw, adamw_free.Scalars: _predict_free,
 }  # fmt: skip
 """By the type of the scalars; the others are those of SGD-HD."""
 

@@ -57,13 +57,13 @@ def open_rates(lr_scope: str, lr: float, rates: Sequence[float]) -> Rates:
     return Rates(tuple(rates), tuple(range(len(rates))), (1.0,) * len(rates), False)
 
 
-def take_written(rates: Rates, written: Sequence[float]) -> Rates:
+def apply_edits(rates: Rates, written: Sequence[float]) -> Rates:
     """Rates after the user has written to the "lr" of groups: what stands there is what they step with.
 
     Under "group" it is the new base. Under "global" a rate written to the first group is the new base, and the ratios
     follow, so that a single group's rate is always the base rate. A first group of 0 stands still beside others.
 
-    >>> take_written(Rates((0.5,), (0, 0), (1.0, 0.5), True), [0.25, 0.25])
+    >>> apply_edits(Rates((0.5,), (0, 0), (1.0, 0.5), True), [0.25, 0.25])
     Rates(bases=(0.25,), scopes=(0, 0), ratios=(1.0, 1.0), shared=True)
     """
     shown = rates.of_groups()

@@ -11,7 +11,7 @@ import numpy as np
 
 from hypergrad._core.groups import GroupOptions
 from hypergrad._core.overflow import Sizes
-from hypergrad._core.rates import Rates, take_written
+from hypergrad._core.rates import Rates, apply_edits
 from hypergrad._core.series import Records, Series
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
@@ -110,7 +110,7 @@ def start_series(learned: Any) -> dict[str, Series]:
 
 def edit(state: State, rule: Rule[Any], groups: Sequence[GroupOptions]) -> State:
     """The state with the rates and beta1 that stand in the groups, where the user may have written others."""
-    rates = take_written(state.rates, [one.lr for one in groups])
+    rates = apply_edits(state.rates, [one.lr for one in groups])
     learned = tuple(
         rule.edit(one, lr, groups[rates.members(scope)[0]].betas[0])
         for scope, (one, lr) in enumerate(zip(state.learned, rates.bases, strict=True))
