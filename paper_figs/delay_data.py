@@ -6,8 +6,8 @@ import numpy as np
 
 from hypergrad_papers.adamw.delay_runs import DELAYED, LR, STEPS, Course, compare_descent, follow, is_log
 from hypergrad_papers.adamw.runs import PROBLEMS, TASKS
+from hypergrad_problems.newton import find_minimum
 from paper_figs.cells import Runner
-from paper_figs.rates_data import find_minimum
 from paper_figs.store import Result
 
 HYPER_LR = 1e-3  # of the descent whose bound is in terms of curvature

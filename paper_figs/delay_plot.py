@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_figs.style import METHODS, WIDTH
-from paper_figs.sweep_plot import FLOOR
+from paper_figs.sweeps import FLOOR
 
 TITLE = "Learning a step later"
 ALT = (

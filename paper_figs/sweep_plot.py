@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_figs.style import METHODS, WIDTH
-from paper_figs.sweeps import TITLES
+from paper_figs.sweeps import FLOOR, TITLES
 
 TITLE = "From any initial rate"
 ALT = (
@@ -27,9 +27,6 @@ CAPTION = (
 )
 
 SHOWN = ("AdamW", "HypergradientAdamW", "HypergradientAdamW, log", "Auto, gradient", "Auto, direction", "Auto, cosine")
-
-FLOOR = 1e-9
-"""Smaller gaps are drawn here: the minimum, from Newton's method, is known no better."""
 
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:

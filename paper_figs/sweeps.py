@@ -14,6 +14,8 @@ TITLES = {
     "softmax": "Softmax regression, digits",
     "mlp": "Network of two layers, digits",
 }
+FLOOR = 1e-9
+"""Smaller gaps are drawn here: the minimum, from Newton's method, is known no better."""
 
 
 def collect(runner: Runner) -> dict[str, NDArray[Any]]:
