@@ -15,7 +15,7 @@ from hypergrad_papers.claims import Claim, Extent, Outcome, evaluate
 from hypergrad_problems.training import train
 from paper_figs import __main__, command, rates_data, rates_plot, report, store
 from paper_figs.cells import Runner
-from paper_figs.figures import FIGURES
+from paper_figs.figures import ARENA, FIGURES
 from paper_figs.trial import Device, Verdict
 
 
@@ -172,7 +172,7 @@ def test_one_devices_runs_are_not_taken_for_anothers(figures_folder, monkeypatch
 def test_list_names_every_figure(capsys):
     assert command.main(["--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
-        *(figure.name for figure in FIGURES),
+        *(figure.name for figure in (*FIGURES, *ARENA)),
         "claims",
     ]
 
