@@ -72,7 +72,7 @@ class HypergradientAdamW(Optimizer, Options):
     >>> opt.lr_history
     array([0.5       , 0.57638889])
     >>> opt
-    HypergradientAdamW(lr=0.576389, hyper_lr=0.0625, lr_range=[1e-06, 1.0])
+    HypergradientAdamW(lr=0.576389, beta_hyper=0.0625, lr_range=[1e-06, 1.0])
     """
 
     settable = ("nonfinite", "grad_scale", "hyper_lr")
@@ -109,6 +109,6 @@ class HypergradientAdamW(Optimizer, Options):
 
     def __repr__(self) -> str:
         return (
-            f"HypergradientAdamW(lr={self.current_lr:.6f}, hyper_lr={self.hyper_lr}, "
+            f"HypergradientAdamW(lr={self.current_lr:.6f}, beta_hyper={self.hyper_lr}, "
             f"lr_range=[{self.lr_min}, {self.lr_max}])"
         )

@@ -10,7 +10,7 @@ from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 def test_repr_is_the_published_one_with_today_s_names():
     x = [np.ones(1)]
     assert repr(HypergradientAdamW(x, device="numpy")) == (
-        "HypergradientAdamW(lr=0.001000, hyper_lr=1e-07, lr_range=[1e-06, 1.0])"
+        "HypergradientAdamW(lr=0.001000, beta_hyper=1e-07, lr_range=[1e-06, 1.0])"
     )
     assert repr(AutoHypergradientAdamW(x, device="numpy")) == (
         "AutoHypergradientAdamW(lr=0.001000, beta1=0.9000, hyper_lr=0.01, lr_range=[1e-06, 1.0], "
