@@ -60,7 +60,7 @@ from hypergrad._core.tensors import (
     keep_given,
     separate,
 )
-from hypergrad._core.versions import complete, upgrade
+from hypergrad._core.versions import upgrade
 from hypergrad.errors import ArrayTypeError, BrokenOptimizerError, BusyOptimizerError, NonFiniteError
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import Arrays
@@ -583,7 +583,7 @@ class Optimizer(Guarded):
     def _take_up(self, entries: Mapping[str, Any]) -> None:
         known = self._state
         check_members(self._groups, self._members)
-        entries = complete(upgrade(entries), self._settings._asdict())
+        entries = upgrade(entries)
         check_state(entries, self._fit())
         after, groups = saved.parse(self._frame(), known, entries)
 

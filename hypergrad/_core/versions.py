@@ -15,10 +15,6 @@ NAMES = {"beta_hyper": "hyper_lr", "hypergrad_lr": "hyper_lr"}
 VALUES = {"momentum_rule": {"seed": "published"}}
 """By option, what schema 3 called a value, and what it is called now."""
 
-
-NEW = {"delay": 0}
-"""Options that a state of this schema may lack, and what their absence means."""
-
 FIRST = (
     "step", "lr_before", "lr", "hypergradient", "reason", "applied", "beta1_before", "beta1", "normalizer",
     "normalized", "beta1_hypergradient", "beta1_normalized",
@@ -34,16 +30,8 @@ def upgrade(state: Any) -> Any:
     if not isinstance(schema, int) or schema != OLD_NAMES or not isinstance(options, Mapping):
         return state
     renamed = {NAMES.get(name, name): _rename(name, value) for name, value in options.items()}
-    return {**state, "schema": SCHEMA, "options": renamed}
-
-
-def complete(state: Any, own: Mapping[str, Any]) -> Any:
-    """A state with the options that did not exist when it was saved, as what was done then; own are those of today."""
-    options = state.get("options") if isinstance(state, Mapping) else None
-    if not isinstance(options, Mapping):
-        return state
-    absent = {name: value for name, value in NEW.items() if name in own and name not in options}
-    return {**state, "options": {**options, **absent}}
+    new = {"delay": 0} if "hyper_lr" in renamed else {}  # every rule that learns a rate has got this option
+    return {**state, "schema": SCHEMA, "options": {**new, **renamed}}
 
 
 def _rename(name: Any, value: Any) -> Any:

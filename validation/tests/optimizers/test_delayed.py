@@ -270,11 +270,14 @@ def test_stop_is_refused_where_no_pass_both_looks_and_writes():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_state_without_the_option_is_that_of_delay_0(name):
+def test_state_of_schema_3_which_has_no_delay_is_that_of_delay_0(name):
     exact = OPTIMIZERS[name](start(), device="numpy")
     exact.step(gradients=draw(0))
     state = exact.state_dict()
     assert state["options"].pop("delay") == 0
+    with pytest.raises(CheckpointError, match="delay"):
+        OPTIMIZERS[name](start(), device="numpy").load_state_dict(state)
+    state["schema"] = 3
     OPTIMIZERS[name](start(), device="numpy").load_state_dict(state)
     with pytest.raises(CheckpointError, match="of other options: delay=0 instead of 1"):
         OPTIMIZERS[name](start(), device="numpy", delay=1).load_state_dict(state)
