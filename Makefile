@@ -21,12 +21,12 @@ PYTEST := $(BIN)/python -m pytest
 figures: $(VENV)/ready
 	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL)) $(if $(FETCH),--fetch)
 
-# Warnings are errors, as is a reference to nothing. The site needs no network, neither to be built nor to be read.
 # Optimizers that nobody tunes beside tuned ones, and the published packages, in an environment with torch.
 arena: .cache/arena/ready
 	.cache/arena/bin/python -m paper_figs --only tuning --only tuning_rates \
 	    $(if $(FULL),--full 1) $(if $(FETCH),--fetch) $(if $(SEEDS),--seeds $(SEEDS))
 
+# Warnings are errors, as is a reference to nothing. The site needs no network, neither to be built nor to be read.
 docs: figures $(VENV)/docs-ready
 	$(BIN)/python -m sphinx --fail-on-warning --jobs auto docs out/docs
 

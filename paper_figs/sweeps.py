@@ -17,9 +17,6 @@ TITLES = {
 FLOOR = 1e-9
 """Smaller gaps are drawn here: the minimum, from Newton's method, is known no better."""
 
-FLOOR = 1e-9
-"""Smaller gaps are drawn here: the minimum, from Newton's method, is known no better."""
-
 
 def collect(runner: Runner) -> dict[str, NDArray[Any]]:
     """For each task: loss and lr at the end, (methods, rates), and the least loss there is."""
