@@ -153,7 +153,10 @@ class Optimizer(Guarded):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Take an option that may change between steps; it is checked as in the constructor."""
-        option = name if name[0] == "_" else self.aliases.get(name, name)
+        if name[0] == "_":
+            object.__setattr__(self, name, value)  # as Guarded would, without another call in each step
+            return
+        option = self.aliases.get(name, name)
         if option not in self.settable:
             super().__setattr__(name, value)
             return
