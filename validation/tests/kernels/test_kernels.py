@@ -77,6 +77,8 @@ def test_form_names_the_arrays_that_change_and_those_not_read(make, case, launch
 
 
 MOVED = {
+    "adamw-delayed-exact": 28, "adamw-delayed-exact-scaled": 28, "adamw-delayed-exact-keep_grad": 36,
+    "adamw-delayed-exact-clear_grad": 32, "sgd_hd-delayed-sgd-kept": 20, "sgd_hd-delayed-nesterov-stopping": 28,
     "adamw-exact": 28, "adamw-exact-amsgrad": 36, "adamw-exact-follow": 36, "adamw-exact-follow-first": 32,
     "adamw-exact-keep_grad": 32, "adamw-exact-clear_grad": 32, "adamw-shader-all": 44, "sums-exact": 12,
     "sums-grad_grad": 4, "sums-exact-all": 24, "sgd_hd-sgd": 16, "sgd_hd-nesterov": 24, "hdm-adagrad-accepted": 48,
@@ -117,6 +119,7 @@ def test_sums_of_tensors_with_different_histories_are_their_own(launcher):
 SHAPES = [Shape(width, local_size) for width in (1, 2, 4, 8, 16) for local_size in (1, 16, 64)]
 SHAPES += [Shape(8, 16, steps, access) for steps in (1, 5) for access in ("VLOAD", "ALIGNED")] + [Shape(4, 4, steps=32)]
 LAID_OUT = pick(
+    "adamw-delayed-exact-all-n4097", "adamw-delayed-shader-all-n4097", "sgd_hd-delayed-nesterov-l2-stopping-n4097",
     "adamw-exact-all-n4097", "adamw-exact-all-n4097-odd-address", "adamw-shader-all-n4097", "sums-exact-all-n4097",
     "sums-shader-all-n4097", "sums-kept-n4097", "sgd_hd-nesterov-l2-n4097", "hdm-adagrad-accepted-n4097",
     "hdm-sums-n4097",
