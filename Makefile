@@ -6,6 +6,7 @@
 # make docs      the site: out/docs/index.html               make figures comes first; seconds if they are drawn
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
 # make test-torch   the tests of hypergrad.torch, in an environment of their own
+# make torch-suite TORCH_TESTS=.../pytorch/test   torch's own test_optim.py against them
 #
 # Each works in a fresh clone with Python >= 3.11, make and a package index. PYTHON names the interpreter.
 
@@ -15,7 +16,7 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures arena docs test test-data test-torch bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
+.PHONY: figures arena docs test test-data test-torch torch-suite bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
         bench-intel bench-pip bench-debian mutants clean
 
 figures: $(VENV)/ready
@@ -43,6 +44,12 @@ test-data: $(VENV)/ready
 test-torch: .cache/torch/ready
 	OMP_NUM_THREADS=1 .cache/torch/bin/python -m pytest -n auto --dist loadgroup validation/tests/torch hypergrad/torch
 	.cache/torch/bin/python -m pytest -n auto docs -k torch
+
+torch-suite: .cache/torch/ready
+	@test -e "$(TORCH_TESTS)/test_optim.py" || \
+	    { echo "TORCH_TESTS='$(TORCH_TESTS)': name the folder test of a checkout of torch"; exit 1; }
+	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt expecttest
+	.cache/torch/bin/python validation/torch_suite.py $(TORCH_TESTS)
 
 bench: $(VENV)/ready
 	mkdir -p out

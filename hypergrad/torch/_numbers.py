@@ -228,29 +228,35 @@ class Numbers(NamedTuple):
             if self.plan.traits.remembers_norm:
                 state["grad_sq"] = norms[index]
 
-    def publish(self, present: Sequence[Present], learned: Mapping[int, Any], steps: int) -> None:
-        """The numbers of each group after the step, and what was learned."""
+    def publish(
+        self, present: Sequence[Present], learned: Mapping[int, Any], used: Mapping[int, Any], steps: int
+    ) -> None:
+        """The numbers of each group after the step, and what was learned.
+
+        used    what the step was taken with: what was learned, or with delay 1 what had been learned before
+        """
         for position, own in learned.items() if self.has_rate_per_tensor else ():
             param, group = self.find_param(position)
             now = present[next(n for n, one in enumerate(self.groups) if one is group)]
             state = self.open(param, group)
             self._write(state, own)
-            state["last_lr"], state["last_beta1"] = own.lr * now.ratio, self._find_beta1(own, now)
+            state["last_lr"] = used[position].lr * now.ratio
+            state["last_beta1"] = self._find_beta1(used[position], now)
         first = 0
         for number, (group, now) in enumerate(zip(self.groups, present, strict=True)):
-            used = now.form_options(group["last_lr"], now.beta1, self.plan.traits.couples_decay)
+            options = now.form_options(group["last_lr"], now.beta1, self.plan.traits.couples_decay)
             if self.has_rate_per_tensor:
                 members = [position for position in learned if 0 <= position - first < len(group["params"])]
-                rates = [learned[position].lr * now.ratio for position in members]
+                rates = [used[position].lr * now.ratio for position in members]
                 group["effective_lr"] = max(rates, default=group["effective_lr"])
                 first += len(group["params"])
             else:
-                own = learned[self.find_scope(number, 0)]
-                self._write(group, own)
+                own = used[self.find_scope(number, 0)]
+                self._write(group, learned[self.find_scope(number, 0)])
                 group["effective_lr"] = own.lr * now.ratio
-                used = used._replace(lr=group["effective_lr"], beta1=self._find_beta1(own, now))
+                options = options._replace(lr=group["effective_lr"], beta1=self._find_beta1(own, now))
             group["steps"], group["last_ratio"] = steps + 1, now.ratio
-            group.update({f"last_{name}": value for name, value in used._asdict().items() if name in LAST_STEP})
+            group.update({f"last_{name}": value for name, value in options._asdict().items() if name in LAST_STEP})
 
     def _find_beta1(self, learned: Any, present: Present) -> float:
         beta1: float = learned.beta1 if self.plan.traits.adapts_beta1 else present.beta1

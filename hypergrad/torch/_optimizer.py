@@ -16,7 +16,7 @@ from hypergrad._core.options import check_options
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
 from hypergrad.errors import ArgumentError, NonFiniteError, RoundingWarning
-from hypergrad.torch import _saved
+from hypergrad.torch import _exchange, _saved
 from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, check_engine
 from hypergrad.torch._captured import COLUMNS, Captured, check_capturable, read_records
 from hypergrad.torch._captured import RECORDS as RING
@@ -38,7 +38,7 @@ class Optimizer(torch.optim.Optimizer):
         self._plan = plan
         if plan.nonfinite == "stop":
             raise ArgumentError("nonfinite='stop' is for delay=1, which torch's classes do not have: give 'raise'")
-        check_options(**{name: value for name, value in defaults.items() if name != "lr"}, nonfinite=plan.nonfinite)
+        check_options(**{**defaults, "lr": read_rate(defaults["lr"])}, nonfinite=plan.nonfinite)
         Choice(("global", "group", "tensor"))("lr_scope", plan.lr_scope)
         Number(plan.lr_min, plan.lr_max)("lr", read_rate(defaults["lr"]))
         self._records = Records([], 0, RECORDS)
@@ -194,7 +194,8 @@ class Optimizer(torch.optim.Optimizer):
             self._pass_over(trouble, steps)
             return
         learned = {scope: own for scope, (own, _) in decided.items()}
-        moves = numbers.plan_moves(items, present, learned)
+        used = {scope: numbers.load(scope) for scope in learned} if plan.delay else learned
+        moves = numbers.plan_moves(items, present, used)
         keeps = [plan.adapt(now.momentum).traits.keeps for now in present]
         observed = ["grad_ema" in item.state for item in items]
         if plan.is_watching(steps):
@@ -204,7 +205,7 @@ class Optimizer(torch.optim.Optimizer):
         self._apply(items, present, moves, keeps, observed)
         numbers.keep(items, moves, norms)
         numbers.observe(readings, steps)
-        numbers.publish(present, learned, steps)
+        numbers.publish(present, learned, used, steps)
         self._remember(learned, records)
 
     def _sum(self, items: Sequence[Item], present: Sequence[Present], steps: int) -> tuple[list[Reading], list[Any]]:
@@ -343,6 +344,26 @@ class Optimizer(torch.optim.Optimizer):
         nothing changed, for a state of another rule or scope.
         """
         _saved.load(self, super().load_state_dict, state_dict)
+        self._forget()
+
+    def load_numpy_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what state_dict() of the NumPy class of the same name gave.
+
+        The options are the caller's to give alike. Raises CheckpointError for a state of another class, scope or model.
+        """
+        _exchange.take(self, state)
+
+    def numpy_state_dict(self, like: Mapping[str, Any]) -> dict[str, Any]:
+        """A state for load_state_dict of the NumPy class of the same name.
+
+        like    state_dict() of such an optimizer, new, for parameters of the same shapes; its options stay as they are
+
+        Raises CheckpointError if `like` is of another class, scope or model. Histories are those of `like`.
+        """
+        return _exchange.give(self, like)
+
+    def _forget(self) -> None:
+        """Records and histories start again."""
         self._records, self._series, self._ring = Records([], 0, RECORDS), {}, None
 
 

@@ -28,6 +28,7 @@ class Plan(NamedTuple):
     reach: Reach = Reach()
     stochastic_rounding: bool | None = None  # of bfloat16 parameters; None warns of 16 bits
     capturable: bool = False  # the host waits for nothing
+    delay: int = 0  # 1: h_t moves the rate of step t+1, see `hypergrad_reference.delayed`
     engine: str = "torch"  # who runs the loops: "torch" | "numpy" | "opencl..."
     maximize: bool = False  # for rules whose traits do not say so
 

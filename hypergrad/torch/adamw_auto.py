@@ -59,6 +59,8 @@ class AutoHypergradientAdamW(Optimizer):
     decay_in_hypergradient    the numerator of h is the derivative with weight decay. True or False, default True
     nonfinite                 NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it
                               in `skipped`, or "propagate" it, which saves a pass over the gradients. Default "raise"
+    delay                     1: h_t moves the rate of step t+1, another rule, see `hypergrad_reference.delayed`. 0 or
+                              1, default 0
     stochastic_rounding       round bfloat16 parameters up or down at random, right on average, so that no update is
                               lost; None warns if parameters have 16 bits, False does not. True, False or None, default
                               None
@@ -107,6 +109,7 @@ class AutoHypergradientAdamW(Optimizer):
         momentum_rule: Literal["published", "derivative"] = "published",
         decay_in_hypergradient: bool = True,
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        delay: Literal[0, 1] = 0,
         stochastic_rounding: bool | None = None,
         capturable: bool = False,
         engine: str = "auto",
@@ -133,7 +136,7 @@ class AutoHypergradientAdamW(Optimizer):
         plan = Plan(
             rule, lr_scope, lr_min, lr_max, nonfinite, watch if track_surprise else None,
             check_reach(process_group, broadcast), capturable=capturable, engine=read_engine(engine),
-            stochastic_rounding=stochastic_rounding,
+            stochastic_rounding=stochastic_rounding, delay=delay,
         )  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)
 

@@ -44,6 +44,8 @@ class HypergradientAdamW(Optimizer):
                               False, default True
     nonfinite                 NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it
                               in `skipped`, or "propagate" it, which saves a pass over the gradients. Default "raise"
+    delay                     1: h_t moves the rate of step t+1, another rule, see `hypergrad_reference.delayed`. 0 or
+                              1, default 0
     stochastic_rounding       round bfloat16 parameters up or down at random, right on average, so that no update is
                               lost; None warns if parameters have 16 bits, False does not. True, False or None, default
                               None
@@ -87,6 +89,7 @@ class HypergradientAdamW(Optimizer):
         lr_scope: Literal["global", "group", "tensor"] = "global",
         decay_in_hypergradient: bool = True,
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        delay: Literal[0, 1] = 0,
         stochastic_rounding: bool | None = None,
         capturable: bool = False,
         engine: str = "auto",
@@ -111,5 +114,6 @@ class HypergradientAdamW(Optimizer):
             capturable=capturable,
             engine=read_engine(engine),
             stochastic_rounding=stochastic_rounding,
+            delay=delay,
         )
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)

@@ -39,6 +39,8 @@ class SGDHD(Optimizer):
                            "tensor": each group, or each parameter, learns its own. Default "global"
     nonfinite              NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it in
                            `skipped`, or "propagate" it, which saves a pass over the gradients. Default "raise"
+    delay                  1: h_t moves the rate of step t+1, another rule, see `hypergrad_reference.delayed`. 0 or 1,
+                           default 0
     stochastic_rounding    round bfloat16 parameters up or down at random, right on average, so that no update is lost;
                            None warns if parameters have 16 bits, False does not. True, False or None, default None
     capturable             the host waits for nothing: records and rates stay on the device until they are read, and the
@@ -77,6 +79,7 @@ class SGDHD(Optimizer):
         maximize: bool = False,
         lr_scope: Literal["global", "group", "tensor"] = "global",
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
+        delay: Literal[0, 1] = 0,
         stochastic_rounding: bool | None = None,
         capturable: bool = False,
         engine: str = "auto",
@@ -91,10 +94,10 @@ class SGDHD(Optimizer):
                 f"nesterov=True with momentum={momentum!r}, dampening={dampening!r}: give a momentum and no dampening"
             )
         plan = Plan(
-            Rule(hyper_lr, rule, momentum, dampening, nesterov), lr_scope, nonfinite=nonfinite,
+            Rule(hyper_lr, rule, momentum, dampening, nesterov, delay), lr_scope, nonfinite=nonfinite,
             reach=check_reach(process_group, broadcast), maximize=maximize,
             capturable=capturable, engine=read_engine(engine),
-            stochastic_rounding=stochastic_rounding,
+            stochastic_rounding=stochastic_rounding, delay=delay,
         )  # fmt: skip
         self.nesterov = nesterov
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, plan)

@@ -1,5 +1,6 @@
 """Small problems whose gradients NumPy and torch give alike, in float64."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 
 from hypergrad import torch as rules
-from hypergrad_reference import adam_hd, adamw, adamw_auto, adamw_hd, sgd_hd, surprise
+from hypergrad_reference import adam_hd, adamw, adamw_auto, adamw_hd, delayed, sgd_hd, surprise
 from hypergrad_reference.hypergradient import SCHEDULES
 
 SHAPES = [(7, 5), (11,), (1,), (3, 2, 2), (0,)]
@@ -30,6 +31,12 @@ def draw_gradient(step: int, thetas: Arrays) -> list[np.ndarray | None]:
     return [None if step % 17 == i + 3 else g for i, g in enumerate(grads)]
 
 
+STEPS_OF = {
+    sgd_hd: (sgd_hd.step, delayed.step_sgd_hd),
+    adam_hd: (adam_hd.step, delayed.step_adam_hd),
+}
+"""The algorithm of a rule, exact and with delay 1."""
+
 Step = Callable[[Arrays, list[np.ndarray | None], Any], tuple[Arrays, Any, Any]]
 
 
@@ -40,7 +47,7 @@ def of_sgd(**o: Any) -> tuple[Any, Step, Callable[[Any], float]]:
     schedule = partial(SCHEDULES[o.get("rule", "additive")].schedule, hyper_lr=o["hyper_lr"])
     return (
         lambda thetas: sgd_hd.init(thetas, o["lr"], constants),
-        lambda thetas, grads, state: sgd_hd.step(thetas, grads, state, schedule, constants),
+        lambda thetas, grads, state: STEPS_OF[sgd_hd][o.get("delay", 0)](thetas, grads, state, schedule, constants),
         lambda state: state.lr,
     )
 
@@ -50,7 +57,7 @@ def of_adam(**o: Any) -> tuple[Any, Step, Callable[[Any], float]]:
     schedule = partial(SCHEDULES[o.get("rule", "additive")].schedule, hyper_lr=o["hyper_lr"])
     return (
         lambda thetas: adam_hd.init(thetas, o["lr"]),
-        lambda thetas, grads, state: adam_hd.step(thetas, grads, state, schedule, constants),
+        lambda thetas, grads, state: STEPS_OF[adam_hd][o.get("delay", 0)](thetas, grads, state, schedule, constants),
         lambda state: state.lr,
     )
 
@@ -71,8 +78,20 @@ def of_adamw_hd(**o: Any) -> tuple[Any, Step, Callable[[Any], float]]:
         o["hyper_lr"], o.get("lr_min", 1e-6), o.get("lr_max", 1.0), o.get("decay_in_hypergradient", True)
     )
     schedule = adamw_hd.schedule_log if o.get("log_scale") else adamw_hd.schedule_linear
+
+    def init(thetas: Arrays) -> Any:
+        return with_amsgrad(adamw_hd.init(thetas, o["lr"]), thetas, o.get("amsgrad", False))
+
+    if o.get("delay"):
+        return (
+            lambda thetas: delayed.AdamWState(math.nan, init(thetas)),
+            lambda thetas, grads, state: delayed.step_adamw_hd(
+                thetas, grads, state, schedule, constants, read_adamw(o)
+            ),
+            lambda state: state.own.lr,
+        )
     return (
-        lambda thetas: with_amsgrad(adamw_hd.init(thetas, o["lr"]), thetas, o.get("amsgrad", False)),
+        init,
         lambda thetas, grads, state: adamw_hd.step(thetas, grads, state, schedule, constants, read_adamw(o)),
         lambda state: state.lr,
     )
@@ -131,6 +150,9 @@ CASES: dict[str, tuple[type[torch.optim.Optimizer], Callable[..., Any], dict[str
         rules.AutoHypergradientAdamW, of_auto,
         {"lr": 0.01, "hyper_lr": 1e-3, "adapt_momentum": True, "hyper_lr_beta": 1e-3, "momentum_rule": "derivative"},
     ),
+    "sgd_hd-delay": (rules.SGDHD, of_sgd, {"lr": 0.02, "hyper_lr": 1e-5, "momentum": 0.9, "delay": 1}),
+    "adam_hd-delay": (rules.AdamHD, of_adam, {"lr": 0.01, "hyper_lr": 1e-5, "delay": 1}),
+    "adamw_hd-delay": (rules.HypergradientAdamW, of_adamw_hd, {"lr": 0.01, "hyper_lr": 1e-5, "delay": 1}),
     "adamw_auto-surprise": (
         rules.AutoHypergradientAdamW, of_auto, {"lr": 0.01, "hyper_lr": 1e-3, "track_surprise": True},
     ),

@@ -110,3 +110,35 @@ def test_what_another_engine_cannot_take_is_refused_when_the_optimizer_is_made()
             rules.HypergradientAdamW(params, engine="numpy", **options)
     with pytest.raises(ArgumentError, match="engine='cuda'"):
         rules.HypergradientAdamW([p], engine="cuda")
+
+
+def walk_numpy(optimizer, thetas, first, last):
+    for step in range(first, last):
+        optimizer.step(gradients=draw(step, thetas))
+
+
+def walk_torch(optimizer, params, first, last):
+    for step in range(first, last):
+        for p, grad in zip(params, draw(step, [p.detach().numpy() for p in params]), strict=True):
+            p.grad = None if grad is None else torch.from_numpy(grad)
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_state_of_the_numpy_class_is_taken_over_and_given_back_without_a_change_of_the_run(name):
+    kind, options = RUNS[name]
+    thetas = start("float64")
+    whole = getattr(hypergrad, kind)(thetas, device="numpy", **options)
+    walk_numpy(whole, thetas, 0, 25)
+    params = [torch.nn.Parameter(torch.from_numpy(theta.copy())) for theta in thetas]
+    middle = getattr(rules, kind)(params, engine="numpy", **open_options(name, options))
+    middle.load_numpy_state_dict(whole.state_dict())
+    assert middle.learned_lr == whole.current_lr
+    walk_torch(middle, params, 25, 40)
+    arrays = [p.detach().numpy().copy() for p in params]
+    last = getattr(hypergrad, kind)(arrays, device="numpy", **options)
+    last.load_state_dict(middle.numpy_state_dict(last.state_dict()))
+    walk_numpy(last, arrays, 40, 55)
+    walk_numpy(whole, thetas, 25, 55)
+    assert all(np.array_equal(mine, its) for mine, its in zip(arrays, thetas, strict=True))
+    assert last.current_lr == whole.current_lr

@@ -1,0 +1,154 @@
+"""States of the NumPy classes, taken over by those of torch and given back."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hypergrad.errors import CheckpointError
+from hypergrad.torch._items import Item, localize
+from hypergrad.torch._numbers import name_learned, read_steps
+from hypergrad_reference import surprise
+from hypergrad_reference.sums import BLOCK, total
+
+if TYPE_CHECKING:
+    from hypergrad.torch._optimizer import Optimizer
+
+State = Mapping[str, Any]
+
+LAST_NUMBERS = {"lr": "lr", "weight_decay": "weight_decay", "beta1": "b1", "beta2": "b2", "eps": "eps"}
+"""What is kept per group of its latest step, and its name among the numbers of a NumPy state."""
+
+
+def check(optimizer: "Optimizer", state: State) -> list[torch.Tensor]:
+    """The parameters, in order. Raises CheckpointError if the state is of another class, scope or model."""
+    if state["kind"] != type(optimizer).__name__:
+        raise CheckpointError(
+            f"state['kind'] is {state['kind']!r}: load it into that class, not {type(optimizer).__name__}"
+        )
+    scopes = sum(name.startswith("lr") and name[2:].isdigit() for name in state["schedule"])
+    if optimizer._numbers.has_rate_per_tensor or scopes != (
+        1 if optimizer._numbers.shares_rate else len(optimizer.param_groups)
+    ):
+        raise CheckpointError(f"state has {scopes} learned rates: make the optimizer with the same lr_scope and groups")
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    shapes = [tuple(entry["shape"]) for entry in state["tensors"]]
+    if shapes != [tuple(param.shape) for param in params]:
+        raise CheckpointError(f"state is of tensors with the shapes {shapes}: make the optimizer for the same ones")
+    return params
+
+
+def take(optimizer: "Optimizer", state: State) -> None:
+    """Go on from `state_dict()` of the NumPy class of the same name. group["lr"] is set so that its rate goes on."""
+    params = check(optimizer, state)
+    numbers, schedule = optimizer._numbers, state["schedule"]
+    for position, (param, entry) in enumerate(zip(params, state["tensors"], strict=True)):
+        group = numbers.find_param(position)[1]
+        own = optimizer.state[param]
+        own.clear()
+        if not entry["step"]:
+            continue
+        numbers.open(param, group)
+        own["step"].fill_(float(entry["step"]))
+        own["moved"] = bool(entry["moved"])
+        for name, array in entry["arrays"].items():
+            if name == "grad_grad":
+                own["grad_sq"] = (
+                    torch.from_numpy(np.array(array)) if optimizer._plan.engine != "torch" else total([array])
+                )
+            else:
+                own[name] = torch.from_numpy(np.array(array)).view(param.shape).to(param.device)
+        if entry["numbers"]:
+            last = entry["numbers"]
+            changes = numbers.plan.traits.adapts_beta1
+            own["beta1_power"] = last["beta1_power"] if changes else last["b1"] ** entry["step"]
+            if numbers.plan.derives_beta1:
+                own["last_beta1_power"] = last["last_beta1_power"]
+            if entry["moved"]:
+                used = {
+                    "lr": last["lr"],
+                    "weight_decay": last["weight_decay"],
+                    "beta1": last["b1"],
+                    "beta2": last["b2"],
+                }
+                group.update({f"last_{name}": value for name, value in {**used, "eps": last["eps"]}.items()})
+    for number, group in enumerate(optimizer.param_groups):
+        scope = numbers.find_scope(number, 0)
+        ratio = schedule[f"ratio{number}"]
+        group["lr"] = group["base_lr"] * ratio
+        group["last_ratio"] = ratio
+        group["steps"], group["skipped"] = state["steps"], state["skipped"]
+        group.update({name: value for name, value in state["groups"][number].items() if name != "lr"})
+        start = numbers.start(group, group["base_lr"])
+        known = {field: schedule.get(f"{field}{scope}", value) for field, value in start._asdict().items()}
+        if "beta1" in known:
+            known["beta1"] = state["groups"][number]["betas"][0]
+        group.update({name_learned(field): value for field, value in known.items()})
+        group["effective_lr"] = schedule[f"lr{scope}"] * ratio
+        if numbers.plan.traits.keeps[0] == "direction":
+            group["last_lr"] = group["effective_lr"]
+        if numbers.plan.watch is not None:
+            group.update({f"surprise_{name}": schedule[name] for name in surprise.State._fields})
+    optimizer._forget()
+
+
+def give(optimizer: "Optimizer", like: State) -> dict[str, Any]:
+    """The state for the NumPy class of the same name.
+
+    like    `state_dict()` of such an optimizer, new and for the same parameters: its options stay, its numbers do not
+    """
+    params = check(optimizer, like)
+    numbers = optimizer._numbers
+    result: dict[str, Any] = {**like, "steps": numbers.groups[0]["steps"], "skipped": optimizer.skipped}
+    result["schedule"] = dict(like["schedule"])
+    result["groups"] = [dict(group) for group in like["groups"]]
+    for number, group in enumerate(numbers.groups):
+        scope, learned = numbers.find_scope(number, 0), numbers.load(numbers.find_scope(number, 0))
+        result["schedule"][f"ratio{number}"] = float(group["lr"]) / group["base_lr"]
+        for field, value in learned._asdict().items():
+            if f"{field}{scope}" in result["schedule"]:
+                result["schedule"][f"{field}{scope}"] = value
+        for name in set(result["groups"][number]) - {"lr"}:
+            result["groups"][number][name] = list(group[name]) if name == "betas" else group[name]
+        if numbers.plan.traits.adapts_beta1:
+            result["groups"][number]["betas"][0] = learned.beta1
+        result["groups"][number]["lr"] = learned.lr * result["schedule"][f"ratio{number}"]
+        if numbers.plan.watch is not None:
+            result["schedule"].update({name: group[f"surprise_{name}"] for name in surprise.State._fields})
+    result["tensors"] = [
+        _give_tensor(optimizer, position, param, entry)
+        for position, (param, entry) in enumerate(zip(params, like["tensors"], strict=True))
+    ]
+    return result
+
+
+def _give_tensor(optimizer: "Optimizer", position: int, param: torch.Tensor, entry: State) -> dict[str, Any]:
+    numbers, own = optimizer._numbers, optimizer.state.get(param, {})
+    if not read_steps(own):
+        return dict(entry)
+    group = numbers.find_param(position)[1]
+    number = next(index for index, one in enumerate(numbers.groups) if one is group)
+    arrays = {
+        name: localize(own[name]).detach().cpu().numpy().reshape(-1).copy()
+        for name in (*numbers.plan.traits.keeps, "grad_ema")
+        if name in own
+    }
+    if "grad_sq" in own:
+        arrays["grad_grad"] = _as_blocks(own["grad_sq"], param)
+    last: dict[str, Any] = {}
+    if numbers.plan.uses_moments:
+        item = Item(param, localize(param), localize(param), own, number, position, True)
+        scalars, before = numbers.recall(item)
+        last = {**scalars._asdict(), "lr": group["last_lr"], "weight_decay": group["last_weight_decay"]}  # type: ignore[attr-defined]
+        last |= {"last_beta1_power": before, "beta1_power": own["beta1_power"]}
+    return {**entry, "step": read_steps(own), "moved": own["moved"], "numbers": last, "arrays": arrays}
+
+
+def _as_blocks(norm: Any, param: torch.Tensor) -> Any:
+    """||g||^2 as block sums: those that were kept, or all of it in the first block."""
+    if isinstance(norm, torch.Tensor):
+        return norm.numpy().copy()
+    blocks = np.zeros(-(-param.numel() // BLOCK), param.detach().cpu().numpy().dtype)
+    blocks[:1] = norm
+    return blocks

@@ -1,0 +1,63 @@
+"""torch's own test_optim.py, run against the optimizers of hypergrad.torch: `make torch-suite TORCH_TESTS=.../test`.
+
+The file is not part of torch's wheel: TORCH_TESTS names the folder `test` of a checkout of torch of the release that is
+installed. Its list of optimizers is replaced by ours before it is imported; what does not apply is skipped with the
+reason below, and everything else must pass.
+"""
+
+import sys
+import unittest
+from pathlib import Path
+
+from torch.testing._internal import common_optimizers as common
+
+from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW
+
+CLASS = "TestOptimRenewed"
+NOT_OURS = {
+    "test_tensor_lr": "compares with a plain number to the bit, while a float32 tensor is another rate",
+    "test_cpu_load_state_dict": "needs a GPU",
+    "test_rosenbrock_sparse": "sparse gradients are refused",
+    "test_complex": "compares each tensor for itself; all tensors share a learned rate here",
+    "test_complex_2d": "as test_complex",
+    "test_grad_scaling_autocast_fused_optimizers": "there is no fused form",
+    "test_save_load_equality_with_weights_only": "compares state dicts with `==`, which tensors do not take",
+}
+"""Tests of that file that ask for something else than these optimizers promise."""
+
+
+def list_inputs(device, dtype=None):
+    """Options that every class takes."""
+    return [
+        common.OptimizerInput(params=None, kwargs={}, desc="default"),
+        common.OptimizerInput(params=None, kwargs={"lr": 0.002}, desc="another rate"),
+        common.OptimizerInput(params=None, kwargs={"weight_decay": 0.1}, desc="weight decay"),
+        common.OptimizerInput(params=None, kwargs={"maximize": True}, desc="maximize"),
+    ]
+
+
+def describe(kind):
+    """A class as torch's tests want it described."""
+    skips = tuple(common.DecorateInfo(unittest.skip(reason), CLASS, name) for name, reason in NOT_OURS.items())
+    return common.OptimizerInfo(
+        kind,
+        optim_inputs_func=list_inputs,
+        optim_error_inputs_func=lambda device, dtype: [],
+        supported_impls=(),
+        supports_complex=True,
+        skips=skips,
+    )
+
+
+def main(folder):
+    """Run the file."""
+    common.optim_db[:] = [describe(kind) for kind in (SGDHD, AdamHD, HypergradientAdamW, AutoHypergradientAdamW)]
+    sys.path.insert(0, str(folder))
+    import test_optim
+
+    sys.argv = ["test_optim.py", "-v"]
+    unittest.main(module=test_optim, defaultTest=[name for name in dir(test_optim) if name.startswith(CLASS)])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
