@@ -91,8 +91,8 @@ class ArrayEngine:
                 tasks.append(SumsTask(item.position, alike.setdefault(wanted, len(alike)), products, operands))
         summed = self._backend.inner_products(tasks) if tasks else []
         index = {item.position: number for number, item in enumerate(items)}
-        for task, found in zip(tasks, summed, strict=True):
-            results[index[task.position]] = found
+        for task, found in zip(tasks, summed, strict=True):  # copies: the next call writes to the same memory
+            results[index[task.position]] = {name: blocks.copy() for name, blocks in found.items()}
         return results
 
     def update(self, items: Sequence[Item], select: Callable[[Item], Change]) -> None:
