@@ -49,7 +49,7 @@ torch-suite: .cache/torch/ready
 	@test -e "$(TORCH_TESTS)/test_optim.py" || \
 	    { echo "TORCH_TESTS='$(TORCH_TESTS)': name the folder test of a checkout of torch"; exit 1; }
 	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt expecttest
-	.cache/torch/bin/python validation/torch_suite.py $(TORCH_TESTS)
+	.cache/torch/bin/python validation/tests/torch/torch_suite.py $(TORCH_TESTS)
 
 bench: $(VENV)/ready
 	mkdir -p out

@@ -1,6 +1,6 @@
 """A network on scikit-learn's digits from three rates, by each class at its defaults.
 
-Run it as `python validation/torch_digits.py`.
+Run it as `python validation/tests/torch/torch_digits.py`.
 
 Prints the final training loss (mean over the last epoch, median of three seeds), one row per optimizer, one column per
 rate that it was started with. A rate of 1 for schedulefree and prodigyopt is what prodigyopt advises.
