@@ -54,13 +54,6 @@ class AdamHD(Optimizer, Options):
     The authors' code moves the rate from tensor to tensor within a step and adds eps before
     the bias correction: `hypergrad_reference.adam_hd.step_pytorch` is that.
 
-    With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
-    as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
-    from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
-    stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
-    nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
-    NonFiniteError says which, and the rate learns again from the step after the next.
-
     >>> import numpy as np
     >>> x = np.array([5.0, -1.0])
     >>> opt = AdamHD([x], lr=0.5, betas=(0.5, 0.75), eps=1.0, hyper_lr=0.25, device="numpy")

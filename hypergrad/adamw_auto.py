@@ -76,13 +76,6 @@ class AutoHypergradientAdamW(Optimizer, Options):
         h  = clip(-<g_t, d_{t-1}> / ||g_{t-1}||^2, -1, 1),   G = 0.99 G + 0.01 h^2
         lr = lr - hyper_lr h / (sqrt(G) + 1e-12),   by at most a tenth of lr, within [lr_min, lr_max]
 
-    With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
-    as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
-    from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
-    stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
-    nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
-    NonFiniteError says which, and the rate learns again from the step after the next.
-
     >>> opt = AutoHypergradientAdamW([np.array([4.0])], device="numpy")
     >>> opt
     AutoHypergradientAdamW(lr=0.001000, beta1=0.9000, hyper_lr=0.01, lr_range=[1e-06, 1.0], adapt_momentum=False, \

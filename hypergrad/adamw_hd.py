@@ -57,13 +57,6 @@ class HypergradientAdamW(Optimizer, Options):
         h  = -sum <g_t, d_{t-1}>,   d = m_hat / (sqrt(v_hat) + eps)
         lr = clip(lr - hyper_lr h, lr_min, lr_max),   then one step of AdamW with it
 
-    With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
-    as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
-    from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
-    stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
-    nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
-    NonFiniteError says which, and the rate learns again from the step after the next.
-
     >>> import numpy as np
     >>> x = np.array([4.0])
     >>> opt = HypergradientAdamW([x], lr=0.5, hyper_lr=0.0625, weight_decay=0.0, eps=1.0, device="numpy")

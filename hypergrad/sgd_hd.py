@@ -62,13 +62,6 @@ class SGDHD(Optimizer, Options):
 
     A parameter without a gradient sits the step out (the authors' code takes it for zeros).
 
-    With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
-    as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
-    from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
-    stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
-    nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
-    NonFiniteError says which, and the rate learns again from the step after the next.
-
     >>> import numpy as np
     >>> x = np.array([5.0, -1.0])
     >>> opt = SGDHD([x], lr=0.5, hyper_lr=0.25, device="numpy")

@@ -28,6 +28,15 @@ RAISES = (
     "there."
 )
 
+DELAY = """\
+With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
+as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
+from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
+stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
+nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
+NonFiniteError says which, and the rate learns again from the step after the next."""
+"""What the option means for the rules that learn from their hypergradient."""
+
 Class = TypeVar("Class", bound=type)
 
 
@@ -41,8 +50,9 @@ def describe(**meanings: str) -> Callable[[Class], Class]:
         if kind.__doc__ is None:  # as under python -OO
             return kind
         head, prompt, example = kind.__doc__.partition("\n\n    >>>")
+        delay = f"{DELAY}\n\n" if "delay" in inspect.signature(kind).parameters and "delay" not in meanings else ""
         tables = f"{_tabulate(_list_arguments(kind, meanings))}\n\n{_tabulate(_list_attributes(kind))}\n\n{RAISES}"
-        kind.__doc__ = f"{head}\n\n{indent(tables, '    ')}{prompt}{example}"
+        kind.__doc__ = f"{head}\n\n{indent(delay + tables, '    ')}{prompt}{example}"
         return kind
 
     return complete
