@@ -3,33 +3,13 @@
 import numpy as np
 import pytest
 import scipy.optimize
+from bowls import CENTRE, START, bowl, defaults, run, slope
 from scipy import sparse
 from scipy.sparse.linalg import aslinearoperator
 
 import hypergrad
 from hypergrad.errors import ArgumentError
 from hypergrad.methods import NAMES
-
-CENTRE = np.array([1.0, 2.0])
-START = [5.0, 4.0]
-
-
-def bowl(x):
-    return float((x - CENTRE) @ (x - CENTRE))
-
-
-def slope(x):
-    return 2 * (x - CENTRE)
-
-
-def defaults(method):
-    """Nothing, but for the one option without a default."""
-    return {"optimal_value": 0.0} if method == "osgm_r" else {}
-
-
-def run(fun=bowl, x0=START, **arguments):
-    return hypergrad.minimize(fun, x0, **{"jac": slope, **arguments})
-
 
 # What fun, jac and args may be.
 
