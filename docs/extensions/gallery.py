@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from extensions.pages import write_first, write_page
+
 PICTURES = Path(__file__).resolve().parents[2] / "out"
 
 
@@ -33,18 +35,10 @@ def write_gallery(folder: Path) -> list[str]:
         ]  # fmt: skip
     page = folder / "figures.md"
     text = "\n".join(lines)
-    if not page.exists() or page.read_text("utf-8") != text:
-        page.write_text(text, "utf-8")
+    write_page(page, text)
     return missing
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Write the page before Sphinx looks for it."""
-    from sphinx.util import logging
-
-    def begin(app: Any) -> None:
-        for name in write_gallery(Path(app.srcdir) / "gallery"):
-            logging.getLogger(__name__).warning("out/%s.svg is missing: make figures draws it", name)
-
-    app.connect("builder-inited", begin)
-    return {"parallel_read_safe": True}
+    return write_first(app, write_gallery, "gallery", "out/%s.svg is missing: make figures draws it")

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from extensions.pages import write_page
+
 FACE = "hypergrad"
 PACKAGES = {
     "hypergrad_reference": "The rules, on plain NumPy arrays",
@@ -96,7 +98,7 @@ def write_pages(folder: Path) -> None:
             kind = _classify(thing)
             options = OPTIONS[kind] if kind == "exception" or page == names[0] else ()
             lines += [f".. auto{kind}:: {name}", *(f"   :{option}:" for option in options), ""]
-        _write(folder / f"{page}.rst", "\n".join(lines))
+        write_page(folder / f"{page}.rst", "\n".join(lines))
 
 
 def _classify(thing: Any) -> str:
@@ -105,12 +107,6 @@ def _classify(thing: Any) -> str:
     if inspect.isclass(thing):
         return "exception" if issubclass(thing, BaseException) else "class"
     return "function"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text("utf-8") != text:
-        path.write_text(text, "utf-8")
 
 
 def setup(app: Any) -> dict[str, Any]:

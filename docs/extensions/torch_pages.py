@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from extensions import pages
 from extensions.docstrings import render
 from extensions.reference import list_symbols
 
@@ -72,19 +73,11 @@ def write_page(folder: Path) -> list[str]:
             missing.append(symbol.name)
     page = folder / "hypergrad.torch.rst"
     text = "\n".join(lines) + "\n"
-    if not page.exists() or page.read_text("utf-8") != text:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text, "utf-8")
+    pages.write_page(page, text)
     return missing
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Write the page before Sphinx looks for it."""
-    from sphinx.util import logging
-
-    def begin(app: Any) -> None:
-        for name in write_page(Path(app.srcdir) / "reference/generated"):
-            logging.getLogger(__name__).warning("%s has no docstring: say what it is, or begin its name with _", name)
-
-    app.connect("builder-inited", begin)
-    return {"parallel_read_safe": True}
+    warning = "%s has no docstring: say what it is, or begin its name with _"
+    return pages.write_first(app, write_page, "reference/generated", warning)
