@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from hypergrad._core.array_schedules import CODES, REASONS, SCHEDULES, Outcome
 from hypergrad.errors import ArgumentError
-from hypergrad.torch._device_schedules import CODES, REASONS, SCHEDULES, Outcome
 from hypergrad.torch._items import Batch, Item, collect, form_batches
 from hypergrad.torch._loops import Gradient, Loops
 from hypergrad.torch._numbers import Numbers, name_learned
@@ -205,7 +205,7 @@ class Captured(NamedTuple):
             warmup = getattr(getattr(plan.rule, "constants", None), "warmup_steps", 0)
             return Outcome(learned, torch.full_like(step, math.nan), torch.where(step <= warmup, CODES["warmup"], code))
         sums = total([self._form_term(group, found, items, table, columns) for group, found in movers.items()])
-        return SCHEDULES[type(plan.rule)](plan.rule, step, learned, sums, (plan.lr_min, plan.lr_max))
+        return SCHEDULES[type(plan.rule)](torch, plan.rule, step, learned, sums, (plan.lr_min, plan.lr_max))
 
     def _form_term(
         self, number: int, found: Sequence[int], items: Sequence[Item], table: Tensor, columns: Sequence[str]
