@@ -207,6 +207,11 @@ class Optimizer(Guarded):
         return [series["lr"].read() for series in self._state.series]
 
     @property
+    def steps(self) -> int:
+        """How many steps were taken, those before a `load` included; skipped steps do not count."""
+        return self._state.step
+
+    @property
     def skipped(self) -> int:
         """How many steps were passed over because of nonfinite="skip"."""
         return self._state.skipped

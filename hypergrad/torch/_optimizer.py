@@ -90,6 +90,11 @@ class Optimizer(torch.optim.Optimizer):
         return self._records.read()
 
     @property
+    def steps(self) -> int:
+        """How many steps were taken, those before `load_state_dict` included; skipped steps do not count."""
+        return int(self.param_groups[0]["steps"])
+
+    @property
     def skipped(self) -> int:
         """How many steps were passed over because of nonfinite="skip"."""
         return int(self.param_groups[0]["skipped"])
@@ -163,7 +168,7 @@ class Optimizer(torch.optim.Optimizer):
     def compile(self, **options: Any) -> None:
         """Compile the two loops of the step, as nn.Module.compile does a model; the rest is not worth a graph.
 
-        options    of torch.compile. Rates and the like are given to the graphs as tensors: they cause no recompilation.
+        options    of torch.compile. The graphs get rates and other numbers as tensors, which cause no recompilation.
         """
         self._loops = compile_loops(**options)
 

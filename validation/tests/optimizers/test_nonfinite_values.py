@@ -105,6 +105,7 @@ def test_step_that_would_leave_the_dtype_is_skipped_with_its_reason(case, kind, 
         if opt.skipped:
             break
     after = opt.state_dict()
+    assert opt.steps == after["steps"]
     assert (after.pop("skipped"), before.pop("skipped")) == (1, 0)
     assert freeze(after) == freeze(before)
     assert theta.tobytes() == bits

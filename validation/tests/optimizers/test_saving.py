@@ -60,7 +60,7 @@ def test_name_is_taken_as_it_is_in_every_type(tmp_path, monkeypatch):
         make(steps=number).save(path)
         opt = make(steps=0)
         opt.load(path)
-        assert opt.state_dict()["steps"] == number
+        assert opt.steps == opt.state_dict()["steps"] == number
     names = ["a.npz", "b.npz", "c.npz", "d", "e.npy", "f.npz", "g" * 250, "h .npz"]
     assert list_names(tmp_path) == names
 
