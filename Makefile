@@ -5,19 +5,21 @@
 # make arena     without tuning: out/selection.html        SEEDS=N  FULL=1 every data set
 # make docs      the site: out/docs/index.html               make figures comes first; seconds if they are drawn
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
+# make release   dist/: wheel and sdist, both tested on PYTHONS, away from the checkout
 # make test-torch   the tests of hypergrad.torch, in an environment of their own
 # make torch-suite TORCH_TESTS=.../pytorch/test   torch's own test_optim.py against them
 #
 # Each works in a fresh clone with Python >= 3.11, make and a package index. PYTHON names the interpreter.
 
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV   := .venv
 BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
 .PHONY: figures arena docs test test-data test-torch torch-suite bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
-        bench-intel bench-pip bench-debian mutants clean
+        bench-intel bench-pip bench-debian mutants release clean
 
 figures: $(VENV)/ready
 	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL)) $(if $(FETCH),--fetch)
@@ -61,10 +63,10 @@ check: $(VENV)/ready build/wheel/ready
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(PYTEST) -q -n 0 README.md docs
-	cd build/wheel && venv/bin/python -m pytest -q .
 
-mutants: $(VENV)/ready
+mutants: $(VENV)/ready .cache/torch/ready
 	$(BIN)/python validation/mutate.py
+	.cache/torch/bin/python validation/mutate.py torch
 
 # One process per runtime: OCL_ICD_VENDORS names its one file. Intel's comes with this package, PoCL 3.0 with its extra
 # pocl; Debian's packages are pocl-opencl-icd and oclgrind. PoCL 3.0 alone may compile nothing: it knows no new processor.
@@ -125,16 +127,23 @@ $(VENV)/docs-ready: $(VENV)/ready
 	    pocl-binary-distribution || echo "== pip: NOT INSTALLED"
 	mkdir -p .cache/pip-pocl && touch $@
 
-# The kernel tests, away from the checkout, on the wheel alone.
-build/wheel/ready: $(VENV)/ready $(shell git ls-files hypergrad hypergrad_command reference kernels validation pyproject.toml)
+# Tests of the wheel, away from the checkout; again when a file that it depends on has changed.
+build/wheel/ready: $(VENV)/ready $(shell git ls-files .ci hypergrad hypergrad_command reference kernels validation README.md)
 	rm -rf build/wheel
-	mkdir -p build/wheel out
 	$(BIN)/python -m build --wheel --installer pip --outdir build/wheel
-	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt \
-	    hypothesis pytest pytest-timeout build/wheel/*.whl
-	cp validation/conftest.py validation/tests/kernels/test_kernels.py validation/tests/checkout/test_wheel.py build/wheel/
-	printf '[pytest]\nfilterwarnings = error\n' > build/wheel/pytest.ini
+	.ci/try_archive $(PYTHON) build/wheel/*.whl build/wheel/trial
+	touch $@
+
+release: .cache/release/ready
+	rm -rf dist build/release
+	.cache/release/bin/python -m build --installer pip --outdir dist
+	.cache/release/bin/python -m twine check --strict dist/*
+	for python in $(PYTHONS); do for kind in whl tar.gz; do \
+	    .ci/try_archive $$python dist/*.$$kind build/release/$$python-$$kind || exit 1; done; done
+
+.cache/release/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .cache/release
+	.cache/release/bin/python -m pip install --quiet --constraint constraints.txt build twine
 	touch $@
 
 clean:

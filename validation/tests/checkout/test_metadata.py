@@ -50,10 +50,17 @@ def test_release_is_tested_on_every_python_that_the_metadata_names():
     assert PROJECT["requires-python"] == f">={named[0]}"
 
 
-def test_release_runs_files_that_exist():
-    (command,) = re.findall(r"cp (validation/.+) away/", WORKFLOW)
-    assert all((ROOT / name).exists() for name in command.split())
-    assert f"cp {command} " in (ROOT / "Makefile").read_text("utf-8")  # what make check copies, too
+def test_version_is_one_and_the_same():
+    assert CITATION["version"] == PROJECT["version"]
+
+
+def test_release_runs_the_script_that_make_runs_on_files_that_exist():
+    script = (ROOT / ".ci/try_archive").read_text("utf-8")
+    for runner in (WORKFLOW, (ROOT / "Makefile").read_text("utf-8")):
+        assert ".ci/try_archive " in runner
+    listed = re.search(r"^cp ((?:.|\n)+?) \"\$folder/away/\"$", script, re.M)[1].replace("\\\n", " ").split()
+    assert len(listed) > 5
+    assert all((ROOT / name).exists() for name in listed)
 
 
 def test_nothing_is_published_that_was_not_tested():
