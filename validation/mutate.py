@@ -7,6 +7,7 @@ The mutants are the tables [[mutant]] of mutants/*.toml:
     old, new    text that stands in the file exactly once, and what takes its place
     tests       arguments of pytest, for the few tests that should notice; the file's own `tests` where left out
     survives    why no test can notice, for a mutant that changes nothing; it must then survive
+    needs       a module without which its tests are skipped; where it is missing the mutant is not tried
 
 Works on copies of the checkout. Ends with 1 if a mutant is not what it should be: killed by a failing test, or a
 declared survivor. A mutant that cannot be applied, imported or compiled proves nothing, and counts as a failure.
@@ -24,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -46,12 +48,16 @@ class Mutant(NamedTuple):
     new: str
     tests: str
     survives: str = ""
+    needs: str = ""
 
 
 def read_mutants() -> list[Mutant]:
     """All lists, in the order of their names."""
     lists = [tomllib.loads(path.read_text("utf-8")) for path in sorted((ROOT / "validation/mutants").glob("*.toml"))]
-    mutants = [Mutant(**{"tests": known["tests"], **row}) for known in lists for row in known["mutant"]]
+    mutants = [
+        Mutant(**{"tests": known["tests"], "needs": known.get("needs", ""), **row})
+        for known in lists for row in known["mutant"]
+    ]  # fmt: skip
     twice = [name for name, count in Counter(mutant.name for mutant in mutants).items() if count > 1]
     if twice:
         raise SystemExit(f"more than one mutant is called {twice}: give each its own name")
@@ -113,7 +119,10 @@ def judge(tree: Path, mutant: Mutant) -> tuple[bool, str]:
 
 def main(part: str = "") -> int:
     """Judge the mutants whose names contain `part`."""
-    mutants = [mutant for mutant in read_mutants() if part in mutant.name]
+    named = [mutant for mutant in read_mutants() if part in mutant.name]
+    mutants = [mutant for mutant in named if not mutant.needs or find_spec(mutant.needs)]
+    for mutant in sorted(set(named) - set(mutants)):
+        print(f"  {mutant.name:<55} NOT TRIED: {mutant.needs} is not installed here")
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(JOBS) as pool:
         trees: SimpleQueue[Path] = SimpleQueue()
         for job in range(JOBS):
@@ -135,7 +144,7 @@ def main(part: str = "") -> int:
         for mutant, (good, verdict) in zip(mutants, pool.map(partial(in_a_tree, judge), mutants), strict=True):
             print(f"{'  ' if good else '! '}{mutant.name:<55} {verdict}", flush=True)
             bad += not good
-    print(f"{len(mutants)} mutants, {bad} not as they should be")
+    print(f"{len(mutants)} mutants, {bad} not as they should be, {len(named) - len(mutants)} not tried")
     return int(bad > 0)
 
 

@@ -50,3 +50,16 @@ def test_verdict_asks_for_a_failing_test(tmp_path, monkeypatch, old, survives, r
     assert (got, text.startswith(verdict)) == (good, True), text
     assert set(seen) <= {"x = 2 + x\n"}
     assert (tmp_path / TARGET).read_text() == "x = 1 + x\n"
+
+
+def test_mutant_whose_tests_need_what_is_missing_is_named_and_not_tried(monkeypatch, capsys):
+    here = Mutant("here", TARGET, "1", "2", "test_a.py")
+    monkeypatch.setattr(mutate, "read_mutants", lambda: [here, here._replace(name="there", needs="no_such")])
+    monkeypatch.setattr(mutate, "run_tests", lambda tree, tests: (0, "3 passed"))
+    monkeypatch.setattr(mutate, "judge", lambda tree, mutant: (True, f"killed: {mutant.name}"))
+    assert mutate.main() == 0
+    told = capsys.readouterr().out
+    assert "NOT TRIED: no_such is not installed here" in told
+    assert "killed: here" in told
+    assert "killed: there" not in told
+    assert told.endswith("1 mutants, 0 not as they should be, 1 not tried\n")
