@@ -14,7 +14,7 @@ class WithoutTorch(pytest.Dir):
 
 
 def pytest_collect_directory(path, parent):
-    """Such a folder in the place of one whose modules import torch."""
+    """Such a folder, instead of one whose modules import torch."""
     if path.name == "torch" and importlib.util.find_spec("torch") is None:
         return WithoutTorch.from_parent(parent, path=path)
     return None

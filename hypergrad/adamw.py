@@ -27,7 +27,7 @@ Settings = freeze(Options)
 
 
 def form_policy(o: Options) -> Policy:
-    """What the step is told."""
+    """The constants of the step."""
     return Policy("group", 0.0, math.inf, o.nonfinite, o.clear_grad)
 
 

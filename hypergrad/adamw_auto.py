@@ -48,7 +48,7 @@ Settings = freeze(Options)
 
 
 def form_policy(o: Options) -> Policy:
-    """What the step is told. Raises ArgumentError for bounds that hold no rate."""
+    """The constants of the step. Raises ArgumentError for bounds that hold no rate."""
     check_order("lr_min", o.lr_min, "lr_max", o.lr_max)
     watch = Watch(o.surprise_gamma, o.surprise_alpha, o.trauma_threshold, o.warmup_steps)
     watching = watch if o.track_surprise else None

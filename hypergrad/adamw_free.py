@@ -46,7 +46,7 @@ Settings = freeze(Options)
 
 
 def form_policy(o: Options) -> Policy:
-    """What the step is told."""
+    """The constants of the step."""
     return Policy("global", G.lr_min, G.lr_max, o.nonfinite, o.clear_grad)
 
 

@@ -36,7 +36,7 @@ Settings = freeze(Options)
 
 
 def form_policy(o: Options) -> Policy:
-    """What the step is told. Raises ArgumentError for bounds that hold no rate."""
+    """The constants of the step. Raises ArgumentError for bounds that hold no rate."""
     check_order("lr_min", o.lr_min, "lr_max", o.lr_max)
     return Policy(o.lr_scope, o.lr_min, o.lr_max, o.nonfinite, o.clear_grad, delay=o.delay)
 

@@ -35,7 +35,7 @@ Settings = freeze(Options)
 
 
 def form_policy(o: Options) -> Policy:
-    """What the step is told."""
+    """The constants of the step."""
     return Policy(o.lr_scope, -math.inf, math.inf, o.nonfinite, delay=o.delay)
 
 

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def flushing() -> Iterator[None]:
-    """Write everything out at the end, so that what goes wrong there is told as an error like others."""
+    """Write everything out at the end, so that what goes wrong there becomes an error like others."""
     try:
         yield
     finally:

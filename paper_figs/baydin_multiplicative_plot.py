@@ -15,7 +15,7 @@ from paper_figs.style import METHODS, WIDTH
 TITLE = "The multiplicative rule, and a start from 0"
 ALT = (
     "Three panels of learning rates by step. The additive rule leaves 0 at the second step and meets the runs from "
-    "higher rates within some tens of steps; the multiplicative rule stays at 0 for good, climbs slowly from a low "
+    "higher rates within some tens of steps; the multiplicative rule stays at 0 forever, climbs slowly from a low "
     "rate, and comes down from a high one where the additive rule hardly moves."
 )
 CAPTION = (

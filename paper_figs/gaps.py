@@ -13,7 +13,7 @@ from paper_figs.style import METHODS
 POINTS = 250
 """Of a curve at most: all that can be seen."""
 FLOOR = -20.0
-"""log10 of the least gap that is told from 0."""
+"""log10 of the least gap that is distinguished from 0."""
 
 
 def summarise(

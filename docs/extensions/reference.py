@@ -23,7 +23,7 @@ OPTIONS = {
     "exception": ("show-inheritance",),
     "function": (),
 }
-"""What autodoc is told, by the kind of a symbol."""
+"""The options of autodoc, by the kind of a symbol."""
 
 
 class Symbols(NamedTuple):

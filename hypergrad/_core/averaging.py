@@ -1,4 +1,4 @@
-"""The answer of an optimizer with averages: read, lent to the parameters for a while, or put there for good."""
+"""The answer of an optimizer with averages: read, lent to the parameters for a while, or put there to stay."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

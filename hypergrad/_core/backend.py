@@ -26,7 +26,7 @@ class SumsTask(NamedTuple):
     """A tensor whose inner products are wanted."""
 
     position: int  # of the tensor; a backend may keep under it what it made
-    history: int  # alike for tensors whose operands are alike but for their arrays
+    history: int  # alike for tensors whose operands are alike, except for their arrays
     products: tuple[str, ...]
     operands: Operands
 
@@ -35,7 +35,7 @@ class UpdateTask(NamedTuple):
     """A tensor that is to be updated, in place; with delay 1, the inner products that are formed in the same pass."""
 
     position: int
-    history: int  # alike for tensors whose updates are alike but for their arrays
+    history: int  # alike for tensors whose updates are alike, except for their arrays
     update: Update
     products: tuple[str, ...] = ()  # with STOPPED last: an element that would not be finite stays
     operands: Operands | None = None  # of the products
@@ -208,7 +208,7 @@ class OpenCLBackend:
     def _list_calls(
         self, work: Sequence[UpdateTask], outs: Sequence[Vector], clear_grad: bool
     ) -> "list[tuple[int, Call]]":
-        """The calls of the tensors that have elements; those alike but for their arrays share a form."""
+        """The calls of the tensors that have elements; those that differ in their arrays alone share a form."""
         forms: dict[Any, Form] = {}
         calls = []
         for (position, history, u, products, operands), out in zip(work, outs, strict=True):

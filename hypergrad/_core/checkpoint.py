@@ -44,7 +44,7 @@ def load(path: PathName, fit: Fit) -> dict[str, Any]:
 
 
 def read(path: PathName) -> dict[str, Any]:
-    """Read what save wrote; its records, and but for schema 2 all of it, in the words of this version.
+    """Read what save wrote; its records, and except for schema 2 all of it, in the words of this version.
 
     Raises CheckpointError if the file is not a saved optimizer, damaged, or of an unknown schema; OSError if it
     cannot be read.

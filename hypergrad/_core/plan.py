@@ -46,7 +46,7 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A rule, and what the step is told beside it."""
+    """A rule, and what else the step is given."""
 
     rule: Rule[Any]
     traits: Traits  # of the rule

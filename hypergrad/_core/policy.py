@@ -1,4 +1,4 @@
-"""The options of an optimizer that do not belong to its groups, and what of them the step itself is told."""
+"""The options of an optimizer that do not belong to its groups, and those of them that the step itself is given."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from hypergrad_reference.surprise import Watch
 
 
 class Policy(NamedTuple):
-    """What of the options the step itself is told, whatever the rule."""
+    """The options that the step itself is given, whatever the rule."""
 
     lr_scope: str  # "global": all groups share one learned rate; "group": each has its own
     lr_min: float  # bounds of the rate of a group

@@ -116,7 +116,7 @@ def _list_numbers(learned: Any, prefix: str = "") -> Iterator[tuple[str, float]]
 
 
 def _read_numbers(learned: Any, saved: Saved, scope: int, prefix: str = "") -> Any:
-    """The same in the place of what is learned."""
+    """What is learned, with the saved numbers instead of its own."""
     known = {}
     for name, value in learned._asdict().items():
         if isinstance(value, tuple):
@@ -157,7 +157,7 @@ def _dump_tensor(frame: Frame, state: State, tensor: Tensor) -> dict[str, Any]:
 
 
 def fit(frame: Frame, state: State, read_groups: ReadGroups) -> Fit:
-    """What a state must be to be taken up in the place of this one.
+    """What a state must be so that it can replace this one.
 
     read_groups    from groups and the rates that they step with; raises ArgumentError for what is out of range
     """
@@ -185,7 +185,7 @@ def fit(frame: Frame, state: State, read_groups: ReadGroups) -> Fit:
 
 
 def _read_rates(state: State, schedule: Saved) -> Rates:
-    """The rates of a saved schedule that fits, in the place of those of a state."""
+    """The rates of a saved schedule that fits, instead of those of a state."""
     bases = tuple(float(schedule[f"lr{scope}"]) for scope in range(len(state.learned)))
     return state.rates._replace(bases=bases, ratios=_read_ratios(state, schedule))
 
@@ -221,7 +221,7 @@ def _fit_tensor(frame: Frame, tensor: Tensor) -> TensorFit:
 
 
 def parse(frame: Frame, state: State, saved: Saved) -> tuple[State, list[GroupOptions]]:
-    """A saved state that fits, in the place of this one, and the options of its groups. Arrays are copied."""
+    """A saved state that fits, to replace this one, and the options of its groups. Arrays are copied."""
     groups = [_parse_group(group) for group in saved["groups"]]
     schedule = saved["schedule"]
     ratios = _read_ratios(state, schedule)

@@ -224,7 +224,7 @@ def _check_tensor(position: int, entry: Any, fit: TensorFit, steps: int, finite:
 
 
 def _check_array(where: str, array: Any, dtype: np.dtype[Any], length: int) -> None:
-    """Raise unless it is a plain array: kernels are told the address of a copy, and how long it is."""
+    """Raise unless it is a plain array: kernels get the address of a copy, and how long it is."""
     wanted = f"a contiguous numpy.ndarray of {length} {dtype}"
     if type(array) is not np.ndarray:
         _refuse(where, array, wanted)

@@ -5,7 +5,7 @@
     [[1, 0.001, ...], [1, 0.002, ...]]                          a step of groups that have rates of their own
 
 NaN and infinity, which JSON does not know, are null. A line is written by one call, so that a reader, and a kill, meet
-whole lines but for the last.
+whole lines except for the last.
 """
 
 import json

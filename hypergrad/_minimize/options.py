@@ -115,7 +115,7 @@ OPTIONS: dict[str, Option] = {
                "user's wherever"),
     )
 }  # fmt: skip
-"""What a method may be told, by name."""
+"""The options of methods, by name."""
 
 COMMON: dict[str, Option] = {
     option.name: option
@@ -129,7 +129,7 @@ COMMON: dict[str, Option] = {
         Option("disp", FLAG, "whether to print how the run ended", False),
     )
 }
-"""What every method may be told."""
+"""The options that every method has."""
 
 
 class Settings(NamedTuple):

@@ -50,7 +50,7 @@ def run_scipy(
     trace = Trace(settings)
     trace.add(start)
     last, nit, stopped = start, 0, UNSOLVED
-    evaluated = [start]  # since the last iterate: SciPy's callback is not told the gradient
+    evaluated = [start]  # since the last iterate: SciPy's callback does not get the gradient
 
     def evaluate(x: Vector) -> tuple[float, Vector]:
         evaluated.append(Point(x.copy(), *function.value_and_gradient(x)))

@@ -1,4 +1,4 @@
-"""The methods that minimise a function whose value is known: what each is, its rule, and what it may be told."""
+"""The methods that minimise a function whose value is known: what each is, its rule, and its options."""
 
 import inspect
 import math
@@ -30,7 +30,7 @@ from hypergrad_reference.learner import adagrad as adagrad_learner
 
 
 class Method(NamedTuple):
-    """A method: what it is, and what it may be told."""
+    """A method: what it is, and its options."""
 
     title: str  # what it is, in a sentence
     source: str

@@ -73,7 +73,7 @@ def _lay_alike(grad: Tensor, param: Tensor) -> Tensor:
 
 
 class Batch(NamedTuple):
-    """Pieces of tensors that are alike but for their numbers: the same device, dtypes and scalars."""
+    """Pieces of tensors that differ in their numbers alone: the same device, dtypes and scalars."""
 
     owners: list[int]  # of each piece, the index of its item
     theta: list[Tensor]

@@ -1,4 +1,4 @@
-"""What an optimizer is told beside the options of its groups, and the scalars that its steps are made of."""
+"""What an optimizer is given beside the options of its groups, and the scalars that its steps are made of."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from hypergrad_reference.surprise import Watch
 
 
 class Plan(NamedTuple):
-    """A rule, and what the step is told beside it."""
+    """A rule, and what else the step is given."""
 
     rule: Rule[Any]
     lr_scope: str = "global"  # "global" | "group" | "tensor": who shares a learned rate

@@ -91,7 +91,7 @@ class Device:
             raise DeviceError(f"{self.name} failed: {error}") from error
 
     def check_process(self) -> None:
-        """Raise DeviceError in a forked child, where OpenCL would hang for ever."""
+        """Raise DeviceError in a forked child, where OpenCL would hang forever."""
         if os.getpid() != self.process:
             raise DeviceError(f"{self.name} was opened in process {self.process}: {runtime.FORKED}")
 

@@ -74,7 +74,7 @@ def find_runtimes() -> list[Runtime]:
 
 
 def find_added() -> list[Runtime]:
-    """The runtime from pip, if the loader is to be told of it."""
+    """The runtime from pip, if the loader has to learn of it."""
     library = find_library()
     if library is None or find_choice() is not None:
         return []
@@ -114,7 +114,7 @@ def _find_named() -> list[Runtime]:
 
 
 def _find_beside() -> list[Runtime]:
-    """The runtimes in the folder of pyopencl's loader, which reads it unless it was told of one file."""
+    """The runtimes in the folder of pyopencl's loader, which reads it unless it was given one file."""
     choice, spec = find_choice(), find_spec("pyopencl")
     alone = choice is not None and choice[0] == VENDORS and not Path(choice[1]).is_dir()
     if spec is None or spec.origin is None or alone:

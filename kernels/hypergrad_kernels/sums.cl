@@ -1,7 +1,7 @@
 // sums.cl: inner products of one tensor, block by block, all that are asked for in one pass over the arrays;
 // reference: hypergrad_reference/sums.py for the order, hypergrad_reference/loops.py for the products.
 //
-//   GRAD_GRAD and its like, COUNT    which products, see products.cl; row r of `out` begins at r * blocks
+//   GRAD_GRAD and others, COUNT      which products, see products.cl; row r of `out` begins at r * blocks
 //   L2                               g = grad * grad_scale + l2 * theta, otherwise g = grad * grad_scale
 //
 // Launch: one item for a block of 4096 elements, with no barrier and no local memory, or, on a GPU, one group; any n,

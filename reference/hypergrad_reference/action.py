@@ -1,9 +1,9 @@
 """Landscape actions: where a method goes after a trial point x+ = x - P g.
 
     vanilla        x+                   the null step stays at x if f is not lower at x+
-    line search    x + t (x+ - x)       stays likewise
-    lookahead      x+ - g+ / L          the monotone lookahead stays likewise
-    learned step   x - P_{k+1} g        the monotone learned step stays likewise
+    line search    x + t (x+ - x)       stays, too
+    lookahead      x+ - g+ / L          the monotone lookahead stays, too
+    learned step   x - P_{k+1} g        the monotone learned step stays, too
 
 P_{k+1} is what the learner has made of the trial: the learned step learns first and moves afterwards. It is another
 reading of "lookahead". If the learner subtracts 1/L times the slope of the hypergradient, it goes beyond x+ by

@@ -1,12 +1,13 @@
-"""AutoHypergradientAdamW: AdamW whose rate, and if wanted beta1, follow a normalised hypergradient through AdaGrad.
+"""AutoHypergradientAdamW: AdamW whose rate, and as an option beta1, follow a normalised hypergradient through AdaGrad.
 
     h     = clip(-<g_t, d_{t-1}> / ||g_{t-1}||^2, -1, 1)
     G     = 0.99 G + 0.01 h^2
     lr    = lr - hyper_lr h / (sqrt(G) + 1e-12), by at most a tenth of lr, then within [lr_min, lr_max]
-    hb    = clip(<g_t, m_{t-1}> / ||g_{t-1}||^2, -1, 1), and beta1 likewise with hyper_lr_beta in [beta_min, beta_max]
+    hb    = clip(<g_t, m_{t-1}> / ||g_{t-1}||^2, -1, 1); beta1 follows it as lr follows h, with hyper_lr_beta
 
-Nothing moves in the first `warmup_steps` steps, nor where ||g_{t-1}||^2 <= 1e-12. That is the published rule. Two of
-its parts can be exchanged for others, named functions here and options of the optimizer:
+beta1 stays in [beta_min, beta_max]. Nothing moves in the first `warmup_steps` steps, nor where ||g_{t-1}||^2 <= 1e-12.
+That is the published rule. Two of its parts can be exchanged for others, named functions here and options of the
+optimizer:
 
     the normalizer       ||g_{t-1}||^2 | ||d_{t-1}||^2 | ||g_t|| ||d_{t-1}||; under f -> c f the quotient changes by
                          1/c, by c, and not at all, since d is free of the scale of f
@@ -249,7 +250,7 @@ def step(
 
         h     = clip(-<g_t, d_{t-1}> / normalizer, -1, 1),   G = 0.99 G + 0.01 h^2
         lr    = lr - hyper_lr h / (sqrt(G) + 1e-12), by at most a tenth of lr, then within [lr_min, lr_max]
-        beta1 likewise, if it adapts
+        beta1 in the same way, if it adapts
         m     = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
         theta = theta (1 - lr weight_decay) - lr m_hat / (sqrt(v_hat) + eps)
         m_hat = m / (1 - beta1^t),  or m / (1 - product of the beta1 used) under the rule "derivative"

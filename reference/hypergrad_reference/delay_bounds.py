@@ -86,7 +86,7 @@ def bound_by_moves(lr: Vector, delayed_lr: Vector, moves: Vector, delayed_moves:
     c_s is 1.1 where the smaller of lr_{s-1} and lr'_s was limited to a tenth upwards, x < -10 u of its own, else 1.
 
     lr               (T,)  lr_{t-1}, the rate before the move of step t of the exact run
-    delayed_lr       (T,)  lr'_t, likewise of the delayed one: the rate that step t moved with
+    delayed_lr       (T,)  lr'_t, the same of the delayed one: the rate that step t moved with
     moves            (T,)  u_t of form_moves, and of the delayed run
 
     >>> bound_by_moves(np.array([1.0, 2.0]), np.array([1.0, 1.0]), np.array([0.05, -0.5]), np.array([0.0, 0.5]))

@@ -150,7 +150,7 @@ def step_adamw_auto(
         theta_t  = theta_{t-1} (1 - lr_t weight_decay) - lr_t d_t,   d_t from m_t = beta1_t m_{t-1} + (1 - beta1_t) g_t
         h_t      = clip(-<g_t, d_{t-1}> / normalizer, -1, 1),        G_t = 0.99 G_{t-1} + 0.01 h_t^2
         lr_{t+1} = lr_t - hyper_lr h_t / (sqrt(G_t) + 1e-12), by at most a tenth of lr_t, then within [lr_min, lr_max]
-        beta1_{t+1} likewise, if it adapts
+        beta1_{t+1} in the same way, if it adapts
 
     state    at first AutoState(lr, adamw_auto.init(thetas, lr, beta1))
 

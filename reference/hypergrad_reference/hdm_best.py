@@ -10,8 +10,8 @@
 
 Until the guess lr shrinks by 0.8 every 50 iterations. The published runs have a diagonal P and a scalar beta.
 Faults of the code that this module keeps, and `hdm_best_corrected` does not: the first iteration never moves (P = 0
-and d = 0), so that hyper_lr is the real first stepsize; L = inf clips P to 0 for good; a guess without a single step
-longer than 1e-3 makes P NaN for good (NumPy warns). Kept by both: a refusal restarts the momentum although beta stays;
+and d = 0), so that hyper_lr is the real first stepsize; L = inf clips P to 0 forever; a guess without a single step
+longer than 1e-3 makes P NaN forever (NumPy warns). Kept by both: a refusal restarts the momentum although beta stays;
 a full P is clipped entry by entry, so that no entry off its diagonal can be negative.
 
 The inner products here are NumPy's, whose last bits depend on its version and on the processor. hdm_best_loops is the

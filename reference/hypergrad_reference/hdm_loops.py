@@ -1,7 +1,7 @@
 """The two loops over the elements of an HDM or OSGM iteration with a diagonal stepsize, as the kernels run them.
 
 With the trial point evaluated, an iteration is: `inner_products` (one pass), scalars (accept or refuse, momentum,
-rates: see hypergrad_reference.hdm_best), `adapt_adagrad` or one of its like (one pass), evaluation of the next trial
+rates: see hypergrad_reference.hdm_best), `adapt_adagrad` or a similar one (one pass), evaluation of the next trial
 point.
 
     feedback gradient    r  = -(g+ g) / den                  elementwise; g+ the gradient at the trial point

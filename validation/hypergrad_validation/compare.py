@@ -10,7 +10,7 @@ UNSIGNED = {"float32": np.uint32, "float64": np.uint64}
 
 
 def find_differences(got: Mapping[str, Vector], wanted: Mapping[str, Vector]) -> list[str]:
-    """Where arrays differ in a bit, one line per array with the first place; one NaN is as good as another.
+    """Where arrays differ in a bit, one line per array with the first place; all NaNs count as equal.
 
     got, wanted    arrays by name, of the same shapes and dtypes
 

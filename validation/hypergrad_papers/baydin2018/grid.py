@@ -21,7 +21,7 @@ def is_adapted(method: str) -> bool:
 
 
 def count_grid(run: Run, seeds: Sequence[int], **others: Any) -> Grid:
-    """Figure 4, but for the others given, in medians over the seeds; a baseline has the same count for every beta."""
+    """Figure 4 with the others given, in medians over the seeds; a baseline has the same count for every beta."""
     cells = list(product(NAMES, RATES))
     rows = iter(run(count_steps, [grid_row(method, lr, seed, **others) for method, lr in cells for seed in seeds]))
     grid: Grid = {}

@@ -41,7 +41,7 @@ def load_images(dataset: str) -> Mnist:
 
 
 def settings(method: str, **others: Any) -> dict[str, Any]:
-    """Inputs of `train`: those of the published logistic regressions, but for the others given."""
+    """Inputs of `train`: those of the published logistic regressions, except for the others given."""
     return {
         "dataset": "mnist", "model": "logreg", "method": method, "hyper_lr": HYPER_LR.get(method, 0.0), "epochs": 10,
         "lr": 1e-3, "seed": 1, "dtype": "float32", "max_steps": math.inf,
@@ -64,7 +64,7 @@ def train(
 
 
 def grid_row(method: str, lr: float, seed: int, **others: Any) -> dict[str, Any]:
-    """Inputs of `count_steps`: a row of Figure 4, but for the others given; a baseline has one entry for every beta.
+    """Inputs of `count_steps`: a row of Figure 4, except for the others given; a baseline has one entry for every beta.
 
     The figure's Adam has a rate of lr / sqrt(t), its Adam-HD starts from lr.
     """

@@ -32,7 +32,7 @@ def test_figure_runs_what_the_repository_holds_and_says_what_it_takes_to_run_the
 
 @pytest.fixture
 def fetched(monkeypatch):
-    """The names that are fetched, of data that are not there but for what the repository holds."""
+    """The names that are fetched, of data that are missing, except for what the repository holds."""
     names = []
     monkeypatch.setattr(data, "has", lambda name: data.is_in_repository(name) or name == "breast_cancer")
     monkeypatch.setattr(data, "fetch", names.append)

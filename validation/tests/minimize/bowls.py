@@ -17,7 +17,7 @@ def slope(x):
 
 
 def defaults(method):
-    """Nothing, but for the one option without a default."""
+    """Nothing, except for the one option without a default."""
     return {"optimal_value": 0.0} if method == "osgm_r" else {}
 
 

@@ -1,4 +1,4 @@
-"""Methods of the minimiser without an option, but for what cannot be estimated."""
+"""Methods of the minimiser without an option, except for what cannot be estimated."""
 
 ESTIMATING = [
     "hdm", "hdm_null", "hdm_lookahead", "hdm_monotone_lookahead", "hdm_learned_step", "hdm_adagrad",
@@ -8,5 +8,5 @@ ESTIMATING = [
 
 
 def defaults(method):
-    """Nothing, but for the one option without a default."""
+    """Nothing, except for the one option without a default."""
     return {"optimal_value": 0.0} if method == "osgm_r" else {}

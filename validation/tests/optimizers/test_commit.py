@@ -243,7 +243,7 @@ def test_tensors_that_step_together_share_one_formation_of_scalars(monkeypatch):
     opt.step(gradients=grads[:3] + [None] * 497)  # the others sit one out, too
     opt.step(gradients=grads)
     opt.step(gradients=grads)
-    assert len(formed) == 1 + 2 + 1  # and so all have the same past again but for their latest rates
+    assert len(formed) == 1 + 2 + 1  # and so all have the same past again except for their latest rates
 
 
 # A run whose groups grow.

@@ -53,7 +53,7 @@ def test_none_in_a_list_lets_arrays_sit_the_step_out(kind):
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize("given", [[np.ones(3)], (np.ones(3),), {0: np.ones(3)}, np.ones(3), 0.5, "g"])
-def test_gradients_in_the_place_of_the_closure_are_told_their_name(kind, given):
+def test_gradients_instead_of_the_closure_are_told_their_name(kind, given):
     opt = make(kind)
     with pytest.raises(TypeError, match=r"closure is \w+: give gradients by name, step\(gradients=\[\.\.\.\]\)"):
         opt.step(given)

@@ -62,7 +62,7 @@ NOTHING = object()
 
 
 def spoil(path, value):
-    """What cannot be in the place of a value, by a name for the report."""
+    """What cannot be there instead of a value, by a name for the report."""
     yield "missing", NOTHING
     strangers = ["x", b"x", [], {}, set(), object(), np.array(["a"]), np.float64, lambda: 0, 1j, [[1.0]], {"x": 1}]
     if path[-1] != "grad_sq_ema":  # None before the first surprise

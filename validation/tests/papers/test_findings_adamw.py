@@ -70,7 +70,7 @@ def test_changing_beta1_blows_the_direction_up_unless_the_correction_is_a_produc
     published, share = drive_beta1("published")
     derivative, _ = drive_beta1("derivative")
     assert share > 0.4  # at the default hyper_lr_beta beta1 jumps from bound to bound
-    # |m_hat| / sqrt(v_hat) of gradients that are nearly all noise is below 1 but for chance
+    # |m_hat| / sqrt(v_hat) of gradients that are nearly all noise is below 1 except by chance
     assert published > 10
     assert derivative < 1.5
 
@@ -134,7 +134,7 @@ def published_step(x, state, gradient):
     return x - lr * d, (m, v, lr, d, t + 1)
 
 
-def test_one_nan_poisons_the_published_rule_for_good_and_ours_not_at_all():
+def test_one_nan_poisons_the_published_rule_forever_and_ours_not_at_all():
     gradients = [np.array([1.0, 2.0]), np.array([np.nan, 1.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0])]
     x, state = np.ones(2), (np.zeros(2), np.zeros(2), 1e-3, None, 1)
     for gradient in gradients:

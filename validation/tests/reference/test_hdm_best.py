@@ -147,7 +147,7 @@ def test_guess_is_the_mean_of_the_long_steps_and_happens_once():
     assert not states[first].memory.any()
     assert states[first].P.any()
     assert {state.smoothness for state in states[first:]} == {states[first].smoothness}
-    # Without memory AdaGrad's next step has the full length of the rate, up or down, but for eps and the clip.
+    # Without memory AdaGrad's next step has the full length of the rate, up or down, except for eps and the clip.
     P, after = states[first].P, states[first + 1]
     free = (np.sqrt(after.memory) > 1e-5) & (after.P > 0)
     assert free.sum() > 10

@@ -278,7 +278,7 @@ def test_stationary_noise_raises_no_false_alarm(seed):
 @pytest.mark.parametrize("slope", [1e-30, 1.0, 1e30])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_rate_stays_finite_and_above_0(slope, sign):
-    """Cosines of 1 for ever, or of -1, with norms of any size."""
+    """Cosines of 1 forever, or of -1, with norms of any size."""
     learned = Learned(1e-4, lr_peak=1e-4)
     for t in range(1, 3000):
         learned, record = schedule(t, learned, sums(slope, sign * slope, slope, slope))

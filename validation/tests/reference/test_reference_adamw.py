@@ -88,7 +88,7 @@ def step_by_the_textbook(theta, g, m, v, t):
 
 @pytest.mark.parametrize("t", [1, 2, 7, 1000])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_exact_convention_is_the_textbook_but_for_roundings(dtype, t):
+def test_exact_convention_is_the_textbook_except_for_roundings(dtype, t):
     data = Data(dtype, 200)
     theta, g, v = (data.draw(name) for name in ("theta", "grad", "exp_avg_sq"))
     m = np.copysign(data.draw("exp_avg"), g)  # of one sign, so that the sum in m magnifies no rounding

@@ -42,7 +42,7 @@ def hold_in_draws(what: str, instances: list[Instance], holds: Callable[[Instanc
 
 
 def within(low: float, values: list[float], high: float, sigma: float, misses: int = 0) -> Check:
-    """Every draw is in the band, but for so many that may miss it."""
+    """Every draw is in the band, except for so many that may miss it."""
     inside = sum(low <= value <= high for value in values)
     return at_least(
         f"draws of {len(values)} within {low:.4g} to {high:.4g}, sigma = {sigma:g}", inside, len(values) - misses
@@ -117,7 +117,7 @@ BANDS = "medians of an independent run and their spread; kappa* takes most of th
 
 
 def counts_per_kappa(run: Run, method: str, rows: tuple[tuple[float, float, float, float, int], ...]) -> list[Check]:
-    """The median, and how many draws lie in the band, but for so many that may miss it."""
+    """The median, and how many draws lie in the band, except for so many that may miss it."""
     checks = []
     for sigma, published, low, high, misses in rows:
         instances = draws(run, sigma)
