@@ -1,7 +1,7 @@
 """TuningFreeAdamW: AdamW that needs no learning rate, and whose answer is an average."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,7 +118,7 @@ class TuningFreeAdamW(AveragingOptimizer, Options):
             own_start = OPTIONS["lr_start"].check("lr_start", lr_start)
         given = {**locals(), "lr": own_start, "betas": own_betas if betas is BETAS else betas}
         del given["lr_start"]
-        if not isinstance(params, (Mapping, np.ndarray)) and isinstance(params, Iterable):
+        if not isinstance(params, (Mapping, Set, np.ndarray)) and isinstance(params, Iterable):
             params = list(params)
             for number, entry in enumerate(params):
                 if isinstance(entry, Mapping):

@@ -212,6 +212,8 @@ class OpenCLBackend:
         forms: dict[Any, Form] = {}
         calls = []
         for (position, history, u, products, operands), out in zip(work, outs, strict=True):
+            if not u.theta.size:  # its `left` is empty whatever the form
+                continue
             updater = self._updaters[type(u.scalars)]
             shared = (history, u.theta.dtype, type(u.theta), type(u.grad))
             form = forms.get(shared)
@@ -219,11 +221,10 @@ class OpenCLBackend:
                 form = forms[shared] = self._form_delayed(products, operands, u, clear_grad)
             elif form is None:
                 form = forms[shared] = updater.form_update(u, clear_grad)
-            if u.theta.size:
-                blocks = () if form.per_item is None else (-(-u.theta.size // form.per_item),)
-                sums = () if operands is None else (out,)
-                arrays = (*sums, *updater.list_arrays(u))
-                calls.append((position, self._make_call(form, (u.theta.size, *blocks), arrays)))
+            blocks = () if form.per_item is None else (-(-u.theta.size // form.per_item),)
+            sums = () if operands is None else (out,)
+            arrays = (*sums, *updater.list_arrays(u))
+            calls.append((position, self._make_call(form, (u.theta.size, *blocks), arrays)))
         return calls
 
 

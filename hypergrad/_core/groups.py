@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from hypergrad._core.checks import Number
 from hypergrad._core.options import OPTIONS
 from hypergrad._core.policy import Policy
@@ -71,8 +73,7 @@ def read_groups(
             Number(policy.lr_min, policy.lr_max)(f"{place}lr", one.lr)
         _check_not_lost(place, one.lr, [tensor for tensor in tensors if tensor.group == number])
     for dtype, number in {(tensor.theta.dtype, tensor.group) for tensor in tensors}:
-        if dtype.type(options[number].eps) == 0:
-            raise ArgumentError(f"{where[number]}eps={options[number].eps!r} is 0 in {dtype}: give more")
+        _check_eps(where[number], options[number].eps, dtype)
     beta1s = [one.betas[0] for one in options]
     if "last_grad" in traits.keeps and 0 in beta1s:
         raise ArgumentError(f"{where[beta1s.index(0)]}momentum_rule='derivative' needs beta1=0.0 above 0")
@@ -88,6 +89,14 @@ def _check_not_lost(where: str, rate: float, tensors: Iterable[Tensor]) -> None:
     for tensor in tensors:
         if rate and tensor.theta.dtype.itemsize == 4 and abs(rate) <= 2.0**-150:
             raise ArgumentError(f"{where}lr={rate!r} is 0 in {tensor.theta.dtype}: give 0, or more")
+
+
+def _check_eps(where: str, eps: float, dtype: "np.dtype[Any]") -> None:
+    """Raise ArgumentError for an eps by which nothing could be divided, or after which nothing would move."""
+    with np.errstate(over="ignore"):
+        rounded = float(dtype.type(eps))
+    if rounded == 0 or math.isinf(rounded):
+        raise ArgumentError(f"{where}eps={eps!r} is {rounded:g} in {dtype}: give {'less' if rounded else 'more'}")
 
 
 def is_as_shown(group: Mapping[str, Any], shown: GroupOptions) -> bool:

@@ -17,6 +17,7 @@ from hypergrad_reference import adamw_free
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars
 from hypergrad_reference.loops import Arrays, Update, update
 from hypergrad_reference.rule import Scalars
+from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
 ROUNDING = 1 + 2.0**-20
@@ -111,7 +112,9 @@ def _predict_free(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float
     iterate = sizes.theta * ROUNDING  # rebuilt from the point and E2
     step = (a * linear / eps + k * iterate) * ROUNDING
     theta, lag = (iterate + step) * ROUNDING, (sizes.lag + step) * ROUNDING
-    return Sizes(theta, linear, square, lag), (theta + b * lag, square * i2, abs(a), k)
+    most = max(g, lag, step)
+    left = BLOCK * most * most  # the sums over a block that the step leaves behind
+    return Sizes(theta, linear, square, lag), (theta + b * lag, square * i2, abs(a), k, left)
 
 
 PREDICTORS: dict[type[Scalars], Callable[[Sizes, float, Update], tuple[Sizes, tuple[float, ...]]]] = {
@@ -139,6 +142,8 @@ def find_overflow(u: Update, name: str, shape: tuple[int, ...]) -> str | None:
         results = _list_results(u)
     for part, array in (("theta now", u.theta), *results.items()):
         finite = np.isfinite(array)
+        if part == "left" and not finite.all():
+            return f"a sum of squares of {name} would be {array[np.argmin(finite)]}: scale the loss down"
         if not finite.all():
             whose = name if part.startswith("theta") else f"{part} of {name}"
             first = int(np.argmin(finite))
@@ -146,13 +151,15 @@ def find_overflow(u: Update, name: str, shape: tuple[int, ...]) -> str | None:
             remedy = "restore it" if array is u.theta else "scale the loss down, or lower the rate"
             verb = "holds" if array is u.theta else "would hold"
             return f"{whose} {verb} {array[first]} at [{place}]: {remedy}"
+    if not all(map(math.isfinite, u.scalars)):  # without elements to show it
+        return f"the step of {name} would be past the largest float64: lower the rate"
     return None
 
 
 def _list_results(u: Update) -> dict[str, Vector]:
     """What the step writes, and what it divides, by name; theta last, where a fault of the others shows too."""
     theta, after = update(u)
-    results = {name: array for name, array in after._asdict().items() if array is not None and name != "left"}
+    results = {name: array for name, array in after._asdict().items() if array is not None}
     s = u.scalars
     if isinstance(s, (ExactScalars, ShaderScalars)) and after.exp_avg is not None and after.exp_avg_sq is not None:
         i1, i2 = (s.i1, s.i2) if isinstance(s, ExactScalars) else _unfold(s)[4:6]

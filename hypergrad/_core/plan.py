@@ -165,8 +165,9 @@ class Plan(NamedTuple):
     def find_loss(self, state: State, work: Work, stopped: Mapping[int, int]) -> str | None:
         """What the user is to know of a step that was taken with delay 1: what stayed, or could not be learned."""
         if stopped:
-            entries = [
-                (t, g.flat, stopped.get(t.position, 0)) for t, g in zip(work.tensors, work.gradients, strict=True)
+            entries = [  # a kernel counts what pads a tensor, too, where a rate is inf in its dtype
+                (t, g.flat, min(stopped.get(t.position, 0), t.theta.size))
+                for t, g in zip(work.tensors, work.gradients, strict=True)
             ]
             return f"{find_stopped(entries)}; the rest of step {state.step} was taken"
         trouble = find_unlearned(state) if self.policy.nonfinite in ("raise", "stop") else None

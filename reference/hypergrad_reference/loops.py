@@ -239,7 +239,8 @@ def _update_free(theta: Vector, g: Vector, arrays: Arrays, scalars: adamw_free.S
         exact = adamw_free.Kept(moments, _demand(arrays.lag_slow, "lag_slow"), fast)
         theta, (after, slow, fast), step = adamw_free.apply(theta, g, exact, scalars)
         kept = Arrays(after.exp_avg, after.exp_avg_sq, lag_slow=slow, lag_fast=fast)
-    rows[0] = block_sums(step, step)
+    if len(rows):  # without elements there is no block
+        rows[0] = block_sums(step, step)
     return theta, kept._replace(left=rows.reshape(-1))
 
 

@@ -4,9 +4,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
+
+
+class TuningFree(TuningFreeAdamW):
+    """TuningFreeAdamW that takes an lr as the others do: its search starts there, unless it is 0."""
+
+    def __init__(self, params, lr=1e-3, **options):
+        super().__init__(params, lr_start=lr or 1e-3, **options)
+
+
+TuningFree.__name__ = TuningFreeAdamW.__name__
 
 OPTIMIZERS = [AdamW, HypergradientAdamW, AutoHypergradientAdamW, SGDHD, AdamHD]
+EVERY = [*OPTIMIZERS, TuningFree]
 BOUNDED = [HypergradientAdamW, AutoHypergradientAdamW]
 LEARNING = [*BOUNDED, SGDHD, AdamHD]
 
@@ -18,6 +29,7 @@ FULL = {
     },
     SGDHD: {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "hyper_lr": 1e-3},
     AdamHD: {"weight_decay": 0.1, "hyper_lr": 1e-3, "rule": "multiplicative"},
+    TuningFree: {"weight_decay": 0.1},
 }  # fmt: skip
 """Options under which a class keeps and learns as much as it can."""
 

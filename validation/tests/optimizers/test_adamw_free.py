@@ -261,6 +261,38 @@ def test_gradient_whose_square_is_no_number_changes_nothing(form):
     assert show(thetas, opt) == before
 
 
+@pytest.mark.parametrize("nonfinite", ["raise", "skip"])
+@pytest.mark.parametrize("form", FORMS)
+def test_after_one_large_gradient_training_goes_on(form, nonfinite, where):
+    """The square of 3e19 is no float32, though all moments are: the sums that a step leaves behind stay numbers."""
+    theta = np.ones(3, np.float32)
+    opt = TuningFreeAdamW([theta], device=where, nonfinite=nonfinite, **FORMS[form])
+    for size in (1.0, 1.0, 3e19, 1.0, 1.0):
+        try:
+            opt.step(gradients=[np.full(3, size, np.float32)])
+        except NonFiniteError:
+            assert size == 3e19
+    refused = 5 - opt.state_dict()["steps"]
+    assert refused <= 1
+    assert opt.skipped == (refused if nonfinite == "skip" else 0)
+    assert np.isfinite(opt.state_dict()["tensors"][0]["arrays"]["left"]).all()
+
+
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 0), (0, 5000), (0,), (2, 0, 3)])
+@pytest.mark.parametrize("form", FORMS)
+def test_parameter_without_elements_leaves_its_neighbours_as_they_would_be(form, sizes, where):
+    full = [size for size in sizes if size]
+    runs = []
+    for given, device in ((sizes, where), (full, "numpy")):
+        thetas = [np.linspace(1, 2, size) for size in given]
+        if thetas:
+            opt = TuningFreeAdamW(thetas, device=device, **FORMS[form])
+            for _ in range(20):
+                opt.step(gradients=[theta.copy() for theta in thetas])
+            runs.append(([theta.tobytes() for theta in thetas if theta.size], list(map(str, opt.records))))
+    assert runs[0] == runs[-1]
+
+
 def test_group_added_in_the_middle_starts_with_averages_of_its_own():
     thetas, opt = run(30)
     more = [np.ones(7)]

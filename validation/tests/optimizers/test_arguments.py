@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from snapshots import FULL, OPTIMIZERS, freeze, make
+from snapshots import EVERY, FULL, OPTIMIZERS, freeze, make
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
 from hypergrad._core.describe import OTHERS
@@ -208,7 +208,7 @@ def test_beta1_of_several_groups_is_one_where_it_is_adapted():
         (["w"], r"params\[0\] is str: give a NumPy or pyopencl array"),
     ],
 )
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_params_of_another_form_are_refused_by_name(kind, params, words):
     with pytest.raises(TypeError, match=words):
         kind(params, device="numpy")

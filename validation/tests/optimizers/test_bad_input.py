@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from snapshots import OPTIMIZERS, freeze, get_record, make
+from snapshots import EVERY, OPTIMIZERS, freeze, get_record, make
 
 from hypergrad import AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, ArrayTypeError, DeviceNotFoundError, NonFiniteError
@@ -160,7 +160,7 @@ STEPS_REFUSED = {
 }
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("refused", STEPS_REFUSED)
 def test_refused_step_changes_nothing(kind, refused):
     gradients, error, words = STEPS_REFUSED[refused]
@@ -175,7 +175,7 @@ def test_refused_step_changes_nothing(kind, refused):
     assert freeze([params, opt.state_dict(), list(opt.records), opt.param_groups]) == before
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_closure_that_raises_changes_nothing(kind):
     params = [np.array([1.0, 2.0, 3.0])]
     opt = make(kind, params)
@@ -185,7 +185,7 @@ def test_closure_that_raises_changes_nothing(kind):
     assert freeze([params, opt.state_dict()]) == before
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_skipped_step_counts_and_changes_nothing_else(kind):
     params = [np.array([1.0, 2.0, 3.0])]
     opt = make(kind, params, nonfinite="skip")
@@ -208,7 +208,7 @@ def test_sum_that_overflows_has_its_own_reason():
     assert theta.tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_propagated_nan_leaves_the_rate_finite(kind):
     theta = np.array([1.0, 2.0, 3.0])
     options = {"warmup_steps": 0} if kind is AutoHypergradientAdamW else {}

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from snapshots import FULL, OPTIMIZERS, freeze
+from snapshots import EVERY, FULL, freeze
 
 from hypergrad.errors import BrokenOptimizerError, BusyOptimizerError
 
@@ -30,7 +30,7 @@ WITHIN = {
 }
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("call", WITHIN.values(), ids=WITHIN)
 @pytest.mark.parametrize("scale", [1.0, np.nan], ids=["step", "skipped step"])
 def test_step_that_meets_a_change_from_within_is_not_taken(kind, call, scale, where):
@@ -43,7 +43,7 @@ def test_step_that_meets_a_change_from_within_is_not_taken(kind, call, scale, wh
     assert freeze([thetas[0], opt.state_dict(), opt.records]) == freeze([thetas[1], other.state_dict(), other.records])
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_generator_of_gradients_or_a_closure_may_take_steps_of_its_own(kind, where):
     thetas = [np.ones(3), np.ones(3)]
     opt, other = (kind([theta], device=where, **FULL[kind]) for theta in thetas)
@@ -60,7 +60,7 @@ def test_generator_of_gradients_or_a_closure_may_take_steps_of_its_own(kind, whe
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_steps_of_a_signal_handler_are_taken_whole_or_not_at_all(kind):
     x, calm = np.ones(3), np.ones(3)
     opt, other = (kind([theta], device="numpy", **FULL[kind]) for theta in (x, calm))

@@ -191,6 +191,14 @@ def test_stop_keeps_elements_that_would_not_be_finite_and_steps_the_rest(name, b
     assert opt.skipped == 0
 
 
+@pytest.mark.parametrize("n", [1, 3, 17])
+def test_stop_counts_no_more_elements_than_there_are(n, where):
+    """A kernel works on whole vectors; with a decay that is inf in float32 their padding is not finite either."""
+    opt = SGDHD([np.ones(n, np.float32)], weight_decay=1e160, delay=1, nonfinite="stop", device=where)
+    with pytest.raises(NonFiniteError, match=rf"all that they had: {n} of params\[0\]"):
+        opt.step(gradients=[np.ones(n, np.float32)])
+
+
 def test_after_a_stop_the_run_goes_on_and_learns_nothing_from_what_stayed(tmp_path):
     thetas = start()
     opt = AutoHypergradientAdamW(thetas, warmup_steps=1, delay=1, nonfinite="stop", device="numpy")

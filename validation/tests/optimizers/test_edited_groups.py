@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from snapshots import FULL, OPTIMIZERS, Param, make, take_snapshot
+from snapshots import EVERY, FULL, Param, make, take_snapshot
 
 from hypergrad.errors import ArgumentError
 
@@ -82,7 +82,7 @@ EDITS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("edit", EDITS)
 def test_edited_groups_are_refused_until_they_are_put_back(kind, edit):
     params = [np.ones(3), np.ones(4), np.ones(5)]
@@ -110,7 +110,7 @@ def test_edited_groups_are_refused_until_they_are_put_back(kind, edit):
     opt.step(gradients=grads)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("edit", ["another key", "a key less"])
 def test_options_of_a_group_that_are_not_its_own_are_refused(kind, edit):
     opt = make(kind, **FULL[kind])
@@ -122,7 +122,7 @@ def test_options_of_a_group_that_are_not_its_own_are_refused(kind, edit):
         opt.step(gradients=[np.ones(3)])
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_remedies_for_other_parameters_work(kind):
     resting, other = np.ones(3), Param(np.ones(3))
     opt = make(kind, [resting, other])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from snapshots import OPTIMIZERS, freeze, get_record
+from snapshots import EVERY, OPTIMIZERS, freeze, get_record
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, CheckpointError, SettingError
@@ -101,7 +101,7 @@ def test_copies_know_the_alias(kind, alias):
 # device and use_gpu.
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_use_gpu_is_an_alias_of_device(kind, device):
     def run(**options):
         return kind([np.ones(3)], **options).device
@@ -114,7 +114,7 @@ def test_use_gpu_is_an_alias_of_device(kind, device):
 @pytest.mark.parametrize(
     ("use_gpu", "device"), [(True, "numpy"), (False, "auto"), (False, "opencl"), (False, "opencl:pocl:0")]
 )
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_use_gpu_in_conflict_with_the_device_is_refused(kind, use_gpu, device):
     with pytest.raises(
         ArgumentError, match=f"use_gpu={use_gpu} and device='{device}' are in conflict: give device alone"

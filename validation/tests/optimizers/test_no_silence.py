@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from snapshots import FULL, OPTIMIZERS, Param, freeze, make, take_snapshot
+from snapshots import EVERY, FULL, OPTIMIZERS, Param, freeze, make, take_snapshot
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, ArrayTypeError, SettingError
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("gradients", [None, {}], ids=["none", "empty dict"])
 def test_step_without_gradients_on_arrays_says_how_to_give_them(kind, gradients):
     opt = make(kind)
@@ -21,7 +21,7 @@ def test_step_without_gradients_on_arrays_says_how_to_give_them(kind, gradients)
     assert opt.state_dict()["steps"] == 1
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_step_without_gradients_on_objects_without_grad_says_how_to_give_them(kind):
     class Bare:
         def __init__(self):
@@ -35,7 +35,7 @@ def test_step_without_gradients_on_objects_without_grad_says_how_to_give_them(ki
     assert (param.data < 1).all()
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_step_without_gradients_on_objects_that_have_one_waits_as_in_torch(kind):
     params = [Param(np.ones(2)), np.ones(3)]
     opt = make(kind, params)
@@ -44,14 +44,14 @@ def test_step_without_gradients_on_objects_that_have_one_waits_as_in_torch(kind)
     assert opt.state_dict()["steps"] == 0
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_none_in_a_list_lets_arrays_sit_the_step_out(kind):
     opt = make(kind)
     opt.step(gradients=[None])
     assert opt.state_dict()["steps"] == 0
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("given", [[np.ones(3)], (np.ones(3),), {0: np.ones(3)}, np.ones(3), 0.5, "g"])
 def test_gradients_instead_of_the_closure_are_told_their_name(kind, given):
     opt = make(kind)
@@ -108,7 +108,7 @@ def test_option_of_groups_that_is_written_to_the_optimizer_is_refused(kind, name
     assert opt.state_dict()["groups"][0][option] == (list(value) if option == "betas" else value)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize(
     "name",
     ["nonfinit", "momemtum", "learning_rate", "weightdecay", "hyperlr", "skipped", "records", "lr_history", "device",
@@ -124,13 +124,13 @@ def test_attribute_that_would_have_no_effect_is_refused(kind, name):
     assert take_snapshot(opt) == before
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_misspelled_attribute_is_told_the_nearest(kind):
     with pytest.raises(SettingError, match=r"has no attribute 'nonfinit': did you mean 'nonfinite'\?"):
         make(kind).nonfinit = "skip"
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_policy_may_be_written_and_is_checked(kind):
     x = np.ones(3)
     opt = make(kind, [x])
@@ -224,7 +224,7 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_defaults_can_only_be_read(kind, write):
     opt = make(kind)
@@ -233,7 +233,7 @@ def test_defaults_can_only_be_read(kind, write):
     assert dict(opt.defaults)["lr"] == 0.01
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_of_a_state_only_the_arrays_can_be_written_to(kind, write, where):
     thetas = [np.ones(3), np.ones(3)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snapshots import FULL, OPTIMIZERS, freeze, get_record, take_snapshot
+from snapshots import EVERY, FULL, OPTIMIZERS, TuningFree, freeze, get_record, take_snapshot
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, NonFiniteError
@@ -133,7 +133,7 @@ def test_step_that_leaves_the_dtype_goes_on_where_that_is_wanted(case, kind, whe
     assert runs[0] == runs[-1]
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_large_values_that_stay_in_the_dtype_are_taken(kind, where):
     options = {"hyper_lr": 0.0} if kind in (SGDHD, AdamHD) else {}
     theta = np.full(3, 3e37, F32)
@@ -161,10 +161,10 @@ OPTIONS = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @given(theta=st.tuples(ANY, ANY), grads=RUN, options=OPTIONS)
 def test_no_step_writes_what_is_not_finite_and_none_is_refused_without_cause(kind, theta, grads, options):
-    if kind in (HypergradientAdamW, AutoHypergradientAdamW):
+    if kind not in (AdamW, SGDHD, AdamHD):
         options = {**options, "lr": max(options["lr"], 1e-6)}
     theta = np.array(theta, F32)
     opt = kind([theta], device="numpy", **(FULL[kind] | options))
@@ -201,6 +201,17 @@ def test_eps_that_is_written_as_0_of_the_dtype_is_refused(kind, where):
     opt.param_groups[0]["eps"] = 1e-45  # the least that is not 0
     opt.step(gradients=[np.ones(3, F32)])
     kind([np.ones(3)], lr=1e-3, eps=1e-60, device=where).step(gradients=[np.ones(3)])
+
+
+@pytest.mark.parametrize("kind", [*ADAM, TuningFree])
+def test_eps_that_is_inf_in_the_dtype_is_refused(kind, where):
+    with pytest.raises(ArgumentError, match=r"eps=1e\+60 is inf in float32: give less"):
+        kind([np.ones(3, F32)], eps=1e60, device=where)
+    opt = kind([np.ones(3, F32)], eps=1e38, device=where)
+    opt.param_groups[0]["eps"] = 3.5e38
+    with pytest.raises(ArgumentError, match=r"eps=3\.5e\+38 is inf in float32: give less"):
+        opt.step(gradients=[np.ones(3, F32)])
+    kind([np.ones(3)], eps=1e60, device=where).step(gradients=[np.ones(3)])
 
 
 @pytest.mark.parametrize("kind", [AdamW, SGDHD, AdamHD])
@@ -245,7 +256,7 @@ def test_state_that_is_loaded_is_looked_at(where):
 BOUND = {kind: {"lr_max": 2.0**8} for kind in (HypergradientAdamW, AutoHypergradientAdamW)}
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_overflow_in_one_of_several_tensors_stops_all(kind, where):
     thetas = [np.ones(3, F32), np.ones((2, 2), F32), np.ones(4)]
     opt = kind(thetas, lr=1.0, device=where, **BOUND.get(kind, {}))

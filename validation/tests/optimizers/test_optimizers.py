@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
-from snapshots import OPTIMIZERS, step_once
+from snapshots import EVERY, step_once
 
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BrokenOptimizerError
@@ -27,7 +27,7 @@ def give(params, grads):
 # Parameters and gradients.
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradients_come_as_list_dict_or_attribute(kind):
     grads = [np.array([1.0, -2.0]), np.array([[3.0]])]
     thetas = []
@@ -52,7 +52,7 @@ def test_gradients_come_as_list_dict_or_attribute(kind):
     assert thetas[0] != [np.array([1.0, 2.0]).tobytes(), np.array([[3.0]]).tobytes()]
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_none_sits_the_step_out_entirely(kind):
     params = [np.array([1.0, 2.0]), np.array([3.0])]
     opt = step_once(kind, params, gradients=[None, np.array([1.0])])
@@ -61,7 +61,7 @@ def test_none_sits_the_step_out_entirely(kind):
     assert opt.state[id(params[1])]["step"] == 1
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_step_without_any_gradient_changes_nothing(kind):
     params = [Param([1.0, 2.0])]
     opt = kind(params, device="numpy")
@@ -94,7 +94,7 @@ def test_strides_and_precision_of_a_gradient_do_not_matter():
     assert len(set(thetas)) == 1
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradients_are_never_written_to(kind):
     grad = np.array([1.0, -2.0])
     grad.setflags(write=False)

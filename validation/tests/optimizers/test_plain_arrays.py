@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from layouts import VALUES, Sub, plain, run
-from snapshots import OPTIMIZERS, Param, freeze
+from snapshots import EVERY, Param, freeze
 
 from hypergrad import AdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, ArrayTypeError
@@ -51,7 +51,7 @@ GRADIENTS = {
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("grad", GRADIENTS)
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradient_in_another_layout_gives_the_same_bits(kind, grad, dtype, where):
     assert run(kind, where, plain, GRADIENTS[grad], dtype) == run(kind, "numpy", plain, plain, dtype)
 
@@ -81,7 +81,7 @@ def memmap_copy(path, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("param", PARAMS)
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_parameter_of_a_subclass_is_updated_in_its_memory(kind, param, dtype, where, tmp_path):
     def make(dtype):
         return PARAMS[param](dtype, tmp_path)
@@ -103,7 +103,7 @@ def test_step_reaches_the_file_of_a_memory_map(where, tmp_path):
         AdamW([frozen], device=where)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_grad_of_a_subclass_counts(kind, where):
     assert run(kind, where, lambda dtype: plain(dtype).view(Sub), plain, np.float64, attribute=True) == run(
         kind, "numpy", plain, plain, np.float64
@@ -120,7 +120,7 @@ DTYPES = [
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_dtype_is_refused_by_name(kind, dtype, where):
     array = np.zeros(3, dtype)
     with pytest.raises(
@@ -144,7 +144,7 @@ def test_parameter_of_another_byte_order_is_refused_by_name(dtype, where):
     AdamW([array.astype(array.dtype.newbyteorder("="))], device=where)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("values", [[1.0, np.nan, 1.0], [1.0, 2.0, 3.0]], ids=["a nan masked", "nothing masked"])
 def test_masked_arrays_are_refused_by_name(kind, values, where):
     masked = np.ma.masked_invalid(values)
@@ -188,7 +188,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_layout_of_a_parameter_is_refused_with_what_makes_it_serve(kind, layout, where):
     array = LAYOUTS[layout]()
     before = array.copy()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from snapshots import OPTIMIZERS, step_once
+from snapshots import EVERY, step_once
 
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 
@@ -18,7 +18,7 @@ def test_repr_is_the_published_one_with_today_s_names():
     )
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_defaults_groups_and_state_read_as_in_the_published_code(kind):
     x = np.ones((2, 3))
     opt = step_once(kind, [x], gradients=[np.ones((2, 3))])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from layouts import run
-from snapshots import FULL, OPTIMIZERS
+from snapshots import EVERY, FULL
 
 from hypergrad import AdamW
 from hypergrad.errors import ArgumentError, ArrayTypeError, NonFiniteError
@@ -19,7 +19,7 @@ SCALARS = {
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scalar", SCALARS)
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_parameter_without_dimensions_takes_a_number_as_its_gradient(kind, scalar, dtype, where):
     def zero(dtype):
         return np.array(0.25, dtype)
@@ -92,7 +92,7 @@ def test_number_is_refused_as_a_parameter(where):
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0, 2)])
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_parameters_without_elements_take_part(kind, shape, where):
     x, y = np.empty(shape), np.ones(3)
     opt = kind([x, y], lr=0.01, device=where, **FULL[kind])
@@ -103,6 +103,15 @@ def test_parameters_without_elements_take_part(kind, shape, where):
     for _ in range(3):
         alone.step(gradients=[np.empty(shape)])
     assert alone.state_dict()["steps"] == 3
+
+
+def test_rate_past_the_largest_number_is_refused_without_elements_too(where):
+    opt = AdamW([np.empty(0)], lr=1.7e308, device=where)
+    with pytest.raises(NonFiniteError, match=r"params\[0\] would be past the largest float64: lower the rate"):
+        opt.step(gradients=[np.empty(0)])
+    opt.param_groups[0]["lr"] = 1e-3
+    opt.step(gradients=[np.empty(0)])
+    opt.load_state_dict(opt.state_dict())
 
 
 def test_arrays_without_elements_on_a_device_take_part(device):

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from snapshots import FULL, OPTIMIZERS, Param, freeze
+from snapshots import EVERY, FULL, Param, freeze
 
 from hypergrad import SGDHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad._core.tensors import Gradient, Places, Tensor, keep_given
@@ -49,12 +49,12 @@ def run(kind, device, dtype, shared, copy, **options):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shared", SHARED)
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradient_in_the_memory_of_a_parameter_counts_as_given(kind, shared, dtype, where):
     assert run(kind, where, dtype, shared, copy=False) == run(kind, "numpy", dtype, shared, copy=True)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradient_of_several_dimensions_counts_as_given(kind, where):
     def run(where, copy):
         x, y = np.arange(12.0).reshape(3, 4) / 8, np.arange(12.0, 24.0).reshape(3, 4) / 8
@@ -67,7 +67,7 @@ def test_gradient_of_several_dimensions_counts_as_given(kind, where):
     assert run(where, False) == run("numpy", True)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradient_attribute_that_is_the_data_counts_as_given(kind, where):
     def run(where, copy):
         params = [Param(np.arange(1.0, 6.0)), Param(np.arange(2.0, 7.0))]
@@ -84,7 +84,7 @@ def test_gradient_attribute_that_is_the_data_counts_as_given(kind, where):
     assert run(where, False) == run("numpy", True)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradient_in_the_memory_of_a_moment_counts_as_given(kind, where):
     def run(where, copy):
         x, y = np.linspace(1, 2, N), np.linspace(2, 3, N)
@@ -155,7 +155,7 @@ def test_clearing_a_gradient_that_is_a_moment_is_refused(where):
 # Parameters whose memory is replaced in the middle of a run.
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_data_replaced_by_the_memory_of_another_parameter_is_refused(kind, where):
     params = [Param(np.ones(N), np.ones(N)), Param(np.ones(N), np.ones(N))]
     opt = kind(params, lr=0.01, device=where)
@@ -205,7 +205,7 @@ def test_parts_of_one_buffer_on_a_device_are_told_from_each_other(device):
             SGDHD(pair, lr=0.5)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradient_on_a_device_that_is_a_parameter_counts_as_given(kind, device):
     pytest.importorskip("pyopencl")
     from pyopencl import array as cl_array

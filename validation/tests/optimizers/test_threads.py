@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from snapshots import FULL, OPTIMIZERS, freeze
+from snapshots import EVERY, FULL, freeze
 
 
 def run(script):
@@ -119,7 +119,7 @@ def test_first_optimizers_of_a_process_are_made_in_many_threads(device):
     assert (out, err) == ("30 []", "")
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_two_threads_step_their_own_optimizers_as_one_would(kind, where):
     def make(seed):
         rng = np.random.default_rng(seed)
@@ -139,7 +139,7 @@ def test_two_threads_step_their_own_optimizers_as_one_would(kind, where):
         assert freeze([thetas, opt.state_dict()]) == freeze([others, other.state_dict()])
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_thread_that_steps_meets_readers_and_a_maker(kind, where):
     """While one thread steps, others read histories and make optimizers of their own."""
     x = np.ones(100)
@@ -167,7 +167,7 @@ def test_thread_that_steps_meets_readers_and_a_maker(kind, where):
     assert opt.state_dict()["steps"] == 50
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("size", [3, 70_000])
 def test_threads_that_step_one_optimizer_take_turns(kind, size, where):
     """Whatever the order, the gradients are alike: the run is that of one thread."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from snapshots import FULL, OPTIMIZERS, Param, freeze, make_stepped, take_snapshot
+from snapshots import EVERY, FULL, OPTIMIZERS, Param, freeze, make_stepped, take_snapshot
 
 import hypergrad
 import hypergrad_reference
@@ -172,7 +172,7 @@ def test_refused_step_changes_nothing_anywhere(kind, refusal, where):
     opt.step(gradients=grads)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_gradient_that_cannot_be_read_changes_nothing(kind):
     params = [Param(np.ones(2), np.ones(2)), Failing.__new__(Failing)]
     params[1].data = np.ones(3)
@@ -196,7 +196,7 @@ def test_closure_that_is_interrupted_changes_nothing(error):
     opt.step(gradients=grads)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize(
     "group",
     [
