@@ -13,11 +13,12 @@ Array = NDArray[Any]
 
 
 class Node:
-    """A value, and how its derivative is passed on to the nodes that it was made of."""
+    """A value, and how its derivative is passed on to the nodes that it was made of, constants excepted."""
 
-    def __init__(self, value: Array, *edges: "Edge") -> None:
+    def __init__(self, value: Array, *edges: "Edge", constant: bool = False) -> None:
         self.value = value
-        self.edges = edges
+        self.constant = constant
+        self.edges = [edge for edge in edges if not edge.source.constant]
         self.gradient: Array | None = None
 
 
@@ -71,8 +72,8 @@ def _fold(gradient: Array, like: Array) -> Array:
 
 
 def constant(value: Array) -> Node:
-    """A node that has no derivative of interest."""
-    return Node(np.asarray(value))
+    """A node that has no derivative of interest: none is formed."""
+    return Node(np.asarray(value), constant=True)
 
 
 def add(x: Node, y: Node) -> Node:
