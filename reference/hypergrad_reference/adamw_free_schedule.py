@@ -12,12 +12,10 @@ from hypergrad_reference.rule import Sums
 SMOOTHING = 0.1  # share of the newest value in a running mean
 FADE = 100  # steps after the peak in which the gain falls by sqrt(2)
 FIRST_CLIMB = 6  # the step from which the climb rule holds
-GUARD = 0.03  # of the largest gradient norm: below it the rate rises less
-STALE = 1 / 3  # phi below it: averages no longer describe the present
 FIRST_STALE = 12  # the step from which that is looked at
 ARMED = 30  # norms that are seen before the target can have moved
 DENSE = 100  # value of the clock n up to which the lazy form looks at every step
-Z_MAX, Z_DRIFT, Z_SUM = 3.0, 1.5, 20.0  # of the running sum of deviations
+Z_MAX, Z_DRIFT = 3.0, 1.5  # of the running sum of deviations
 
 
 class Constants(NamedTuple):
@@ -29,7 +27,9 @@ class Constants(NamedTuple):
     rho: float = 0.95
     gain: float = 0.3
     climb: float = 0.15  # largest change of log lr by the climb rule; 0: no such rule
-    restarts: bool = True
+    guard: float = 0.03  # of the largest gradient norm: below it the rate rises less; 0: no guard
+    stale: float = 1 / 3  # phi below it: averages no longer describe the present; 0: never
+    moved: float = 20.0  # sum of deviations above it: the target has moved; inf: never
     lr_min: float = 1e-12
     lr_max: float = 1e6
     delay: bool = False  # the sums are those of the step before; see adamw_free_variants
@@ -42,7 +42,7 @@ class Constants(NamedTuple):
 
 
 G = Constants()
-K = Constants(interpolation=0.0, gamma_fast=8.0, rho=0.8, gain=0.2, climb=0.0, restarts=False)
+K = Constants(interpolation=0.0, gamma_fast=8.0, rho=0.8, gain=0.2, climb=0.0, stale=0.0, moved=math.inf)
 VARIANTS = {"G": G, "K": K}
 """By the name of the option."""
 
@@ -94,13 +94,13 @@ def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-def watch_target(target: Target, norm: float) -> tuple[Target, bool]:
+def watch_target(target: Target, norm: float, moved: float = G.moved) -> tuple[Target, bool]:
     """Look for a rise of the gradient norm that lasts.
 
         z = clip((log ||g|| - mean) / deviation, -3, 3),   S = max(0, S + z - 1.5), once 30 norms were seen
         mean and variance run with weight 2 / (k + 2)
 
-    Returns the new state, and whether S is above 20; a norm of 0 is passed over.
+    Returns the new state, and whether S is above `moved`; a norm of 0 is passed over.
 
     >>> target, moved = watch_target(Target(), 2.0)
     >>> watch_target(target, 2.0)
@@ -114,7 +114,7 @@ def watch_target(target: Target, norm: float) -> tuple[Target, bool]:
         excess = max(0.0, excess + _clip((x - mean) / math.sqrt(variance), -Z_MAX, Z_MAX) - Z_DRIFT)
     weight, change = 2 / (k + 2), x - mean
     variance = (1 - weight) * (variance + weight * change * change)
-    return Target(k + 1, unit, mean + weight * change, variance, excess), excess > Z_SUM
+    return Target(k + 1, unit, mean + weight * change, variance, excess), excess > moved
 
 
 def looks(step: int, clock: float, every: int) -> bool:
@@ -170,10 +170,10 @@ def schedule(step: int, learned: Learned, sums: Sums | None, constants: Constant
         seen = learned if c.delay else after
         cosine, phi = _find_cosine(sums, seen.clock, c)
         after, u, reason = _move(step, after, phi * cosine, c, seen.gap)
-        if c.restarts and phi < STALE and step >= FIRST_STALE:
+        if phi < c.stale and step >= FIRST_STALE:
             after = after._replace(next_clock=after.next_clock * 0.9)
-    if c.restarts:
-        target, moved = watch_target(after.target, norm)
+    if c.moved < math.inf:
+        target, moved = watch_target(after.target, norm, c.moved)
         after = after._replace(target=target)
         if moved:
             reason = "restart: target moved"
@@ -211,8 +211,8 @@ def _move(step: int, learned: Learned, q: float, constants: Constants, gap: int)
     elif step >= FIRST_CLIMB and q_peak > 0:
         w = c.climb * _clip(q / q_peak, -1.0, 1.0)
         u = w if abs(w) > abs(u) else u
-    if u > 0 and learned.norm_mean < GUARD * learned.norm_peak:
-        u, reason = u * (learned.norm_mean / (GUARD * learned.norm_peak)), "guard"
+    if u > 0 and learned.norm_mean < c.guard * learned.norm_peak:
+        u, reason = u * (learned.norm_mean / (c.guard * learned.norm_peak)), "guard"
     lr = _clip(learned.lr * math.exp(u), c.lr_min, c.lr_max)
     lr_peak = max(learned.lr_peak, learned.lr, lr)
     peak_step = step if climbing and lr < lr_peak / 2 else learned.peak_step

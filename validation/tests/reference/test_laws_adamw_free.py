@@ -138,7 +138,7 @@ def test_noise_alone_lowers_the_rate_in_a_run():
 def test_recorded_hypergradient_is_the_derivative_for_the_rate_of_the_steps_behind():
     """A straight run on a linear loss: the iterate moves by a per relative change of the rate of all steps in a."""
     points, rate = [np.zeros(3)], 0.25
-    still = G._replace(gain=0.0, climb=0.0, restarts=False, rho=0.0)
+    still = G._replace(gain=0.0, climb=0.0, stale=0.0, moved=math.inf, rho=0.0)
     slope = np.array([1.0, -2.0, 0.5])
     state = init(points, rate)
     for _ in range(20):
@@ -380,7 +380,7 @@ def test_delayed_rate_is_the_exact_schedule_of_the_step_before():
         points, state, record = step_delayed(points, noisy_quadratic(points, t), state)
         assert (record.lr_before, record.lr) == (*expected, state.learned.lr)
         expected = (record.lr,)
-        still = G._replace(gain=0.0, climb=0.0, restarts=False)
+        still = G._replace(gain=0.0, climb=0.0, stale=0.0, moved=math.inf)
         at_rate = exact._replace(learned=exact.learned._replace(lr=record.lr))
         moved, _, _ = step(before, noisy_quadratic(before, t), at_rate, still)
         assert points[0].tobytes() == moved[0].tobytes()  # the exact step at the rate that was known before it
