@@ -73,11 +73,12 @@ def compute(runner: Runner) -> Result:
         for method in methods
         for part in Loss._fields
     }
-    arrays |= {"problems": np.array(problems), "methods": np.array(methods)}
+    groups = np.array([PROBLEMS[name].group for name in problems])
+    arrays |= {"problems": np.array(problems), "methods": np.array(methods), "groups": groups}
     facts: dict[str, Any] = {"seeds": seeds, "problems": len(problems), "problems not run": others}
     facts["packages not run"] = ", ".join(find_missing()) or "none"
     for group, title in GROUPS.items():
-        chosen = np.array([PROBLEMS[name].group == group for name in problems])
+        chosen = groups == group
         if chosen.any():
             facts[f"{group}, {title}: loss over that of the best cosine"] = [
                 {"method": method, "problems": int(chosen.sum())}

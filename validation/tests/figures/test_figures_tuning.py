@@ -12,7 +12,7 @@ from hypergrad_problems.arena.contenders import OURS
 from hypergrad_problems.arena.packages import PACKAGES, find_missing
 from hypergrad_problems.arena.problems import PROBLEMS
 from hypergrad_problems.arena.runs import RATES
-from paper_figs import tuning_data, tuning_plot, tuning_rates_data, tuning_rates_plot
+from paper_figs import tuning_data, tuning_plot, tuning_rates_data, tuning_rates_plot, variants
 
 FEW = ("quadratic", "diabetes", "Rosenbrock", "random rows")
 
@@ -23,7 +23,7 @@ class ShortRunner:
     extent, seeds = Extent.BUNDLED, 2
 
     def run(self, cell, inputs):
-        return [cell(**one, steps=20) for one in inputs]
+        return [cell(**{**one, "steps": 20}) for one in inputs]
 
 
 @pytest.fixture
@@ -59,12 +59,35 @@ def test_pictures_show_every_method_and_every_problem(few):
     result = tuning_data.compute(ShortRunner())
     axis = tuning_plot.draw(result.arrays, result.facts).axes[0]
     assert len(axis.get_yticklabels()) == len(result.arrays["methods"])
-    dots = [line for line in axis.get_lines() if line.get_marker() == "."]
-    assert all(line.get_xdata().size == len(FEW) for line in dots)
+    marks = [line.get_xdata().size for line in axis.get_lines() if line.get_linestyle() == "None"]
+    assert sum(marks) == len(FEW) * len(result.arrays["methods"])
     rates = tuning_rates_data.compute(ShortRunner())
     figure = tuning_rates_plot.draw(rates.arrays, rates.facts)
     assert len(figure.axes) == len(tuning_rates_data.PROBLEMS)
     assert all(best in RATES for best in rates.arrays["best"])
+
+
+def test_picture_says_the_worst_of_the_problems_that_it_sums_up(few):
+    result = tuning_data.compute(ShortRunner())
+    ratios = result.arrays["train/TuningFreeAdamW"]
+    ratios[:] = 1, 2, 4321, 8765  # the last is an exact fit
+    written = {text.get_text() for text in tuning_plot.draw(result.arrays, result.facts).axes[0].texts}
+    assert {"median", "worst", "2.00", "4321"} <= written
+    assert "8765" not in written
+
+
+def test_variants_are_compared_with_the_best_cosine(monkeypatch):
+    monkeypatch.setattr(variants, "CHOSEN", list(FEW))
+    ratios = variants.find_ratios(ShortRunner(), 1, None)
+    losses = tuning_data.collect(ShortRunner(), list(FEW), 1)
+    expected = [losses[name]["TuningFreeAdamW"].train / losses[name]["cosine"].train for name in FEW]
+    assert ratios["TuningFreeAdamW"].tolist() == pytest.approx(expected, rel=1e-12)  # another order of sums
+
+
+def test_table_of_variants_keeps_exact_fits_apart():
+    ratios = {"one": np.array([1.0, 4.0, 9.0])}
+    lines = list(variants.tabulate(ratios, {"one": np.array([2.0, 8.0, 99.0])}, np.array([False, False, True])))
+    assert lines[2:] == ["| one | 4.000 | 2.000 | 8.000 | 4.000 | 9.000 |"]
 
 
 def test_description_passes_over_losses_that_are_not_there():

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from hypergrad_problems import data
+from hypergrad_problems.arena.contenders import FreeRunner
 from hypergrad_problems.arena.problems import PROBLEMS, make_problem
 from hypergrad_problems.arena.rivals import Adam, ScheduleFree
 from hypergrad_problems.arena.runs import list_looks, run
+from hypergrad_problems.arena.variants import CHOSEN, VARIANTS, VariantRunner
 from hypergrad_reference import adamw
 
 
@@ -86,3 +88,15 @@ def test_run_that_leaves_the_numbers_ends_with_infinity():
     problem = make("Rosenbrock")
     outcome = run(problem, ScheduleFree(problem.start, 1e300), 0, 100)
     assert outcome.endings["schedule-free"].train == np.inf
+
+
+def test_variant_without_a_change_is_the_class():
+    problem = make("digits 100")
+    runners = FreeRunner("TuningFreeAdamW", problem.start), VariantRunner(CHOSEN, problem.start)
+    rates = [run(problem, runner, 0, 60).rates.tolist() for runner in runners]
+    assert rates[0] == rates[1]
+    assert runners[0].point.tobytes() == runners[1].point.tobytes()
+
+
+def test_variants_differ_from_each_other():
+    assert len(set(VARIANTS.values())) == len(VARIANTS)
