@@ -16,7 +16,7 @@ from paper_figs.tuning_names import NAMES
 TITLE = "What is lost without tuning"
 ALT = (
     "Rows of dots on a logarithmic axis, one row per optimizer and one dot per problem: the training loss over that of "
-    "the best of eleven cosine schedules. The dots of TuningFreeAdamW lie at 1 and below, but for the one problem that "
+    "the best of eleven cosine schedules. The dots of TuningFreeAdamW lie at 1 and below, except for one problem that "
     "it does not solve; those of optimizers at a fixed rate and of other packages reach far to the right."
 )
 CAPTION = (
