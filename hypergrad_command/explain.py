@@ -15,6 +15,9 @@ from hypergrad.errors import CheckpointError
 Record = Mapping[str, Any]
 """A record by the names of its fields; None where it had NaN."""
 
+BASE = ("step", "lr_before", "lr", "hypergradient", "reason")
+"""The fields of every record."""
+
 
 class Run(NamedTuple):
     """What a file tells of a run."""
@@ -40,7 +43,25 @@ def read_run(path: str) -> Run:
         return run
     state = checkpoint.read(path)
     records = [entry if isinstance(entry, list) else [entry] for entry in state["records"]]
+    if not all(_is_record(record) for step in records for record in step):
+        raise CheckpointError(f"{name} has records that no optimizer wrote: give a file of records_to or of save")
     return Run(state["kind"], state["steps"], state["skipped"], records)
+
+
+def _is_record(record: Record) -> bool:
+    """Whether a record has the fields of every record, each of its kind."""
+    if not set(BASE) <= set(record) or not all(isinstance(name, str) for name in record):
+        return False
+    *numbers, reason = (record[name] for name in BASE)
+    return isinstance(reason, str) and isinstance(numbers[0], int) and all(map(_is_number, numbers))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is None or a number that a float can hold."""
+    return value is None or isinstance(value, float) or (type(value) is int and abs(value) < LARGEST)
+
+
+LARGEST = 2**63
 
 
 class Stream:
@@ -72,10 +93,12 @@ class Stream:
         try:
             entry = json.loads(line)
             if isinstance(entry, dict):
-                self._kind, self._fields = entry["kind"], entry["fields"]
+                self._kind, self._fields = str(entry["kind"]), list(entry["fields"])
                 return
             rows = entry if isinstance(entry[0], list) else [entry]
             records: list[Record] = [dict(zip(self._fields, row, strict=True)) for row in rows]
+            if not all(map(_is_record, records)):
+                raise ValueError("a record lacks a field")
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise CheckpointError(
                 f"{self._path} is not what an optimizer streams (line {line[:40]!r}): give a file of records_to or of "
@@ -92,7 +115,7 @@ def _is_repeated(known: Record, new: Record) -> bool:
 
 # In the terminal, while the run goes on.
 
-BARS = "▁▂▃▄▅▆▇█"
+BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 WAIT = 0.5
 """Seconds between two looks at the file."""
 
@@ -118,7 +141,7 @@ def follow(path: str, last: int) -> None:
                     live.update(f"waiting for {name}", refresh=True)
                 else:
                     run = stream.read() if _is_stream(name) else read_run(path)
-                    live.update(show(run, last, console.width), refresh=True)
+                    live.update(show(run, last, console.width, _find_bars(console.encoding)), refresh=True)
                 time.sleep(WAIT)
         except KeyboardInterrupt:  # how a reader says that he has seen enough
             return
@@ -129,7 +152,16 @@ def _is_stream(name: Path) -> bool:
         return file.read(1) in (b"{", b"")
 
 
-def show(run: Run, last: int, width: int) -> Any:
+def _find_bars(encoding: str) -> str:
+    """Bars that a terminal can show."""
+    try:
+        BARS.encode(encoding)
+    except (LookupError, UnicodeEncodeError):
+        return ASCII_BARS
+    return BARS
+
+
+def show(run: Run, last: int, width: int, bars: str = BARS) -> Any:
     """A screen: the rate as a line of bars, how often each reason came, the latest records."""
     from rich.console import Group
     from rich.table import Table
@@ -147,9 +179,8 @@ def show(run: Run, last: int, width: int) -> Any:
     for record in firsts[-last:] if last else []:
         table.add_row(str(record["step"]), _shorten(record["lr"]), _shorten(record["hypergradient"]), record["reason"])
     counts = "  ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-    return Group(
-        Text(head), Text(draw_bars(rates, width)), Text(f"of the latest {min(len(firsts), 1000)}: {counts}"), table
-    )
+    latest = f"of the latest {min(len(firsts), 1000)}: {counts}"
+    return Group(Text(head), Text(draw_bars(rates, width, bars)), Text(latest), table)
 
 
 def is_missing(value: Any) -> bool:
@@ -161,19 +192,19 @@ def _shorten(value: Any) -> str:
     return "" if is_missing(value) else f"{value:.4g}"
 
 
-def draw_bars(values: Sequence[float], width: int) -> str:
+def draw_bars(values: Sequence[float], width: int, bars: str = BARS) -> str:
     """The magnitudes of some numbers on a logarithmic scale, in at most `width` characters.
 
     >>> draw_bars([1e-4, 1e-3, 1e-2, 1e-1], 80), draw_bars([1.0] * 8, 4), draw_bars([], 9)
     ('▁▃▅█', '▁▁▁▁', '')
     """
-    logs = [math.log10(abs(value)) for value in values if value]
-    if not logs:
-        return ""
+    logs = [math.log10(abs(value)) for value in values if value and math.isfinite(value)]
     count = min(width, len(logs))
+    if count < 1:
+        return ""
     shown = [logs[(index + 1) * len(logs) // count - 1] for index in range(count)]
     low, span = min(shown), max(shown) - min(shown)
-    return "".join(BARS[int((value - low) / span * (len(BARS) - 1))] if span else BARS[0] for value in shown)
+    return "".join(bars[int((value - low) / span * (len(bars) - 1))] if span else bars[0] for value in shown)
 
 
 def list_scopes(run: Run) -> Iterator[list[Record]]:

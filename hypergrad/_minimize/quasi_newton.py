@@ -58,12 +58,11 @@ def run_scipy(
 
     def look(intermediate_result: OptimizeResult) -> None:
         nonlocal last, nit, stopped
-        nit += 1
         iterate = next(point for point in reversed(evaluated) if np.array_equal(point.x, intermediate_result.x))
         evaluated[:] = [iterate]
         if not iterate.is_finite():
             raise StopIteration
-        last = iterate
+        last, nit = iterate, nit + 1
         trace.add(last)
         if report is not None and is_stopped_by(report, last, nit):
             stopped = INTERRUPTED
@@ -79,7 +78,7 @@ def run_scipy(
             options=_translate(method, options, settings),
         )  # fmt: skip
     if not Point(result.x, result.fun, result.jac).is_finite():
-        result.update(make_result(last, nit - 1, LOST, function))
+        result.update(make_result(last, nit, LOST, function))
     elif result.status == INTERRUPTED:
         result.update(status=stopped, message=MESSAGES[stopped])
     elif result.success and not options.get("ftol") and measure(result.jac) > settings.gtol:

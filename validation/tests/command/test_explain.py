@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from hypergrad import AdamHD, AutoHypergradientAdamW
+from hypergrad._core import checkpoint
 from hypergrad.errors import ArgumentError, CheckpointError, RecordError
 from hypergrad_command import explain_plot
 from hypergrad_command.command import main
@@ -221,6 +222,66 @@ def test_file_that_no_optimizer_streamed_is_refused(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"some": "json"}\n')
     with pytest.raises(CheckpointError, match="give a file of records_to or of save"):
         read_run(str(tmp_path / "a.jsonl"))
+
+
+FIELDS = ["step", "lr_before", "lr", "hypergradient", "reason"]
+NO_RECORDS = {
+    "no name": ({"fields": FIELDS}, [1, 0.5, 0.5, None, "a"]),
+    "no fields": ({"kind": "A"}, [1, 0.5, 0.5, None, "a"]),
+    "fields that are no list": ({"kind": "A", "fields": 7}, [1, 0.5, 0.5, None, "a"]),
+    "the step alone": ({"kind": "A", "fields": ["step"]}, [1]),
+    "no reason": ({"kind": "A", "fields": FIELDS[:-1]}, [1, 0.5, 0.5, None]),
+    "a name that is a number": ({"kind": "A", "fields": [*FIELDS, 7]}, [1, 0.5, 0.5, None, "a", 2]),
+    "a row that is too short": ({"kind": "A", "fields": FIELDS}, [1, 0.5]),
+    "a step that is text": ({"kind": "A", "fields": FIELDS}, ["1", 0.5, 0.5, None, "a"]),
+    "no step": ({"kind": "A", "fields": FIELDS}, [None, 0.5, 0.5, None, "a"]),
+    "a rate that is text": ({"kind": "A", "fields": FIELDS}, [1, 0.5, "0.5", None, "a"]),
+    "a rate that is a list": ({"kind": "A", "fields": FIELDS}, [1, 0.5, [0.5], None, "a"]),
+    "a rate that is true": ({"kind": "A", "fields": FIELDS}, [1, 0.5, True, None, "a"]),
+    "a rate past all floats": ({"kind": "A", "fields": FIELDS}, [1, 0.5, 10**400, None, "a"]),
+    "a reason that is a number": ({"kind": "A", "fields": FIELDS}, [1, 0.5, 0.5, None, 3]),
+    "an empty row": ({"kind": "A", "fields": FIELDS}, []),
+}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--plot", "out.svg"], ["--follow"], ["--json"]])
+@pytest.mark.parametrize("what", NO_RECORDS)
+def test_line_that_no_optimizer_wrote_is_refused(what, arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("run.jsonl").write_text("".join(f"{json.dumps(entry)}\n" for entry in NO_RECORDS[what]))
+    assert main(["explain", "run.jsonl", *arguments]) == 2
+    assert "is not what an optimizer streams" in capsys.readouterr().err
+    assert not Path("out.svg").exists()
+
+
+def test_saved_records_that_no_optimizer_wrote_are_refused(saved, capsys, monkeypatch):
+    state = {**checkpoint.read(saved), "records": [{"step": 1}]}
+    monkeypatch.setattr(checkpoint, "read", lambda path: state)
+    assert main(["explain", saved]) == 2
+    assert "has records that no optimizer wrote: give a file of records_to or of save" in capsys.readouterr().err
+
+
+def test_rates_that_are_not_finite_are_left_out_of_the_bars():
+    rates = [1e-4, float("nan"), 1e-3, float("inf"), 1e-2, 0.0, 1e-1]
+    assert draw_bars(rates, 80) == draw_bars([1e-4, 1e-3, 1e-2, 1e-1], 80)
+    assert draw_bars([1.0, 2.0], 0) == ""
+
+
+def test_follow_shows_bars_that_the_terminal_has(tmp_path):
+    path = tmp_path / "run.jsonl"
+    train(30, records_to=path)
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-m", "hypergrad", "explain", str(path), "--follow"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": "1", "TERM": "xterm",
+             "PYTHONIOENCODING": "ascii"},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    shown = _read_until(child.stdout, "step 30")
+    child.send_signal(signal.SIGINT)
+    shown += child.communicate(timeout=60)[0]
+    assert child.returncode == 0
+    assert "_" in shown
+    assert shown.isascii()
 
 
 def test_reader_leaves_a_line_that_is_being_written_for_the_next_time(tmp_path):

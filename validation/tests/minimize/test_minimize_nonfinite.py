@@ -7,6 +7,7 @@ import pytest
 from without_options import defaults
 
 import hypergrad
+from hypergrad._minimize.table import QUASI_NEWTON
 from hypergrad.methods import NAMES
 
 NAN, INF = math.nan, math.inf
@@ -51,6 +52,7 @@ def assert_honest(result, gtol=1e-5):
     assert np.isfinite(result.jac).all()
     assert result.success == (result.status == 0)
     assert not result.success or np.abs(result.jac).max() <= gtol
+    assert result.nit >= 0
 
 
 @pytest.mark.parametrize("method", NAMES)
@@ -106,3 +108,11 @@ def test_floating_point_settings_of_the_user_do_not_stop_a_run():
     with np.errstate(all="raise"):
         result = hypergrad.minimize(lambda x: (1e-300 * float(x @ x), 2e-300 * x), [1.0], jac=True)
     assert result.success
+
+
+@pytest.mark.parametrize("method", QUASI_NEWTON)
+def test_method_of_scipy_that_finds_no_step_has_made_no_iteration(method):
+    result = hypergrad.minimize(lambda x: 1e300 * float(x @ x), [5.0, 1.0], jac=lambda x: 2e300 * x, method=method)
+    assert not result.success
+    assert result.nit == 0
+    assert result.x.tolist() == [5.0, 1.0]
