@@ -3,7 +3,7 @@
 Block sums come back whole, so that totals are the exact ones of `hypergrad_reference.sums`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,13 +39,13 @@ class Change(NamedTuple):
     keeps: tuple[str, ...]
 
 
-def check_engine(plan: Plan) -> None:
+def check_engine(plan: Plan, groups: Sequence[Mapping[str, Any]]) -> None:
     """Raise ArgumentError for options that the loops of the NumPy classes do not know."""
     for holds, name in (
         (plan.capturable, "capturable=True"),
         (plan.reach.process_group is not None, "process_group"),
         (plan.reach.broadcast, "broadcast=True"),
-        (plan.maximize, "maximize=True of a rule without moments"),
+        (plan.traits.couples_decay and any(group["maximize"] for group in groups), "maximize=True"),
     ):
         if holds:
             raise ArgumentError(f"engine={plan.engine!r} with {name}: give engine='torch'")

@@ -14,7 +14,7 @@ from torch import Tensor
 from hypergrad._core.array_schedules import CODES, REASONS, SCHEDULES, Outcome
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._items import Batch, Item, collect, form_batches
-from hypergrad.torch._loops import Gradient, Loops
+from hypergrad.torch._loops import Loops
 from hypergrad.torch._numbers import Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
 from hypergrad.torch._reduce import form_rows, tabulate
@@ -142,11 +142,6 @@ class Captured(NamedTuple):
             *(home[name_learned(field)] for field in self._learned_fields)
         )
 
-    def _form_gradient(self, present: Present) -> Gradient:
-        traits = self.numbers.plan.traits
-        scale = -traits.grad_scale if self.numbers.plan.maximize else traits.grad_scale
-        return Gradient(scale, present.weight_decay if traits.couples_decay else 0.0)
-
     # Loop 1.
 
     def _sum(self, items: Sequence[Item], present: Sequence[Present]) -> tuple[Tensor, tuple[str, ...]]:
@@ -161,7 +156,11 @@ class Captured(NamedTuple):
             key = (item.group, id(item.state["step"]), item.position if self.numbers.has_rate_per_tensor else -1)
             if item.moved and plan.uses_moments and key not in recalled:
                 recalled[key] = self._recall(item)
-            return names, self._form_gradient(present[item.group]), key if item.moved and plan.uses_moments else None
+            return (
+                names,
+                self.numbers.plan.form_gradient(present[item.group]),
+                key if item.moved and plan.uses_moments else None,
+            )
 
         cells: dict[int, dict[str, list[Tensor]]] = {}
         for (names, gradient, key), batch in form_batches(items, select, lambda key: plan.name_operands(key[0])):
@@ -289,7 +288,7 @@ class Captured(NamedTuple):
 
         def select(item: Item) -> Any:
             index = order[id(item)]
-            return id(scalars[index]), self._form_gradient(present[item.group]), keeps[item.group], index
+            return id(scalars[index]), self.numbers.plan.form_gradient(present[item.group]), keeps[item.group], index
 
         alike: dict[int, Any] = {id(one): one for one in scalars}
         batches = form_batches(items, lambda item: select(item)[:3], lambda key: key[2])

@@ -4,13 +4,15 @@ Both follow `hypergrad_reference.loops`, equation by equation. Sums are formed i
 16-bit parameters, and differ from those of the reference by rounding.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from hypergrad.torch._items import Batch
+from hypergrad.torch._items import LIMITS, Batch
 from hypergrad_reference.adamw import ExactScalars, beta1_derivative_scalars
 from hypergrad_reference.loops import INNER_PRODUCTS
 from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
@@ -68,12 +70,45 @@ def cast(scalars: Any, dtype: torch.dtype) -> Any:
     return type(scalars)(*(s.to(dtype) if isinstance(s, Tensor) else s for s in scalars))
 
 
+class Scratch:
+    """Memory of a CPU for results that live no longer than a batch.
+
+    Memory that is given back to the system costs a page fault for every 4 KiB when it is asked for again: more time
+    than the arithmetic. Other devices keep such memory themselves.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, torch.dtype], Tensor] = {}
+
+    def lend(self, number: int, like: Sequence[Tensor]) -> list[Tensor] | None:
+        """Arrays like those given, with whatever stands in them; None for another device, or more than a batch.
+
+        number    lends with different numbers do not overlap
+        """
+        sizes = [x.numel() for x in like]
+        if like[0].device.type != "cpu" or sum(sizes) > LIMITS["cpu"]:
+            return None
+        kept = self._kept.get((number, like[0].dtype))
+        if kept is None or kept.numel() < sum(sizes):
+            kept = self._kept[number, like[0].dtype] = torch.empty(sum(sizes), dtype=like[0].dtype)
+        return [part.view(x.shape) for part, x in zip(kept[: sum(sizes)].split(sizes), like, strict=True)]
+
+
+def _form(name: str, *operands: list[Tensor], out: list[Tensor] | None) -> list[Tensor]:
+    """The results of an operation of torch, in `out` if there is one."""
+    if out is None:
+        return list(getattr(torch, f"_foreach_{name}")(*operands))
+    operation = getattr(torch, name)
+    return [operation(*pieces, out=target) for *pieces, target in zip(*operands, out, strict=True)]
+
+
 # Loop 1.
 
 
 def inner_products(
-    names: Iterable[str], batch: Batch, gradient: Gradient, scalars: Any, last_beta1_power: float = 1.0
-) -> dict[str, list[Tensor]]:
+    names: Iterable[str], batch: Batch, gradient: Gradient, scalars: Any, last_beta1_power: float = 1.0,
+    scratch: Scratch | None = None,
+) -> dict[str, list[Tensor]]:  # fmt: skip
     """The inner products asked for, of each piece, without dimensions; see `hypergrad_reference.loops`.
 
     names       keys of INNER_PRODUCTS
@@ -85,20 +120,40 @@ def inner_products(
     needed = {factor for name in names for factor in INNER_PRODUCTS[name]}
     g = gradient.form(batch)
     factors = {"grad": g, "theta": widen(batch.theta) if "theta" in needed else [], **batch.arrays}
+    scales = dict.fromkeys(needed, 1.0)
     if "direction" in needed and "direction" not in factors:
-        factors["direction"] = list(torch._foreach_mul(batch.arrays["exp_avg"], scalars.i1))
-        torch._foreach_div_(factors["direction"], _root(batch, scalars))
+        factors["direction"], scales["direction"] = _rebuild_direction(batch, scalars, scratch)
     if "deviation" in needed:
         factors["deviation"] = list(torch._foreach_sub(g, batch.arrays["grad_ema"]))
     if "beta1_derivative" in needed:
         factors["beta1_derivative"] = _derive_by_beta1(batch, scalars, last_beta1_power)
-    return {name: _dot(*(factors[factor] for factor in INNER_PRODUCTS[name])) for name in names}
+    found = {}
+    for name in names:
+        left, right = INNER_PRODUCTS[name]
+        found[name], scale = _dot(factors[left], factors[right], scratch), scales[left] * scales[right]
+        if scale != 1:
+            torch._foreach_mul_(found[name], scale)
+    return found
 
 
-def _dot(x: list[Tensor], y: list[Tensor]) -> list[Tensor]:
+def _dot(x: list[Tensor], y: list[Tensor], scratch: Scratch | None) -> list[Tensor]:
     if x is y:
         return list(torch._foreach_pow(torch._foreach_norm(x), 2.0))
-    return [product.sum() for product in torch._foreach_mul(x, y)]
+    return [product.sum() for product in _form("mul", x, y, out=scratch.lend(1, x) if scratch else None)]
+
+
+def _rebuild_direction(batch: Batch, s: ExactScalars, scratch: Scratch | None) -> tuple[list[Tensor], float]:
+    """The direction m i1 / (sqrt(u i2) + eps) as m / (sqrt(u) + eps / sqrt(i2)), and its factor i1 / sqrt(i2)."""
+    m, u = batch.arrays["exp_avg"], batch.arrays.get("max_exp_avg_sq") or batch.arrays["exp_avg_sq"]
+    if isinstance(s.i2, Tensor):  # eps is a number: a tensor without dimensions is not added without a look at it
+        d = list(torch._foreach_mul(m, s.i1))
+        torch._foreach_div_(d, _root(batch, s))
+        return d, 1.0
+    factor = 1 / math.sqrt(s.i2)
+    lent = scratch.lend(0, u) if scratch else None
+    root = _form("sqrt", u, out=lent)
+    torch._foreach_add_(root, s.eps * factor)
+    return _form("div", m, root, out=lent), s.i1 * factor
 
 
 def _derive_by_beta1(batch: Batch, s: ExactScalars, last_beta1_power: float) -> list[Tensor]:
@@ -154,7 +209,31 @@ def update(batch: Batch, gradient: Gradient, scalars: Any, gamma: float | None, 
         torch._foreach_copy_(batch.arrays["last_grad"], g)
 
 
+def _is_plain(arrays: Iterable[Tensor], s: ExactScalars) -> bool:
+    """Whether torch's fused kernel takes the arrays: on a CPU, in one order of memory, and no number on a device."""
+    return not isinstance(s.a, Tensor) and all(x.device.type == "cpu" and x.is_contiguous() for x in arrays)
+
+
+def _update_fused(theta: list[Tensor], g: list[Tensor], batch: Batch, s: ExactScalars) -> None:
+    """The update of AdamW by torch's own kernel, in one pass over the arrays.
+
+    It divides by 1 - beta^step, which is 1 after endless steps. Our own corrections come in by
+
+        a m / (sqrt(u i2) + eps) = a / sqrt(i2) m / (sqrt(u) + eps / sqrt(i2))
+    """
+    m, v, u = (batch.arrays.get(name, []) for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"))
+    root = math.sqrt(s.i2)
+    lr = s.a / root
+    torch._fused_adamw_(
+        theta, g, m, v, u, [torch.tensor(math.inf)] * len(theta), lr=lr, beta1=s.b1, beta2=s.b2,
+        weight_decay=(1 - s.k) / lr if lr else 0.0, eps=s.eps / root, amsgrad=bool(u), maximize=False,
+    )  # fmt: skip
+
+
 def _update_adamw(theta: list[Tensor], g: list[Tensor], batch: Batch, s: ExactScalars) -> None:
+    if _is_plain((*theta, *g, *(x for arrays in batch.arrays.values() for x in arrays)), s):
+        _update_fused(theta, g, batch, s)
+        return
     m, v = batch.arrays["exp_avg"], batch.arrays["exp_avg_sq"]
     if isinstance(s.b1, Tensor):
         torch._foreach_mul_(m, s.b1)
@@ -219,7 +298,9 @@ class Loops(NamedTuple):
     update: Callable[..., None]
 
 
-EAGER = Loops(inner_products, update)
+def make_loops() -> Loops:
+    """The loops as they are, with scratch of their own."""
+    return Loops(partial(inner_products, scratch=Scratch()), update)
 
 
 def compile_loops(**options: Any) -> Loops:

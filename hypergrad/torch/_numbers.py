@@ -140,6 +140,13 @@ class Numbers(NamedTuple):
 
     # From the sums to what the tensors step with.
 
+    def liken(self, item: Item) -> Any:
+        """What two tensors have in common exactly when loop 1 is told the same of both."""
+        state = item.state
+        powers = (state.get("beta1_power"), state.get("last_beta1_power"))
+        position = item.position if self.has_rate_per_tensor else -1
+        return item.group, position, read_steps(state), powers, item.moved, "grad_ema" in state
+
     def recall(self, item: Item) -> tuple[Scalars, float]:
         """The scalars of the latest step of a tensor, and the product of the beta1 that it had used before."""
         group, state = self.groups[item.group], item.state
@@ -219,13 +226,15 @@ class Numbers(NamedTuple):
         """The numbers of each tensor after its step."""
         torch._foreach_add_([item.state["step"] for item in items], 1.0)
         self.mark_moved(items)
+        plan = self.plan
+        uses_moments, derives_beta1, remembers = plan.uses_moments, plan.derives_beta1, plan.traits.remembers_norm
         for index, (item, move) in enumerate(zip(items, moves, strict=True)):
             state = item.state
-            if self.plan.uses_moments:
+            if uses_moments:
                 state["beta1_power"] = move.power
-            if self.plan.derives_beta1:
+            if derives_beta1:
                 state["last_beta1_power"] = move.power_before
-            if self.plan.traits.remembers_norm:
+            if remembers:
                 state["grad_sq"] = norms[index]
 
     def publish(

@@ -1,5 +1,6 @@
 """The step that all optimizers of this package share: sums, schedule, update, and only then what is kept of it."""
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, check_engine
 from hypergrad.torch._captured import COLUMNS, Captured, check_capturable, read_records
 from hypergrad.torch._captured import RECORDS as RING
 from hypergrad.torch._items import Batch, Item, collect, form_batches
-from hypergrad.torch._loops import EAGER, HALF, Gradient, Rounding, compile_loops
+from hypergrad.torch._loops import HALF, Rounding, compile_loops, make_loops
 from hypergrad.torch._numbers import Move, Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
 from hypergrad.torch._reduce import Reading, Row, form_rows, read_back
@@ -40,18 +41,17 @@ class Optimizer(torch.optim.Optimizer):
             raise ArgumentError("nonfinite='stop' is for delay=1, which torch's classes do not have: give 'raise'")
         check_options(**{**defaults, "lr": read_rate(defaults["lr"])}, nonfinite=plan.nonfinite)
         Choice(("global", "group", "tensor"))("lr_scope", plan.lr_scope)
-        Number(plan.lr_min, plan.lr_max)("lr", read_rate(defaults["lr"]))
         self._records = Records([], 0, RECORDS)
         self._series: dict[int, Series] = {}
         self._ring: Tensor | None = None
-        self._loops = EAGER
+        self._loops = make_loops()
         super().__init__(params, {**defaults, "capturable": plan.capturable})
-        self._numbers.adopt(self.param_groups)
+        self._adopt(self.param_groups)
         check_rounding(plan.stochastic_rounding, {p.dtype for group in self.param_groups for p in group["params"]})
         if plan.capturable:
             check_capturable(plan, self.param_groups)
         if plan.engine != "torch":
-            check_engine(plan)
+            check_engine(plan, self.param_groups)
             _ = self._array_engine  # what it cannot take is refused now
 
     @property
@@ -65,11 +65,21 @@ class Optimizer(torch.optim.Optimizer):
         "group" and "tensor" their learned rates start at their "lr". Raises ArgumentError for options out of range.
         """
         if isinstance(param_group, Mapping):
+            for name in inspect.signature(type(self)).parameters.keys() & param_group.keys():
+                if name not in ("params", *self.defaults):
+                    raise ArgumentError(f"{name}={param_group[name]!r} in a group: give it to {type(self).__name__}")
             given = {name: value for name, value in param_group.items() if name in self.defaults}
             check_options(**{name: read_rate(value) if name == "lr" else value for name, value in given.items()})
         super().add_param_group(param_group)
         if "steps" in self.param_groups[0]:
-            self._numbers.adopt(self.param_groups[-1:])
+            self._adopt(self.param_groups[-1:])
+
+    def _adopt(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Give groups the numbers that they lack. Raises ArgumentError for a rate that none can be learned from."""
+        self._numbers.adopt(groups)
+        for group in groups:
+            if group["base_lr"]:  # of groups that share a rate, that of the first
+                Number(self._plan.lr_min, self._plan.lr_max)("lr", group["base_lr"])
 
     # What can be read.
 
@@ -220,10 +230,15 @@ class Optimizer(torch.optim.Optimizer):
         if not columns:
             return [], []
 
+        known: dict[Any, Sum] = {}
+
         def select(item: Item) -> Sum:
-            names = plan.name_products(steps, item.moved, "grad_ema" in item.state)
-            last = numbers.recall(item) if item.moved and plan.uses_moments else (None, 1.0)
-            return Sum(names, self._form_gradient(present[item.group]), *last)
+            key = numbers.liken(item)
+            if key not in known:
+                names = plan.name_products(steps, item.moved, "grad_ema" in item.state)
+                last = numbers.recall(item) if item.moved and plan.uses_moments else (None, 1.0)
+                known[key] = Sum(names, plan.form_gradient(present[item.group]), *last)
+            return known[key]
 
         if self._array_engine is not None:
             return self._read_blocks(items, self._array_engine.sum(items, select), steps)
@@ -257,23 +272,18 @@ class Optimizer(torch.optim.Optimizer):
         params = [p for group in self.param_groups for p in group["params"]]
         return None if self._plan.engine == "torch" else ArrayEngine(self._plan.engine, params)
 
-    def _form_gradient(self, present: Present) -> Gradient:
-        traits = self._plan.traits
-        scale = -traits.grad_scale if self._plan.maximize else traits.grad_scale
-        return Gradient(scale, present.weight_decay if traits.couples_decay else 0.0)
-
     def _apply(
         self, items: Sequence[Item], present: Sequence[Present], moves: Sequence[Move],
         keeps: Sequence[tuple[str, ...]], observed: Sequence[bool],
     ) -> None:  # fmt: skip
         """Loop 2: write the parameters, and the arrays that are kept of them."""
-        watch = self._plan.watch
+        plan, watch = self._plan, self._plan.watch
         order = {id(item): index for index, item in enumerate(items)}
 
         def select(item: Item) -> Change:
             index = order[id(item)]
             gamma = watch.gamma if watch is not None and observed[index] else None
-            return Change(self._form_gradient(present[item.group]), moves[index].scalars, gamma, keeps[item.group])
+            return Change(plan.form_gradient(present[item.group]), moves[index].scalars, gamma, keeps[item.group])
 
         if self._array_engine is not None:
             self._array_engine.update(items, select)
@@ -338,8 +348,11 @@ class Optimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy is not compiled."""
-        self.__dict__.setdefault("_loops", EAGER)
+        self.__dict__.setdefault("_loops", make_loops())
         super().__setstate__(state)
+        for group in self.param_groups:  # an older state lacks the options that came later
+            for name in inspect.signature(type(self)).parameters.keys() & self.defaults.keys():
+                group.setdefault(name, self.defaults[name])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what state_dict gave; records and histories start again.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
+from hypergrad.torch._loops import Gradient
 from hypergrad.torch._reduce import Reach
 from hypergrad_reference.adamw import ExactScalars
 from hypergrad_reference.loops import INNER_PRODUCTS
@@ -30,7 +31,6 @@ class Plan(NamedTuple):
     capturable: bool = False  # the host waits for nothing
     delay: int = 0  # 1: h_t moves the rate of step t+1, see `hypergrad_reference.delayed`
     engine: str = "torch"  # who runs the loops: "torch" | "numpy" | "opencl..."
-    maximize: bool = False  # for rules whose traits do not say so
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Plan":
         """A plan never changes, and a process group cannot be copied."""
@@ -54,6 +54,11 @@ class Plan(NamedTuple):
     def derives_beta1(self) -> bool:
         """Whether beta1 follows its derivative."""
         return "last_grad" in self.traits.keeps
+
+    def form_gradient(self, present: "Present") -> Gradient:
+        """How gradients of a group become g."""
+        scale = -self.traits.grad_scale if present.maximize else self.traits.grad_scale
+        return Gradient(scale, present.weight_decay if self.traits.couples_decay else 0.0)
 
     def is_watching(self, steps: int) -> bool:
         """Whether surprise is followed in the step after so many."""
@@ -135,6 +140,7 @@ class Present(NamedTuple):
     beta2: float = 0.0
     eps: float = 1.0
     momentum: float | None = None  # of rules that have one
+    maximize: bool = False
 
     def form_options(self, lr: float, beta1: float, coupled: bool) -> Options:
         """The options of a step. Coupled decay is part of the gradient, not of the update."""
@@ -158,4 +164,5 @@ def read_group(number: int, group: Mapping[str, Any]) -> Present:
     beta1, beta2 = map(float, group.get("betas", (0.0, 0.0)))
     momentum = float(group["momentum"]) if "momentum" in group else None
     ratio, weight_decay = rate / base if base else 0.0, float(group["weight_decay"])
-    return Present(ratio, weight_decay, beta1, beta2, float(group.get("eps", 1.0)), momentum)
+    eps, maximize = float(group.get("eps", 1.0)), bool(group.get("maximize", False))
+    return Present(ratio, weight_decay, beta1, beta2, eps, momentum, maximize)

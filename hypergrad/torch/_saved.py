@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from hypergrad.errors import CheckpointError
@@ -61,6 +62,8 @@ def restore(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
         for name, value in state_dict["state"].get(index, {}).items():
             if isinstance(value, Tensor) and value.dtype != state[name].dtype:
                 state[name] = value.to(state[name].device)
+        if state and not isinstance(state["step"], Tensor):  # as torch saved it in its early days
+            state["step"] = torch.tensor(float(state["step"]), dtype=torch.float32)
     numbers = optimizer._numbers
     numbers.adopt(optimizer.param_groups)
     for group in optimizer.param_groups:

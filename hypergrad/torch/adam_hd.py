@@ -88,7 +88,8 @@ class AdamHD(Optimizer):
         check_options(rule=rule)
         plan = Plan(
             Rule(hyper_lr, rule, delay), lr_scope, nonfinite=nonfinite, reach=check_reach(process_group, broadcast),
-            maximize=maximize, capturable=capturable, engine=read_engine(engine),
+            capturable=capturable, engine=read_engine(engine),
             stochastic_rounding=stochastic_rounding, delay=delay,
         )  # fmt: skip
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults, plan)

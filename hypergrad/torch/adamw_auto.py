@@ -131,14 +131,15 @@ class AutoHypergradientAdamW(Optimizer):
         )
         gamma, alpha, threshold = watched.values()
         watch = Watch(gamma, alpha, threshold, constants.warmup_steps)
-        base = Base(amsgrad=amsgrad, grad_scale=-1.0 if maximize else 1.0)
+        base = Base(amsgrad=amsgrad)
         rule = Rule(constants, adapt_momentum, normalization, momentum_rule, base, decay_in_hypergradient)
         plan = Plan(
             rule, lr_scope, lr_min, lr_max, nonfinite, watch if track_surprise else None,
             check_reach(process_group, broadcast), capturable=capturable, engine=read_engine(engine),
             stochastic_rounding=stochastic_rounding, delay=delay,
         )  # fmt: skip
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults, plan)
 
     @property
     def surprise(self) -> State:

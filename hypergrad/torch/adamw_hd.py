@@ -102,7 +102,7 @@ class HypergradientAdamW(Optimizer):
         check_order("lr_min", lr_min, "lr_max", lr_max)
         if log_scale and not lr_min > 0:
             raise ArgumentError(f"lr_min={lr_min!r} with log_scale=True: give a positive one")
-        base = Base(amsgrad=amsgrad, grad_scale=-1.0 if maximize else 1.0)
+        base = Base(amsgrad=amsgrad)
         rule = Rule(hyper_lr, log_scale, decay_in_hypergradient, base)
         plan = Plan(
             rule,
@@ -116,4 +116,5 @@ class HypergradientAdamW(Optimizer):
             stochastic_rounding=stochastic_rounding,
             delay=delay,
         )
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, plan)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults, plan)

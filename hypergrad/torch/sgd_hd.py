@@ -95,9 +95,8 @@ class SGDHD(Optimizer):
             )
         plan = Plan(
             Rule(hyper_lr, rule, momentum, dampening, nesterov, delay), lr_scope, nonfinite=nonfinite,
-            reach=check_reach(process_group, broadcast), maximize=maximize,
-            capturable=capturable, engine=read_engine(engine),
+            reach=check_reach(process_group, broadcast), capturable=capturable, engine=read_engine(engine),
             stochastic_rounding=stochastic_rounding, delay=delay,
         )  # fmt: skip
-        self.nesterov = nesterov
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, plan)
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults, plan)

@@ -84,7 +84,7 @@ class Replay:
             grad, decay = grad + decay * theta, 0.0
         if isinstance(optimizer, SGDHD):
             self.velocity = group["momentum"] * self.velocity + grad
-            d = grad + group["momentum"] * self.velocity if optimizer.nesterov else self.velocity
+            d = grad + group["momentum"] * self.velocity if optimizer._plan.rule.nesterov else self.velocity
         else:
             beta1, beta2 = group["betas"]
             self.power1, self.power2 = self.power1 * beta1, self.power2 * beta2

@@ -120,6 +120,23 @@ def test_a_state_of_torch_adamw_is_taken_over_and_its_rate_is_the_start():
         torch.testing.assert_close(mine, its)
 
 
+@pytest.mark.parametrize("kind", [SGDHD, HypergradientAdamW])
+def test_a_state_from_before_an_option_was_there_takes_its_default_and_steps_may_be_plain_numbers(kind):
+    model = make_model()
+    optimizer = kind(model.parameters(), lr=1e-3)
+    train(model, optimizer, 0, 5)
+    state = deepcopy(optimizer.state_dict())
+    for group in state["param_groups"]:
+        del group["maximize"], group["capturable"]
+    for entry in state["state"].values():
+        entry["step"] = entry["step"].item()
+    twin = deepcopy(model)
+    resumed = kind(twin.parameters(), lr=1e-3)
+    resumed.load_state_dict(state)
+    for mine, other in zip(train(model, optimizer, 5, 20), train(twin, resumed, 5, 20), strict=True):
+        assert torch.equal(mine, other)
+
+
 def test_a_state_of_another_rule_or_scope_is_refused_and_nothing_changes():
     model = make_model()
     optimizer = HypergradientAdamW(model.parameters(), lr=0.01)

@@ -145,6 +145,43 @@ def test_maximize_climbs_and_learns_as_descent_does(kind):
     assert down.learned_lr == up.learned_lr
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_group_may_climb_while_another_descends(kind):
+    p, q = make_param(), make_param()
+    optimizer = kind([{"params": [p]}, {"params": [q], "maximize": True}], lr=0.01, weight_decay=0.0)
+    for _ in range(20):
+        p.grad, q.grad = p.detach().clone(), -q.detach()
+        optimizer.step()
+    assert torch.equal(p, q)
+    assert optimizer.learned_lr != 0.01
+
+
+@pytest.mark.parametrize(("kind", "name"), [(HypergradientAdamW, "amsgrad"), (SGDHD, "nesterov"), (AdamHD, "hyper_lr")])
+def test_an_option_of_the_class_is_refused_in_a_group(kind, name):
+    with pytest.raises(ArgumentError, match=f"{name}=1 in a group: give it to {kind.__name__}"):
+        kind([{"params": [make_param()], name: 1}])
+
+
+def test_only_the_rate_that_is_learned_from_must_lie_within_its_bounds():
+    p, q = make_param(), make_param()
+    optimizer = HypergradientAdamW([{"params": [p], "lr": 1e-3}, {"params": [q]}], lr=1e-28, weight_decay=0.0)
+    take_steps(optimizer, [p, q], 2)
+    assert torch.equal(q, torch.ones_like(q))
+    for scope in ("group", "tensor"):
+        with pytest.raises(ArgumentError, match="lr=1e-28"):
+            HypergradientAdamW([{"params": [make_param()], "lr": 1e-3}, {"params": [q]}], lr=1e-28, lr_scope=scope)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_leaves_the_gradients_as_they_are(kind):
+    p = make_param()
+    optimizer = kind([p], lr=0.01, weight_decay=0.1, maximize=True)
+    for _ in range(3):
+        p.grad = torch.full_like(p, 3.0)
+        optimizer.step()
+        assert torch.equal(p.grad, torch.full_like(p, 3.0))
+
+
 def test_a_sparse_gradient_is_refused():
     table = torch.nn.Embedding(4, 3, sparse=True)
     table(torch.tensor([1])).sum().backward()
@@ -246,6 +283,24 @@ def test_large_tensors_are_cut_and_small_ones_gathered_without_a_change_of_resul
     monkeypatch.setitem(_items.LIMITS, "cpu", 16)
     for mine, other in zip(run(), whole, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"amsgrad": True, "weight_decay": 0.3, "maximize": True}], ids=["plain", "all"]
+)
+def test_tensors_that_torch_s_fused_kernel_cannot_take_step_as_those_that_it_takes(options):
+    rng = np.random.default_rng(0)
+    whole = torch.nn.Parameter(torch.from_numpy(rng.normal(size=(6, 10))))
+    turned = torch.nn.Parameter(whole.detach().clone().t().contiguous().t())  # the same numbers in another order
+    of_whole, of_turned = (HypergradientAdamW([p], lr=0.01, hyper_lr=1e-4, **options) for p in (whole, turned))
+    for _ in range(20):
+        whole.grad = torch.from_numpy(rng.normal(size=(6, 10)))
+        turned.grad = whole.grad.clone()
+        of_whole.step()
+        of_turned.step()
+    assert not turned.is_contiguous()
+    torch.testing.assert_close(turned, whole, rtol=1e-12, atol=1e-12)  # the same formulas, in another order of rounding
+    assert of_turned.learned_lr == pytest.approx(of_whole.learned_lr, rel=1e-12) != 0.01
 
 
 def test_what_looks_public_is_public():
