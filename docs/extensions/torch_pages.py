@@ -10,8 +10,8 @@ from extensions.docstrings import render
 from extensions.reference import list_symbols
 
 SOURCE = Path(__file__).resolve().parents[2] / "hypergrad/torch"
-BASE = "Optimizer"
-"""The class that the others derive from; its methods are theirs."""
+BASES = {"_optimizer": "Optimizer", "_averaging": "AveragingOptimizer"}
+"""By file, the classes that the others derive from; their methods are theirs."""
 
 
 class Symbol(NamedTuple):
@@ -24,15 +24,15 @@ class Symbol(NamedTuple):
 
 
 def list_torch_symbols() -> list[Symbol]:
-    """The base class and the public classes, each with its public methods and properties.
+    """The base classes and the public classes, each with its public methods and properties.
 
     >>> [symbol.name for symbol in list_torch_symbols() if symbol.kind == "class"][:2]
-    ['hypergrad.torch.Optimizer', 'hypergrad.torch.AdamHD']
+    ['hypergrad.torch.Optimizer', 'hypergrad.torch.AveragingOptimizer']
     """
     found = []
-    for path in (SOURCE / "_optimizer.py", *sorted(SOURCE.glob("[!_]*.py"))):
+    for path in (*(SOURCE / f"{stem}.py" for stem in BASES), *sorted(SOURCE.glob("[!_]*.py"))):
         for node in ast.parse(path.read_text("utf-8")).body:
-            if isinstance(node, ast.ClassDef) and (path.stem != "_optimizer" or node.name == BASE):
+            if isinstance(node, ast.ClassDef) and node.name == BASES.get(path.stem, node.name):
                 found += list(_read_class(node))
     return found
 
@@ -41,7 +41,7 @@ def _read_class(node: ast.ClassDef) -> Iterator[Symbol]:
     name = f"hypergrad.torch.{node.name}"
     methods = [member for member in node.body if isinstance(member, ast.FunctionDef)]
     init = next((method for method in methods if method.name == "__init__"), None)
-    hidden = node.name == BASE or init is None
+    hidden = node.name in BASES.values() or init is None
     yield Symbol(name, "class", "" if hidden or init is None else _write_signature(init), ast.get_docstring(node) or "")
     for method in methods:
         if not method.name.startswith("_"):

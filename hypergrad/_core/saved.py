@@ -102,27 +102,28 @@ def _dump_schedule(frame: Frame, state: State) -> dict[str, float | None]:
     numbers: dict[str, float | None] = {f"lr{scope}": one.lr for scope, one in enumerate(state.learned)}
     numbers |= {f"ratio{group}": ratio for group, ratio in enumerate(state.ratios)}
     for scope, one in enumerate(state.learned):
-        numbers |= {f"{name}{scope}": number for name, number in _list_numbers(one) if name not in ("lr", "beta1")}
+        numbers |= {f"{name}{scope}": number for name, number in list_numbers(one) if name not in ("lr", "beta1")}
     return numbers | state.seen.state._asdict() if _follows_surprise(frame, state) else numbers
 
 
-def _list_numbers(learned: Any, prefix: str = "") -> Iterator[tuple[str, float]]:
+def list_numbers(learned: Any, prefix: str = "") -> Iterator[tuple[str, float]]:
     """What is learned as numbers with names; those of a NamedTuple inside begin with its name."""
     for name, value in learned._asdict().items():
         if isinstance(value, tuple):
-            yield from _list_numbers(value, f"{prefix}{name}_")
+            yield from list_numbers(value, f"{prefix}{name}_")
         else:
             yield f"{prefix}{name}", float(value)
 
 
-def _read_numbers(learned: Any, saved: Saved, scope: int, prefix: str = "") -> Any:
-    """What is learned, with the saved numbers instead of its own."""
+def read_numbers(learned: Any, saved: Saved, scope: int | None = None, prefix: str = "") -> Any:
+    """What is learned, with the saved numbers instead of its own; their names end with the scope, if there is one."""
+    end = "" if scope is None else str(scope)
     known = {}
     for name, value in learned._asdict().items():
         if isinstance(value, tuple):
-            known[name] = _read_numbers(value, saved, scope, f"{prefix}{name}_")
-        elif f"{prefix}{name}{scope}" in saved:
-            known[name] = type(value)(saved[f"{prefix}{name}{scope}"])
+            known[name] = read_numbers(value, saved, scope, f"{prefix}{name}_")
+        elif f"{prefix}{name}{end}" in saved:
+            known[name] = type(value)(saved[f"{prefix}{name}{end}"])
     return learned._replace(**known)
 
 
@@ -167,7 +168,7 @@ def fit(frame: Frame, state: State, read_groups: ReadGroups) -> Fit:
         f"ratio{group}": Range(-LARGEST_RATIO if low < 0 else 0.0, LARGEST_RATIO) for group in range(len(state.ratios))
     }
     for scope, one in enumerate(state.learned):
-        names = (name for name, _ in _list_numbers(one) if name not in ("lr", "beta1"))
+        names = (name for name, _ in list_numbers(one) if name not in ("lr", "beta1"))
         ranges |= {f"{name}{scope}": LEARNED.get(name, Range(0.0)) for name in names}
     histories = {f"lr{scope}": HistoryFit(Range(min(0.0, low)), 1) for scope in range(len(state.learned))}
     if _follows_surprise(frame, state):
@@ -227,7 +228,7 @@ def parse(frame: Frame, state: State, saved: Saved) -> tuple[State, list[GroupOp
     ratios = _read_ratios(state, schedule)
     learned, series = [], []
     for scope, one in enumerate(state.learned):
-        learned.append(_read_numbers(one, schedule, scope))
+        learned.append(read_numbers(one, schedule, scope))
         names = {name: f"beta1_{scope}" if name == "beta1" else f"{name}{scope}" for name in state.series[scope]}
         series.append({name: Series.start(saved["histories"][entry]) for name, entry in names.items()})
     seen = state.seen

@@ -23,7 +23,8 @@ if tuple(int(part) for part in found.split(".")[:2]) < LEAST:
 
 from hypergrad.torch.adam_hd import AdamHD  # noqa: E402
 from hypergrad.torch.adamw_auto import AutoHypergradientAdamW  # noqa: E402
+from hypergrad.torch.adamw_free import TuningFreeAdamW  # noqa: E402
 from hypergrad.torch.adamw_hd import HypergradientAdamW  # noqa: E402
 from hypergrad.torch.sgd_hd import SGDHD  # noqa: E402
 
-__all__ = ["SGDHD", "AdamHD", "AutoHypergradientAdamW", "HypergradientAdamW"]
+__all__ = ["SGDHD", "AdamHD", "AutoHypergradientAdamW", "HypergradientAdamW", "TuningFreeAdamW"]

@@ -17,6 +17,8 @@ from hypergrad.torch._items import SHARDED, Item
 from hypergrad.torch._loops import Gradient
 from hypergrad.torch._plan import Plan
 from hypergrad_reference.loops import Arrays, Operands, Update
+from hypergrad_reference.rule import Averages
+from hypergrad_reference.sums import total
 
 Vector = NDArray[Any]
 
@@ -66,7 +68,8 @@ def flatten(tensor: Tensor, name: str) -> Vector:
 class ArrayEngine:
     """The two loops, by the backend of the NumPy classes."""
 
-    def __init__(self, engine: str, params: Sequence[Tensor]) -> None:
+    def __init__(self, engine: str, params: Sequence[Tensor], averages: Averages | None = None) -> None:
+        self._averages = averages
         self._backend: Backend = open_backend(
             engine, {f"parameter {i}": flatten(param, f"parameter {i}") for i, param in enumerate(params)}
         )
@@ -86,7 +89,8 @@ class ArrayEngine:
             if products:
                 operands = Operands(
                     flatten(item.theta, "a parameter"), flatten(item.grad, "a gradient"), gradient.grad_scale,
-                    self._gather(item, tuple(item.state)), scalars, power, gradient.l2,
+                    self._gather(item, tuple(item.state)), None if self._averages else scalars, power, gradient.l2,
+                    self._averages,
                 )  # fmt: skip
                 tasks.append(SumsTask(item.position, alike.setdefault(wanted, len(alike)), products, operands))
         summed = self._backend.inner_products(tasks) if tasks else []
@@ -118,3 +122,9 @@ class ArrayEngine:
 def as_blocks(value: Any) -> Vector:
     """||g||^2 of a tensor as it is kept: a number, or its block sums."""
     return np.atleast_1d(value.numpy() if isinstance(value, Tensor) else np.float64(value))
+
+
+def total_left(names: Sequence[str], items: Sequence[Item]) -> list[float]:
+    """The totals of the block sums that loop 2 left behind of each item."""
+    rows = [flatten(item.find("left"), "left").reshape(len(names), -1) for item in items]
+    return [total(blocks[number] for blocks in rows) for number in range(len(names))]

@@ -50,6 +50,8 @@ def check_capturable(plan: Plan, groups: Sequence[Mapping[str, Any]]) -> None:
         (plan.nonfinite == "raise", "nonfinite='raise' looks at every gradient: give nonfinite='skip' or 'propagate'"),
         (plan.watch is not None, "track_surprise=True keeps its numbers on the host: leave it out"),
         (plan.reach.process_group is not None, "process_group is added up on the host: shard with DTensors instead"),
+        (plan.traits.averages is not None, "TuningFreeAdamW decides on the host: leave it out; with delay=1 and "
+         "nonfinite='propagate' no step waits for a sum of its own"),
         (plan.delay == 1, "delay=1 is worth nothing where the host does not wait: leave it out"),
         (bool(plan.stochastic_rounding), "stochastic_rounding=True draws by a step number of the host: leave it out"),
         (not all(group["base_lr"] for group in groups), "lr=0 has no base rate: give the rate, and a scheduler that "

@@ -1,14 +1,16 @@
 """States of the NumPy classes, taken over by those of torch and given back."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from hypergrad._core.saved import list_numbers, read_numbers
 from hypergrad.errors import CheckpointError
 from hypergrad.torch._items import Item, localize
-from hypergrad.torch._numbers import name_learned, read_steps
+from hypergrad.torch._numbers import LEARNED, read_steps
 from hypergrad_reference import surprise
 from hypergrad_reference.sums import BLOCK, total
 
@@ -36,6 +38,11 @@ def check(optimizer: "Optimizer", state: State) -> list[torch.Tensor]:
     shapes = [tuple(entry["shape"]) for entry in state["tensors"]]
     if shapes != [tuple(param.shape) for param in params]:
         raise CheckpointError(f"state is of tensors with the shapes {shapes}: make the optimizer for the same ones")
+    own = optimizer.param_groups[0]
+    other = [f"{n}={state['options'][n]!r} instead of {own[n]!r}" for n in optimizer._plan.form
+             if state["options"][n] != own[n]]  # fmt: skip
+    if other:
+        raise CheckpointError(f"state is of {', '.join(other)}: make the optimizer with the options of the state")
     return params
 
 
@@ -53,13 +60,18 @@ def take(optimizer: "Optimizer", state: State) -> None:
         own["step"].fill_(float(entry["step"]))
         own["moved"] = bool(entry["moved"])
         for name, array in entry["arrays"].items():
-            if name == "grad_grad":
+            if name == "left":
+                if optimizer._plan.engine != "torch":
+                    own[name] = torch.from_numpy(np.array(array))
+            elif name == "grad_grad":
                 own["grad_sq"] = (
                     torch.from_numpy(np.array(array)) if optimizer._plan.engine != "torch" else total([array])
                 )
             else:
                 own[name] = torch.from_numpy(np.array(array)).view(param.shape).to(param.device)
-        if entry["numbers"]:
+        if numbers.plan.left:
+            own["beta1_power"] = state["groups"][entry["group"]]["betas"][0] ** entry["step"]
+        elif entry["numbers"]:
             last = entry["numbers"]
             changes = numbers.plan.traits.adapts_beta1
             own["beta1_power"] = last["beta1_power"] if changes else last["b1"] ** entry["step"]
@@ -80,11 +92,11 @@ def take(optimizer: "Optimizer", state: State) -> None:
         group["last_ratio"] = ratio
         group["steps"], group["skipped"] = state["steps"], state["skipped"]
         group.update({name: value for name, value in state["groups"][number].items() if name != "lr"})
-        start = numbers.start(group, group["base_lr"])
-        known = {field: schedule.get(f"{field}{scope}", value) for field, value in start._asdict().items()}
-        if "beta1" in known:
-            known["beta1"] = state["groups"][number]["betas"][0]
-        group.update({name_learned(field): value for field, value in known.items()})
+        learned = read_numbers(numbers.start(group, group["base_lr"]), schedule, scope)
+        if "beta1" in learned._fields:
+            learned = learned._replace(beta1=state["groups"][number]["betas"][0])
+        group.update(list_numbers(learned, LEARNED))
+        group.update(_read_left(numbers.plan.left, state))
         group["effective_lr"] = schedule[f"lr{scope}"] * ratio
         if numbers.plan.traits.keeps[0] == "direction":
             group["last_lr"] = group["effective_lr"]
@@ -99,6 +111,7 @@ def give(optimizer: "Optimizer", like: State) -> dict[str, Any]:
     like    `state_dict()` of such an optimizer, new and for the same parameters: its options stay, its numbers do not
     """
     params = check(optimizer, like)
+    optimizer._settle()
     numbers = optimizer._numbers
     result: dict[str, Any] = {**like, "steps": numbers.groups[0]["steps"], "skipped": optimizer.skipped}
     result["schedule"] = dict(like["schedule"])
@@ -106,9 +119,9 @@ def give(optimizer: "Optimizer", like: State) -> dict[str, Any]:
     for number, group in enumerate(numbers.groups):
         scope, learned = numbers.find_scope(number, 0), numbers.load(numbers.find_scope(number, 0))
         result["schedule"][f"ratio{number}"] = float(group["lr"]) / group["base_lr"]
-        for field, value in learned._asdict().items():
-            if f"{field}{scope}" in result["schedule"]:
-                result["schedule"][f"{field}{scope}"] = value
+        for name, value in list_numbers(learned):
+            if f"{name}{scope}" in result["schedule"]:
+                result["schedule"][f"{name}{scope}"] = value
         for name in set(result["groups"][number]) - {"lr"}:
             result["groups"][number][name] = list(group[name]) if name == "betas" else group[name]
         if numbers.plan.traits.adapts_beta1:
@@ -120,7 +133,30 @@ def give(optimizer: "Optimizer", like: State) -> dict[str, Any]:
         _give_tensor(optimizer, position, param, entry)
         for position, (param, entry) in enumerate(zip(params, like["tensors"], strict=True))
     ]
+    if optimizer._plan.engine == "torch":
+        _write_left(numbers.plan.left, numbers.groups[0], result["tensors"])
     return result
+
+
+def _read_left(names: Sequence[str], state: State) -> dict[str, float]:
+    """The totals of what loop 2 of the latest step left behind."""
+    rows = [
+        np.asarray(entry["arrays"]["left"]).reshape(len(names), -1) for entry in state["tensors"] if entry["moved"]
+    ] if names else []  # fmt: skip
+    return {f"left_{name}": total(blocks[number] for blocks in rows) for number, name in enumerate(names)}
+
+
+def _write_left(names: Sequence[str], group: Mapping[str, Any], tensors: Sequence[dict[str, Any]]) -> None:
+    """The same as block sums: all of them in the first block of the first tensor that moved."""
+    totals = np.array([[group[f"left_{name}"]] for name in names])
+    for entry in tensors if names else ():
+        size = math.prod(entry["shape"])
+        if entry["step"]:
+            rows = np.zeros((len(names), -(-size // BLOCK)), entry["dtype"])
+            if entry["moved"] and size:
+                rows[:, :1] = totals
+                totals = np.zeros_like(totals)
+            entry["arrays"]["left"] = rows.reshape(-1)
 
 
 def _give_tensor(optimizer: "Optimizer", position: int, param: torch.Tensor, entry: State) -> dict[str, Any]:
@@ -137,7 +173,7 @@ def _give_tensor(optimizer: "Optimizer", position: int, param: torch.Tensor, ent
     if "grad_sq" in own:
         arrays["grad_grad"] = _as_blocks(own["grad_sq"], param)
     last: dict[str, Any] = {}
-    if numbers.plan.uses_moments:
+    if numbers.plan.rebuilds_direction:
         item = Item(param, localize(param), localize(param), own, number, position, True)
         scalars, before = numbers.recall(item)
         last = {**scalars._asdict(), "lr": group["last_lr"], "weight_decay": group["last_weight_decay"]}  # type: ignore[attr-defined]

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hypergrad._core.keeping import count_kept
+from hypergrad._core.saved import list_numbers, read_numbers
 from hypergrad.torch._array_engine import as_blocks
 from hypergrad.torch._items import Item
 from hypergrad.torch._loops import find_work_dtype
@@ -19,18 +21,21 @@ from hypergrad.torch._plan import Plan, Present, extend_power
 from hypergrad.torch._reduce import LAST, Reading
 from hypergrad_reference import surprise
 from hypergrad_reference.loops import INNER_PRODUCTS
-from hypergrad_reference.rule import Options, Scalars, Sums, Term, total_over_groups
+from hypergrad_reference.rule import Options, Scalars, Sums, Term, total_over_groups, total_with_averages
 from hypergrad_reference.sums import total
 
 LAST_STEP = {"ratio": 0.0, "lr": 0.0, "weight_decay": 0.0, "beta1": 0.0, "beta2": 0.0, "eps": 1.0}
 """What is kept per group of its latest step, and what stands there before the first."""
+
+LEARNED = "learned_"
+"""What the keys of learned numbers begin with."""
 
 Group = dict[str, Any]
 
 
 def name_learned(field: str) -> str:
     """The key of a learned number."""
-    return f"learned_{field}"
+    return f"{LEARNED}{field}"
 
 
 class Move(NamedTuple):
@@ -71,8 +76,9 @@ class Numbers(NamedTuple):
             fresh |= {name: first.get(name, 0) for name in ("steps", "skipped")}
             fresh |= {f"last_{name}": value for name, value in LAST_STEP.items()}
             if not self.has_rate_per_tensor:
-                for field, value in self.start(group, base)._asdict().items():
-                    fresh[name_learned(field)] = model.get(name_learned(field), value)
+                for name, value in list_numbers(self.start(group, base), LEARNED):
+                    fresh[name] = model.get(name, value)
+            fresh |= {f"left_{name}": first.get(f"left_{name}", 0.0) for name in self.plan.left}
             if self.plan.watch is not None:
                 for name, value in surprise.State()._asdict().items():
                     fresh[f"surprise_{name}"] = first.get(f"surprise_{name}", value)
@@ -89,13 +95,19 @@ class Numbers(NamedTuple):
         if "step" not in state:
             state["step"] = torch.zeros((), dtype=torch.float32)
         dtype = param.dtype if param.is_complex() else find_work_dtype(param.dtype)
-        for name in keeps:
+        for name in self.plan.choose_keeps(tuple(keeps)):
             if name not in state:
-                state[name] = torch.zeros_like(param, dtype=dtype, memory_format=torch.preserve_format)
+                state[name] = self._make_array(name, param, dtype)
         if self.has_rate_per_tensor and name_learned("lr") not in state:
-            learned = self.start(group, group["base_lr"])
-            state.update({name_learned(field): value for field, value in learned._asdict().items()})
+            state.update(list_numbers(self.start(group, group["base_lr"]), LEARNED))
         return state
+
+    def _make_array(self, name: str, param: Tensor, dtype: torch.dtype) -> Tensor:
+        """What is kept of a parameter, before its first step: zeros, and for an average the parameter."""
+        if name == "left":
+            return torch.zeros(count_kept(name, param.numel(), self.plan.traits), dtype=dtype)
+        array = torch.zeros_like(param, dtype=dtype, memory_format=torch.preserve_format)
+        return array.copy_(param.detach()) if name == "average_slow" else array
 
     def find_param(self, position: int) -> tuple[Tensor, Group]:
         """A parameter by its position among all, and its group."""
@@ -125,8 +137,7 @@ class Numbers(NamedTuple):
             home = self.states.get(param, {})
             if name_learned("lr") not in home:
                 return self.start(group, group["base_lr"])
-        kind = type(self.plan.rule.init(0.0, 0.0))
-        return kind(*(home[name_learned(field)] for field in kind._fields))
+        return read_numbers(self.plan.rule.init(0.0, 0.0), home, prefix=LEARNED)
 
     def find_bases(self) -> None:
         """A base rate of 0 gives way to the first rate that is not: of any group that shares it, or of the group."""
@@ -155,11 +166,26 @@ class Numbers(NamedTuple):
         before = state.get("last_beta1_power", 1.0)
         return self.plan.form_scalars(options, read_steps(state) - 1, before, state["beta1_power"]), before
 
-    def schedule(self, scope: int, steps: int, readings: Sequence[Reading]) -> tuple[Any, Any]:
+    def schedule(
+        self, scope: int, steps: int, readings: Sequence[Reading], present: Sequence[Present]
+    ) -> tuple[Any, Any]:
         """What a scope learns at the step after so many, and the record of it."""
         mine = [one for one in readings if self.find_scope(one.row.group, one.row.position) == scope]
-        bounds = (self.plan.lr_min, self.plan.lr_max)
-        return self.plan.rule.schedule(steps + 1, self.load(scope), self._total(mine), bounds)
+        sums = self._total(mine) if self.plan.traits.averages is None else self._total_with_averages(mine, steps)
+        return self.plan.rule.schedule(steps + 1, self.load(scope), sums, self.plan.bound(present))
+
+    def _total_with_averages(self, readings: Sequence[Reading], steps: int) -> Sums | None:
+        """The sums of this step and of what loop 2 of the step before left; delayed, of the latter alone."""
+        known = {name: as_blocks(self.groups[0][f"left_{name}"]) for name in self.plan.left}
+        left = [known] if steps else []
+        if len(known) > 1:
+            return total_with_averages(left, left)
+        formed = [
+            reading.blocks
+            or {name: as_blocks(value) for name, value in reading.values.items() if name in INNER_PRODUCTS}
+            for reading in readings
+        ]
+        return total_with_averages(formed, left)
 
     def _total(self, readings: Sequence[Reading]) -> Sums | None:
         """The sums over the tensors that moved at t-1 and have a gradient at t."""
@@ -207,6 +233,8 @@ class Numbers(NamedTuple):
         plan, traits = self.plan.adapt(present.momentum), self.plan.traits
         beta1 = self._find_beta1(learned, present)
         options = present.form_options(learned.lr * present.ratio, beta1, traits.couples_decay)
+        if traits.averages is not None:
+            options = options._replace(learned=learned)
         plan.check_decay(f"group {number}: ", options.lr, options.weight_decay)
         last = self.groups[number]["last_beta1"]
         after = power * beta1 if traits.adapts_beta1 else extend_power(power, steps, last, beta1)
@@ -272,7 +300,7 @@ class Numbers(NamedTuple):
         return beta1
 
     def _write(self, home: dict[str, Any], learned: Any) -> None:
-        home.update({name_learned(field): value for field, value in learned._asdict().items()})
+        home.update(list_numbers(learned, LEARNED))
 
     def observe(self, readings: Sequence[Reading], steps: int) -> None:
         """Follow the surprise of the gradients, where it is asked for."""

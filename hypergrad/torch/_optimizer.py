@@ -18,14 +18,16 @@ from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
 from hypergrad.errors import ArgumentError, NonFiniteError, RoundingWarning
 from hypergrad.torch import _exchange, _saved
-from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, check_engine
+from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, check_engine, total_left
 from hypergrad.torch._captured import COLUMNS, Captured, check_capturable, read_records
 from hypergrad.torch._captured import RECORDS as RING
 from hypergrad.torch._items import Batch, Item, collect, form_batches
-from hypergrad.torch._loops import HALF, Rounding, compile_loops, make_loops
+from hypergrad.torch._left import Left, send
+from hypergrad.torch._loops import HALF, Lag, Rounding, compile_loops, make_loops
 from hypergrad.torch._numbers import Move, Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
-from hypergrad.torch._reduce import Reading, Row, form_rows, read_back
+from hypergrad.torch._reduce import Cells, Reading, Row, form_rows, read_back, tabulate
+from hypergrad_reference.adamw_free_schedule import looks
 from hypergrad_reference.sums import total
 
 OWN = ("_plan", "_records", "_series", "_ring")
@@ -44,6 +46,7 @@ class Optimizer(torch.optim.Optimizer):
         self._records = Records([], 0, RECORDS)
         self._series: dict[int, Series] = {}
         self._ring: Tensor | None = None
+        self._left: Left | None = None
         self._loops = make_loops()
         super().__init__(params, {**defaults, "capturable": plan.capturable})
         self._adopt(self.param_groups)
@@ -151,6 +154,8 @@ class Optimizer(torch.optim.Optimizer):
             per_tensor = self._numbers.has_rate_per_tensor
             for home in [self._numbers.open(p, entry) for p in entry["params"]] if per_tensor else [entry]:
                 home[name_learned("lr")] = rate
+                if name_learned("lr_peak") in home:  # the search goes on from here
+                    home[name_learned("lr_peak")] = rate
 
     # The step.
 
@@ -197,11 +202,14 @@ class Optimizer(torch.optim.Optimizer):
         if not items and plan.reach.process_group is None:
             return
         numbers.find_bases()
+        self._settle()
         present = [read_group(number, group) for number, group in enumerate(self.param_groups)]
         readings, norms = self._sum(items, present, steps)
         trouble = self._find_trouble(readings)
         decided = (
-            {} if trouble else {s: numbers.schedule(s, steps, readings) for s in numbers.list_scopes(items, readings)}
+            {}
+            if trouble
+            else {s: numbers.schedule(s, steps, readings, present) for s in numbers.list_scopes(items, readings)}
         )
         records = {scope: record for scope, (_, record) in decided.items()}
         trouble = trouble or self._find_bad_record(records)
@@ -217,7 +225,9 @@ class Optimizer(torch.optim.Optimizer):
             keeps = [(*names, "grad_ema") for names in keeps]
         for item in items:
             numbers.open(item.param, self.param_groups[item.group], keeps[item.group])
-        self._apply(items, present, moves, keeps, observed)
+        left = self._apply(items, present, moves, keeps, observed)
+        if plan.left:
+            self._left = self._leave(items, left)
         numbers.keep(items, moves, norms)
         numbers.observe(readings, steps)
         numbers.publish(present, learned, used, steps)
@@ -226,7 +236,8 @@ class Optimizer(torch.optim.Optimizer):
     def _sum(self, items: Sequence[Item], present: Sequence[Present], steps: int) -> tuple[list[Reading], list[Any]]:
         """Loop 1: the inner products, read back, and ||g||^2 of this rank's part of each item."""
         plan, numbers = self._plan, self._numbers
-        columns = plan.name_columns(steps)
+        looking = self._is_looking(steps)
+        columns = plan.name_columns(steps, looking)
         if not columns:
             return [], []
 
@@ -235,8 +246,8 @@ class Optimizer(torch.optim.Optimizer):
         def select(item: Item) -> Sum:
             key = numbers.liken(item)
             if key not in known:
-                names = plan.name_products(steps, item.moved, "grad_ema" in item.state)
-                last = numbers.recall(item) if item.moved and plan.uses_moments else (None, 1.0)
+                names = plan.name_products(steps, item.moved, "grad_ema" in item.state, "step" in item.state, looking)
+                last = numbers.recall(item) if item.moved and plan.rebuilds_direction else (self._lag, 1.0)
                 known[key] = Sum(names, plan.form_gradient(present[item.group]), *last)
             return known[key]
 
@@ -255,6 +266,17 @@ class Optimizer(torch.optim.Optimizer):
         home = next(p.device for group in self.param_groups for p in group["params"])
         return read_back(items, cells, rows, columns, plan.reach, home)
 
+    @property
+    def _lag(self) -> Lag | None:
+        """How a rule with averages forms the way towards the past."""
+        averages = self._plan.traits.averages
+        return None if averages is None else Lag(averages.interpolation, averages.rho)
+
+    def _is_looking(self, steps: int) -> bool:
+        """Whether the step after so many looks at the averages, of a rule that has some."""
+        averages = self._plan.traits.averages
+        return averages is None or looks(steps + 1, self._numbers.load(0).next_clock, averages.every)
+
     def _read_blocks(
         self, items: Sequence[Item], found: Sequence[dict[str, Any]], steps: int
     ) -> tuple[list[Reading], list[Any]]:
@@ -270,13 +292,14 @@ class Optimizer(torch.optim.Optimizer):
     def _array_engine(self) -> ArrayEngine | None:
         """The loops of the NumPy classes, if they are asked for; opened again for a copy."""
         params = [p for group in self.param_groups for p in group["params"]]
-        return None if self._plan.engine == "torch" else ArrayEngine(self._plan.engine, params)
+        averages = self._plan.traits.averages
+        return None if self._plan.engine == "torch" else ArrayEngine(self._plan.engine, params, averages)
 
     def _apply(
         self, items: Sequence[Item], present: Sequence[Present], moves: Sequence[Move],
         keeps: Sequence[tuple[str, ...]], observed: Sequence[bool],
-    ) -> None:  # fmt: skip
-        """Loop 2: write the parameters, and the arrays that are kept of them."""
+    ) -> Cells:  # fmt: skip
+        """Loop 2: write the parameters, and the arrays that are kept of them. Returns what it leaves behind."""
         plan, watch = self._plan, self._plan.watch
         order = {id(item): index for index, item in enumerate(items)}
 
@@ -285,11 +308,41 @@ class Optimizer(torch.optim.Optimizer):
             gamma = watch.gamma if watch is not None and observed[index] else None
             return Change(plan.form_gradient(present[item.group]), moves[index].scalars, gamma, keeps[item.group])
 
+        cells: dict[int, dict[str, list[Tensor]]] = {}
         if self._array_engine is not None:
             self._array_engine.update(items, select)
+            return cells
+        delayed = self._plan.left[1:]
+
+        def choose_keeps(key: Change) -> tuple[str, ...]:
+            return self._plan.choose_keeps(key.keeps)
+
+        for (gradient, scalars, gamma, _), batch in form_batches(items, select, choose_keeps):
+            names = delayed if delayed and scalars.keep_slow != 1 else delayed[:1]  # type: ignore[attr-defined]
+            found = self._loops.inner_products(names, batch, gradient, self._lag, 1.0) if names else {}
+            squares = self._loops.update(batch, gradient, scalars, gamma, self._round(batch))
+            for name, pieces in {**found, "step_step": squares or ()}.items():
+                for owner, piece in zip(batch.owners, pieces, strict=bool(pieces)):
+                    cells.setdefault(owner, {}).setdefault(name, []).append(piece)
+        return cells
+
+    def _leave(self, items: Sequence[Item], cells: Cells) -> Left:
+        """The totals of what loop 2 left behind, over all ranks."""
+        plan, names = self._plan, self._plan.left
+        if self._array_engine is not None:
+            return Left(torch.tensor(total_left(names, items), dtype=torch.float64))
+        rows = form_rows(items, self.param_groups, False, plan.reach)
+        home = next(p.device for group in self.param_groups for p in group["params"])
+        return send(tabulate(items, cells, rows, names, plan.reach, home).sum(0))
+
+    def _settle(self) -> None:
+        """What the step before left behind becomes numbers of the groups."""
+        if self._left is None:
             return
-        for (gradient, scalars, gamma, _), batch in form_batches(items, select, lambda key: key.keeps):
-            self._loops.update(batch, gradient, scalars, gamma, self._round(batch))
+        known = {f"left_{name}": value for name, value in zip(self._plan.left, self._left.read(), strict=True)}
+        for group in self.param_groups:
+            group.update(known)
+        self._left = None
 
     def _round(self, batch: Batch) -> Rounding:
         """How results become 16-bit parameters: at random, but alike on every replica and after a resume."""
@@ -344,15 +397,22 @@ class Optimizer(torch.optim.Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """For copy.deepcopy and pickle."""
+        self._settle()
         return {**super().__getstate__(), **{name: self.__dict__[name] for name in OWN}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy is not compiled."""
         self.__dict__.setdefault("_loops", make_loops())
+        self.__dict__.setdefault("_left", None)
         super().__setstate__(state)
         for group in self.param_groups:  # an older state lacks the options that came later
             for name in inspect.signature(type(self)).parameters.keys() & self.defaults.keys():
                 group.setdefault(name, self.defaults[name])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, as torch's optimizers give it: plain numbers and tensors."""
+        self._settle()
+        return super().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what state_dict gave; records and histories start again.
@@ -382,6 +442,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _forget(self) -> None:
         """Records and histories start again."""
+        self._left = None
         self._records, self._series, self._ring = Records([], 0, RECORDS), {}, None
 
 

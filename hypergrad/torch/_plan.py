@@ -1,7 +1,7 @@
 """What an optimizer is given beside the options of its groups, and the scalars that its steps are made of."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._loops import Gradient
 from hypergrad.torch._reduce import Reach
+from hypergrad_reference import adamw_free
 from hypergrad_reference.adamw import ExactScalars
 from hypergrad_reference.loops import INNER_PRODUCTS
 from hypergrad_reference.rule import History, Options, Rule, Scalars, Traits
@@ -31,6 +32,7 @@ class Plan(NamedTuple):
     capturable: bool = False  # the host waits for nothing
     delay: int = 0  # 1: h_t moves the rate of step t+1, see `hypergrad_reference.delayed`
     engine: str = "torch"  # who runs the loops: "torch" | "numpy" | "opencl..."
+    form: tuple[str, ...] = ()  # options of groups that a state must have as this optimizer has them
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Plan":
         """A plan never changes, and a process group cannot be copied."""
@@ -47,8 +49,22 @@ class Plan(NamedTuple):
 
     @property
     def uses_moments(self) -> bool:
-        """Whether the update is that of AdamW, whose direction is rebuilt from the moments."""
+        """Whether the update has the moments of AdamW, and its bias corrections."""
         return "exp_avg" in self.traits.keeps
+
+    @property
+    def rebuilds_direction(self) -> bool:
+        """Whether the inner products need the direction of the latest step, rebuilt from the moments."""
+        return self.uses_moments and self.traits.averages is None
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The sums that loop 2 leaves behind for the next step."""
+        return () if self.traits.averages is None else self.traits.averages.left
+
+    def choose_keeps(self, keeps: tuple[str, ...]) -> tuple[str, ...]:
+        """The arrays that are kept of a tensor. Block sums are left behind by the loops of the NumPy classes alone."""
+        return keeps if self.engine != "torch" else tuple(name for name in keeps if name != "left")
 
     @property
     def derives_beta1(self) -> bool:
@@ -64,9 +80,17 @@ class Plan(NamedTuple):
         """Whether surprise is followed in the step after so many."""
         return self.watch is not None and steps >= self.watch.warmup_steps
 
-    def name_products(self, steps: int, moved: bool, observed: bool) -> tuple[str, ...]:
-        """The inner products that are formed of a tensor: for the rule, for surprise, and for the policy."""
-        names = self.rule.products(steps + 1, History(0, moved=moved))
+    def name_products(
+        self, steps: int, moved: bool, observed: bool, known: bool = False, looking: bool = True
+    ) -> tuple[str, ...]:
+        """The inner products that are formed of a tensor: for the rule, for surprise, and for the policy.
+
+        moved, known    whether it took the latest step, and any at all
+        looking         whether a rule with averages looks at them in this step
+        """
+        names = self.rule.products(steps + 1, History(0, int(known), moved=moved))
+        if not looking:
+            names = tuple(name for name in names if name == "grad_grad")
         watching = self.is_watching(steps)
         if watching and observed:
             names = (*names, "deviation_deviation")
@@ -74,9 +98,10 @@ class Plan(NamedTuple):
             names = ("grad_grad", *names)  # one NaN or inf in the gradient shows in its norm
         return names
 
-    def name_columns(self, steps: int) -> tuple[str, ...]:
+    def name_columns(self, steps: int, looking: bool = True) -> tuple[str, ...]:
         """All inner products that may be formed in a step."""
-        moved, new = self.name_products(steps, True, True), self.name_products(steps, False, False)
+        moved = self.name_products(steps, True, True, True, looking)
+        new = self.name_products(steps, False, False, False, looking)
         return tuple(dict.fromkeys((*moved, *new)))
 
     def name_operands(self, products: Iterable[str]) -> tuple[str, ...]:
@@ -90,6 +115,8 @@ class Plan(NamedTuple):
         for factor, array in (("exp_avg", "exp_avg"), ("deviation", "grad_ema"), ("beta1_derivative", "last_grad")):
             if factor in factors:
                 names.append(array)
+        if "lag" in factors:
+            names += ["lag_fast", "average_slow" if "average_slow" in keeps else "lag_slow"]
         return tuple(dict.fromkeys(names))
 
     def form_scalars(self, options: Options, steps: int, power_before: float, power: float) -> Scalars:
@@ -100,7 +127,16 @@ class Plan(NamedTuple):
         scalars = self.rule.scalars(options, History(0, steps, beta1_power=power_before))
         if isinstance(scalars, ExactScalars) and not self.traits.adapts_beta1:
             return scalars._replace(i1=1 / (1 - power), a=options.lr / (1 - power))
+        if isinstance(scalars, adamw_free.Scalars):
+            return scalars._replace(a=options.lr / (1 - power))
         return scalars
+
+    def bound(self, present: Sequence["Present"]) -> tuple[float, float]:
+        """The bounds of the learned rate. With averages, decay takes no more than half of a parameter in a step."""
+        if self.traits.averages is None:
+            return self.lr_min, self.lr_max
+        limits = [0.5 / (now.weight_decay * max(1.0, now.ratio)) for now in present if now.weight_decay]
+        return self.lr_min, min([self.lr_max, *limits])
 
     def check_decay(self, where: str, lr: float, weight_decay: float) -> None:
         """Raise ArgumentError where nothing would be left of theta to take the derivative of."""

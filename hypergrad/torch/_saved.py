@@ -12,7 +12,7 @@ from hypergrad.torch._numbers import name_learned, read_steps
 if TYPE_CHECKING:
     from hypergrad.torch._optimizer import Optimizer
 
-MADE_LATER = ("velocity", "last_grad")
+MADE_LATER = ("velocity", "last_grad", "left")
 """Arrays that a state may lack: they begin with zeros, or are not looked at in the next step."""
 
 
@@ -39,6 +39,12 @@ def load(optimizer: "Optimizer", of_torch: Callable[[dict[str, Any]], None], sta
 def check(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
     """Raise CheckpointError for a state that the rule cannot go on from."""
     numbers = optimizer._numbers
+    own = optimizer.param_groups[0]
+    for group in state_dict["param_groups"]:
+        known = [name for name in numbers.plan.form if name in group and group[name] != own[name]]
+        if known:
+            other = ", ".join(f"{name}={group[name]!r} instead of {own[name]!r}" for name in known)
+            raise CheckpointError(f"state_dict is of {other}: make the optimizer with the options of the state")
     needed = [name for name in numbers.plan.traits.keeps if name not in MADE_LATER]
     for entry in state_dict["state"].values():
         missing = [name for name in needed if name not in entry]

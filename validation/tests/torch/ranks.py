@@ -23,7 +23,7 @@ from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.nn.parallel import DistributedDataParallel
 
-from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
 
 STEPS = 15
 RULES = {
@@ -33,6 +33,8 @@ RULES = {
     "adamw_auto-cosine": partial(AutoHypergradientAdamW, lr=0.01, warmup_steps=2, normalization="cosine"),
     "sgd_hd": partial(SGDHD, lr=0.01, hyper_lr=1e-5, momentum=0.9),
     "adam_hd-multiplicative": partial(AdamHD, lr=0.01, hyper_lr=0.02, rule="multiplicative"),
+    "adamw_free": partial(TuningFreeAdamW, weight_decay=0.1),
+    "adamw_free-delayed": partial(TuningFreeAdamW, delay=1, nonfinite="propagate"),
 }
 
 
@@ -81,9 +83,13 @@ def compare(rule, model, plain, part=lambda x: x, params=None, wrap=None, gather
             one.step()
         found.append(read(ours.optim if hasattr(ours, "optim") else ours))
         wanted.append(read(theirs))
+    averages = {}
+    if isinstance(ours, TuningFreeAdamW) and gather is None:  # of the parameters that this process sees
+        pairs = zip(ours.averages(), theirs.averages(), strict=True)
+        averages = {"averages": max(float((whole(x) - y).abs().max()) for x, y in pairs)}
     shown = gather() if gather else [whole(p) for p in model.parameters()]
     largest = max(float((p - whole(q)).abs().max()) for p, q in zip(shown, plain.parameters(), strict=True))
-    return {"rates": found, "plain": wanted, "parameters": largest}
+    return {"rates": found, "plain": wanted, "parameters": largest, **averages}
 
 
 def share(x):
@@ -166,21 +172,32 @@ SCENARIOS = {
     2: [ddp, ddp_broadcast, fsdp2, fsdp2_beside_plain, tensor_parallel, fsdp1, zero],
     4: [ddp, fsdp2, hsdp, fsdp2_and_tensor_parallel, zero],
 }
-MOST = ["adamw_hd", "adamw_auto"]
+MOST = ["adamw_hd", "adamw_auto", "adamw_free"]
 RULES_OF = {
     ddp: [*RULES],
     fsdp2: [*RULES],
-    fsdp1: ["adamw_hd", "adamw_hd-tensor", "adamw_auto", "adamw_auto-cosine"],
-    zero: ["adamw_hd", "adamw_auto"],
+    fsdp1: ["adamw_hd", "adamw_hd-tensor", "adamw_auto", "adamw_auto-cosine", "adamw_free", "adamw_free-delayed"],
 }
 
 
-def build(sharded):
+CHECKPOINTED = {
+    "adamw_auto": partial(AutoHypergradientAdamW, lr=0.01, warmup_steps=2),
+    "adamw_free": TuningFreeAdamW,
+    "adamw_free-delayed": partial(TuningFreeAdamW, delay=1),
+}
+"""Rules whose runs are saved and resumed on another number of ranks."""
+
+
+CHECKPOINTS = [(rule, flat) for rule in CHECKPOINTED for flat in (False, True)]
+"""Each of them, in nested and in flattened states."""
+
+
+def build(rule, sharded):
     model = Model()
     if sharded:
         for layer in (model.first, model.second, model):
             fully_shard(layer, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
-    return model, AutoHypergradientAdamW(model.parameters(), lr=0.01, warmup_steps=2)
+    return model, CHECKPOINTED[rule](model.parameters())
 
 
 def go(model, optimizer, first, last, part):
@@ -191,38 +208,38 @@ def go(model, optimizer, first, last, part):
     return read(optimizer)
 
 
-def checkpoint(folder, flat, sharded, load=None, save=None):
+def checkpoint(folder, rule, flat, sharded, load=None, save=None):
     """Load a checkpoint into a new model, if one is named, and save one."""
-    model, optimizer = build(sharded)
+    model, optimizer = build(rule, sharded)
     options = StateDictOptions(flatten_optimizer_state_dict=flat)
     if load is not None:
         of_model, of_optimizer = get_state_dict(model, optimizer, options=options)
-        dcp.load({"model": of_model, "optimizer": of_optimizer}, checkpoint_id=folder / load)
+        dcp.load({"model": of_model, "optimizer": of_optimizer}, checkpoint_id=folder / f"{load}-{rule}-{flat}")
         set_state_dict(model, optimizer, model_state_dict=of_model, optim_state_dict=of_optimizer, options=options)
     if save is not None:
         of_model, of_optimizer = get_state_dict(model, optimizer, options=options)
-        dcp.save({"model": of_model, "optimizer": of_optimizer}, checkpoint_id=folder / save)
+        dcp.save({"model": of_model, "optimizer": of_optimizer}, checkpoint_id=folder / f"{save}-{rule}-{flat}")
     return model, optimizer
 
 
 def start_checkpoints(folder):
     """Ten steps on all ranks, a checkpoint, and five more without a break."""
     result = {}
-    for flat in (False, True):
-        model, optimizer = build(sharded=True)
+    for rule, flat in CHECKPOINTS:
+        model, optimizer = build(rule, sharded=True)
         go(model, optimizer, 0, 10, share)
         options = StateDictOptions(flatten_optimizer_state_dict=flat)
         of_model, of_optimizer = get_state_dict(model, optimizer, options=options)
-        dcp.save({"model": of_model, "optimizer": of_optimizer}, checkpoint_id=folder / f"first-{flat}")
-        result[str(flat)] = go(model, optimizer, 10, STEPS, share)
+        dcp.save({"model": of_model, "optimizer": of_optimizer}, checkpoint_id=folder / f"first-{rule}-{flat}")
+        result[f"{rule}-{flat}"] = go(model, optimizer, 10, STEPS, share)
     return result
 
 
 def end_checkpoints(folder):
     """The last five steps, from what one process has read and written in between."""
     return {
-        str(flat): go(*checkpoint(folder, flat, True, load=f"second-{flat}"), 10, STEPS, share)
-        for flat in (False, True)
+        f"{rule}-{flat}": go(*checkpoint(folder, rule, flat, True, load="second"), 10, STEPS, share)
+        for rule, flat in CHECKPOINTS
     }
 
 
@@ -236,17 +253,16 @@ def main(folder, rank, size):
         results["uninterrupted"] = start_checkpoints(folder)
         dist.barrier()
         if rank == 0:
-            for flat in (False, True):
-                alone(folder, flat)
+            alone(folder)
         dist.barrier()
         results["resharded"] = end_checkpoints(folder)
     (folder / f"result-{size}-{rank}.json").write_text(json.dumps(results))
     dist.destroy_process_group()
 
 
-def alone(folder, flat):
+def alone(folder):
     """One process reads what the ranks wrote, as whole tensors, and writes it again."""
-    subprocess.run([sys.executable, __file__, str(folder), "alone", str(int(flat))], check=True)
+    subprocess.run([sys.executable, __file__, str(folder), "alone"], check=True)
 
 
 if __name__ == "__main__":
@@ -254,7 +270,7 @@ if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     where = Path(sys.argv[1])
     if sys.argv[2] == "alone":
-        flat = bool(int(sys.argv[3]))
-        checkpoint(where, flat, False, load=f"first-{flat}", save=f"second-{flat}")
+        for rule, flat in CHECKPOINTS:
+            checkpoint(where, rule, flat, False, load="first", save="second")
     else:
         main(where, int(sys.argv[2]), int(sys.argv[3]))

@@ -22,9 +22,14 @@ RUNS = {
         "AutoHypergradientAdamW",
         {"lr": 0.01, "hyper_lr": 1e-3, "adapt_momentum": True, "momentum_rule": "derivative", "hyper_lr_beta": 1e-3},
     ),
+    "free": ("TuningFreeAdamW", {"weight_decay": 0.01}),
+    "free-K": ("TuningFreeAdamW", {"variant": "K"}),
+    "free-delayed": ("TuningFreeAdamW", {"delay": 1}),
+    "free-lazy": ("TuningFreeAdamW", {"every": 8}),
+    "free-lazy-delayed": ("TuningFreeAdamW", {"every": 8, "delay": 1}),
 }
 SHAPES = [(50, 130), (33,), (4097,)]
-STEPS = 100
+STEPS = 110
 
 
 def open_options(name, options):

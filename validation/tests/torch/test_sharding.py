@@ -47,6 +47,7 @@ def test_sharded_training_learns_the_rates_of_one_process_and_all_ranks_agree(re
     first, *others = (result[name] for result in results[size])
     assert all(other["rates"] == first["rates"] for other in others)
     assert first["parameters"] <= ROUNDING
+    assert first.get("averages", 0.0) <= ROUNDING
     for found, wanted in zip(first["rates"], first["plain"], strict=True):
         assert found == pytest.approx(wanted, rel=ROUNDING)
     start, end = first["plain"][0], first["plain"][-1]
@@ -56,7 +57,7 @@ def test_sharded_training_learns_the_rates_of_one_process_and_all_ranks_agree(re
 def test_a_checkpoint_goes_from_two_ranks_to_one_and_back_without_a_change_of_the_run(results):
     for result in results[2]:
         assert result["resharded"] == result["uninterrupted"]
-    assert set(results[2][0]["resharded"]) == {"False", "True"}  # nested and flattened
+    assert set(results[2][0]["resharded"]) == {f"{rule}-{flat}" for rule, flat in ranks.CHECKPOINTS}
 
 
 def test_broadcast_and_process_group_at_once_are_refused():

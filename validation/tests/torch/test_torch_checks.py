@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LinearLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
-from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
 
 # What torch imports for its tests is checked here with the warnings that it gives turned off.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::hypergrad.errors.AveragesWarning")
 
 KINDS = {
     SGDHD: [
@@ -48,6 +48,12 @@ KINDS = {
         {"weight_decay": 0.1, "maximize": True},
         {"lr_scope": "group"},
         {"capturable": True, "nonfinite": "propagate"},
+    ],
+    TuningFreeAdamW: [
+        {},
+        {"variant": "K", "lr_start": 1e-3},
+        {"delay": 1, "every": 8, "weight_decay": 0.1},
+        {"maximize": True},
     ],
 }
 INPUTS = [(kind, options) for kind, inputs in KINDS.items() for options in inputs]
@@ -103,7 +109,10 @@ def test_the_loss_moves_in_the_right_direction_under_every_scheduler(kind, optio
 @of_every_input
 def test_groups_with_their_own_rate_and_decay_step_with_them(kind, options):
     weight, bias, _ = make(kind, options)
-    optimizer = kind([{"params": [weight]}, {"params": [bias], "lr": 0.004, "weight_decay": 0.0}], **options)
+    rate = {} if kind is TuningFreeAdamW else {"lr": 0.004}
+    optimizer = kind([{"params": [weight]}, {"params": [bias], "weight_decay": 0.0, **rate}], **options)
+    if not rate:  # it takes none: as a scheduler writes one
+        optimizer.param_groups[1]["lr"] *= 4
     maximize = options.get("maximize", False)
     losses = walk(weight, bias, optimizer, 30, maximize)
     assert losses[-1] < losses[0]
@@ -167,7 +176,8 @@ def test_parameters_of_several_dtypes_step_together_with_one_rate(kind):
     params = [
         torch.nn.Parameter(torch.ones(4, dtype=dtype)) for dtype in (torch.float64, torch.float32, torch.bfloat16)
     ]
-    optimizer = kind(params, lr=0.01, stochastic_rounding=True)
+    rate = {} if kind is TuningFreeAdamW else {"lr": 0.01}
+    optimizer = kind(params, stochastic_rounding=True, **rate)
     for _ in range(15):
         for p in params:
             p.grad = p.detach().clone()
