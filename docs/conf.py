@@ -30,7 +30,7 @@ extensions = [
     "extensions.gallery",
     "extensions.pictures",
 ]
-exclude_patterns = ["build"]
+exclude_patterns = ["build", "**/sg_execution_times.rst"]  # of earlier builds: they load a script from the network
 suppress_warnings = ["config.cache"]
 
 # Markdown.
@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "filename_pattern": "plot_|torch_" if find_spec("torch") else "plot_",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # that page loads a script from the network
     "show_signature": False,
     "abort_on_example_error": True,
     "copyfile_regex": r"GALLERY_HEADER\.rst",
@@ -86,6 +87,9 @@ mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "globa
 
 # Documents of the repository that are pages of the site as well, and where links between them lead.
 PAGES = {
+    "docs/howto/add_a_rule.md": "howto/add_a_rule",
+    "docs/howto/rerun_a_paper.md": "howto/rerun_a_paper",
+    "docs/index.md": "index",
     "README.md": "project/readme",
     "CHANGELOG.md": "project/changelog",
     "CONTRIBUTING.md": "project/contributing",
@@ -128,8 +132,22 @@ def copy_mathjax(app: Any) -> None:
         shutil.copy(str(found[0].locate()), target)
 
 
+FETCHED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=\"((?:https?:)?//[^\"]*)")
+
+
+def refuse_network(app: Any, exception: Exception | None) -> None:
+    """Every page works without a network: none loads a script, a style or a picture from one."""
+    from sphinx.errors import ExtensionError
+
+    for name in () if exception else (*app.env.found_docs, "genindex", "search"):
+        page = Path(app.outdir) / f"{name}.html"
+        if found := FETCHED.findall(page.read_text("utf-8")):
+            raise ExtensionError(f"{page} loads {found} from a network: leave it out, or copy it into the site")
+
+
 def setup(app: Any) -> None:
     """Connect what this file adds."""
     app.connect("builder-inited", copy_mathjax)
     app.connect("include-read", point_to_pages)
     app.connect("doctree-read", strip_code)
+    app.connect("build-finished", refuse_network)

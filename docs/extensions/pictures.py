@@ -128,7 +128,8 @@ def draw_optimizer(runs: list[tuple[str, Vector, Vector]]) -> Any:
         above.plot(losses, color=color, linestyle=dash, label=name, linewidth=1.4)
         below.plot(np.abs(rates), color=color, linestyle=dash, linewidth=1.4)
     above.set(yscale="log", ylabel="training loss", ylim=(None, 10))
-    below.set(yscale="log", xlabel="step", ylabel="rate")
+    turns = any((rates < 0).any() for _, _, rates in runs)  # rules without bounds
+    below.set(yscale="log", xlabel="step", ylabel="size of the rate" if turns else "rate")
     figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 

@@ -6,6 +6,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
+import hypergrad
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import AveragesWarning
 from hypergrad_reference import adam_hd, adamw, adamw_auto, adamw_hd, delayed, sgd_hd, surprise
@@ -40,6 +41,11 @@ def show(thetas, opt):
     arrays = [{name: kept.tobytes() for name, kept in entry.pop("arrays").items()} for entry in state["tensors"]]
     histories = {name: history.tobytes() for name, history in state.pop("histories").items()}
     return [theta.tobytes() for theta in thetas], arrays, histories, str(state), list(map(str, opt.records))
+
+
+def test_every_optimizer_has_a_run():
+    kinds = {name for name in hypergrad.__all__ if isinstance(getattr(hypergrad, name), type)} - {"Optimizer"}
+    assert kinds == {trajectory.optimizer.__name__ for trajectory in TRAJECTORIES}
 
 
 @pytest.mark.parametrize("name", BY_NAME)
