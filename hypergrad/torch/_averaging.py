@@ -1,4 +1,4 @@
-"""The answer of an optimizer with averages: read, lent to the parameters for a while, or put there for good."""
+"""The answer of an optimizer with averages: read, lent to the parameters for a while, or put there to stay."""
 
 import copy
 import warnings
@@ -92,7 +92,7 @@ class AveragingOptimizer(Optimizer):
             group.update({**start, **{f"left_{name}": 0.0 for name in self._plan.left}})
 
     def averaged_state_dict(self, model: torch.nn.Module) -> dict[str, Any]:
-        """`model.state_dict()` with the averages in the place of the parameters, as copies: what is to be saved.
+        """`model.state_dict()` with the averages instead of the parameters, as copies: what is to be saved.
 
         Buffers are as they stand in the model; for the statistics of batch normalisation see `averaged_weights`.
         """
