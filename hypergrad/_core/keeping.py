@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from hypergrad._core.placing import place_kept
 from hypergrad._core.tensors import Tensor
 from hypergrad_reference.loops import Arrays
 from hypergrad_reference.rule import Traits
@@ -22,7 +23,7 @@ def open_arrays(tensor: Tensor, traits: Traits) -> Arrays:
     """Zeros, and for an average the tensor itself."""
     theta = tensor.theta
     arrays: dict[str, Vector] = {
-        name: np.zeros(count_kept(name, theta.size, traits), theta.dtype) for name in traits.keeps
+        name: place_kept(name, count_kept(name, theta.size, traits), theta) for name in traits.keeps
     }
     if "average_slow" in arrays:
         arrays["average_slow"][...] = fetch(theta)

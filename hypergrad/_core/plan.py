@@ -8,6 +8,7 @@ import numpy as np
 from hypergrad._core.backend import SumsTask, UpdateTask
 from hypergrad._core.finite import find_stopped, find_trouble, find_unlearned
 from hypergrad._core.groups import GroupOptions, name_group
+from hypergrad._core.placing import place_kept
 from hypergrad._core.policy import Kind, Policy
 from hypergrad._core.state import Blocks, Move, State, advance, observe, plan_moves, schedule
 from hypergrad._core.tensors import Gradient, Tensor
@@ -137,8 +138,8 @@ class Plan(NamedTuple):
             position, number = tensor.position, state.members[tensor.position]
             observed = state.histories[number].observed
             if watching and not observed:
-                empty = np.empty(tensor.theta.size, tensor.theta.dtype)
-                arrays[position] = arrays[position]._replace(grad_ema=empty)
+                room = place_kept("grad_ema", tensor.theta.size, tensor.theta)
+                arrays[position] = arrays[position]._replace(grad_ema=room)
             u = Update(
                 tensor.theta, gradient.flat, traits.grad_scale, arrays[position], moves[number].scalars,
                 watch.gamma if watch is not None and observed else None,

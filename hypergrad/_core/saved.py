@@ -7,6 +7,7 @@ import numpy as np
 
 from hypergrad._core.groups import GroupOptions
 from hypergrad._core.keeping import count_kept
+from hypergrad._core.placing import place_kept
 from hypergrad._core.rates import LARGEST_RATIO, Rates
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Seen, State, edit
@@ -17,6 +18,7 @@ from hypergrad_reference.adamw import CONVENTIONS
 from hypergrad_reference.loops import Arrays
 from hypergrad_reference.rule import History, Rule, Traits
 from hypergrad_reference.sums import BLOCK
+from hypergrad_reference.types import Vector
 
 SQUARES = ("exp_avg_sq", "max_exp_avg_sq")
 """Arrays that hold no negative number."""
@@ -267,12 +269,14 @@ def _parse_history(frame: Frame, tensor: Tensor, entry: Saved) -> History:
 
 
 def _parse_arrays(frame: Frame, tensor: Tensor, saved: Saved) -> Arrays:
-    zeros = {
-        name: np.zeros(count_kept(name, tensor.theta.size, frame.traits), tensor.theta.dtype)
-        for name in frame.traits.keeps
-        if name not in saved
-    }
-    return Arrays(**zeros, **{name: np.array(saved[name]) for name in Arrays._fields if name in saved})
+    theta, arrays = tensor.theta, dict[str, Vector]()
+    for name in Arrays._fields:
+        if name in saved:
+            arrays[name] = place_kept(name, saved[name].size, theta)
+            arrays[name][...] = saved[name]
+        elif name in frame.traits.keeps:
+            arrays[name] = place_kept(name, count_kept(name, theta.size, frame.traits), theta)
+    return Arrays(**arrays)
 
 
 def _copy(array: Any) -> Any:
