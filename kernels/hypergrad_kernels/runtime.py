@@ -1,10 +1,11 @@
-"""The OpenCL runtimes of this machine, and how pyopencl's loader comes to see the one that pip installed.
+"""The OpenCL runtimes of this machine, and how pyopencl's loader comes to see those that no .icd file names.
 
 A program asks a loader for platforms. The loader reads .icd files, once in a process; each names the library of a
 runtime. The loader of pyopencl's wheel reads the folder of the system, or what OCL_ICD_VENDORS or OPENCL_VENDOR_PATH
 names, and with a folder also its own, where pip puts PoCL. It does not find Intel's runtime from pip, whose .icd file
-names a path of the machine that it was built on. So this package asks first with OCL_ICD_VENDORS set, for that moment,
-to a folder that holds the system's .icd files and one more.
+names a path of the machine that it was built on; nor NVIDIA's, which comes with the driver of the GPU, in a container
+often without its .icd file. So this package asks first with OCL_ICD_VENDORS set, for that moment, to a folder that
+holds the system's .icd files and one more for each.
 
 A user who sets one of the two variables has chosen: nothing is added. Nothing is added either to a number in
 PYOPENCL_CTX, which counts the platforms that pyopencl lists by itself.
@@ -40,6 +41,12 @@ SWITCHES = ("PYOPENCL_NO_CACHE", "PYOPENCL_COMPILER_OUTPUT")
 PACKAGE = "intel-opencl-rt"
 LIBRARY = Path("lib/libintelocl.so") if sys.platform != "win32" else Path("Library/bin/intelocl64.dll")
 """The package that brings a runtime, and what it brings, below sys.prefix."""
+NVIDIA = "libnvidia-opencl.so.1"
+"""The library of a runtime that is part of a driver."""
+DRIVER = "the driver of the GPU, without an .icd file"
+LINKED = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
+"""Folders of libraries, beside those of LD_LIBRARY_PATH and of the linker's cache."""
+LINKER_CACHE = "/etc/ld.so.cache"
 INSTALL = "pip install intel-opencl-rt intel-cmplr-lib-rt"
 FOLDER = "hypergrad-opencl-"
 """Begins the name of the folder that is there for a moment."""
@@ -74,15 +81,28 @@ def find_runtimes() -> list[Runtime]:
 
 
 def find_added() -> list[Runtime]:
-    """The runtime from pip, if the loader has to learn of it."""
-    library = find_library()
-    if library is None or find_choice() is not None:
+    """The runtimes that the loader has to learn of: the one from pip, and that of a driver."""
+    if find_choice() is not None:
         return []
     others = [*_find_named(), *_find_beside()]
+    if others and os.environ.get("PYOPENCL_CTX", "")[:1].isdigit():
+        return []
+    library, driver = find_library(), find_driver()
+    found = [] if library is None else [(LIBRARY.name, Runtime(str(library), f"{PACKAGE} from pip"))]
+    found += [] if driver is None else [(NVIDIA, Runtime(driver, DRIVER))]
     # Two of the kind in one process might clash: that of the system serves.
-    known = any(Path(other.library).name.startswith(LIBRARY.name) for other in others)
-    counted = others and os.environ.get("PYOPENCL_CTX", "")[:1].isdigit()
-    return [] if known or counted else [Runtime(str(library), f"{PACKAGE} from pip")]
+    return [own for name, own in found if not any(Path(other.library).name.startswith(name) for other in others)]
+
+
+def find_driver() -> str | None:
+    """The library of NVIDIA's runtime, by which the linker finds it; it is not loaded."""
+    folders = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), *LINKED]
+    for folder in filter(None, folders):
+        if Path(folder, NVIDIA).is_file():
+            return str(Path(folder, NVIDIA))
+    with suppress(OSError):
+        return NVIDIA if NVIDIA.encode() in Path(LINKER_CACHE).read_bytes() else None
+    return None
 
 
 def find_library() -> Path | None:
@@ -136,9 +156,10 @@ def _read_icd(icd: Path) -> list[Runtime]:
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Ask for platforms in this, one thread at a time: the loader is told of the runtime from pip the first time.
+    """Ask for platforms in this, one thread at a time.
 
-    os.environ is afterwards what it was. Raises DeviceError in a forked child whose parent has asked.
+    The first time, the loader is told of the runtimes that no .icd file names; os.environ is afterwards what it was.
+    Raises DeviceError in a forked child whose parent has asked.
     """
     global _asked
     check_fork()
@@ -148,12 +169,12 @@ def asking() -> Iterator[None]:
         if os.environ.get(CACHE) == "":  # PoCL would end the process
             stack.enter_context(_changing(CACHE, None))
         if added:
-            name, value = VENDORS, added[0].library
+            name, value = VENDORS, added[-1].library
             if sys.platform == "win32":
                 name = "OCL_ICD_FILENAMES"  # what this loader reads beside the system's; untested
-            elif _find_named() or _find_beside():
-                with suppress(OSError):  # without a folder the library is named alone, which hides the others
-                    value = stack.enter_context(_write_folder(value))
+            else:
+                with suppress(OSError):  # without a folder one library is named alone, which hides the others
+                    value = stack.enter_context(_write_folder([each.library for each in added]))
             stack.enter_context(_changing(name, value))
         yield
 
@@ -173,12 +194,13 @@ def _changing(name: str, value: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def _write_folder(library: str) -> Iterator[str]:
-    """A folder of .icd files: those of the system, and one for the library."""
+def _write_folder(libraries: list[str]) -> Iterator[str]:
+    """A folder of .icd files: those of the system, and one for each library."""
     with TemporaryDirectory(prefix=FOLDER) as name:
         for icd in Path(SYSTEM).glob("*.icd"):
             Path(name, icd.name).symlink_to(icd)
-        Path(name, f"{FOLDER}added.icd").write_text(library, "utf-8")
+        for number, library in enumerate(libraries):
+            Path(name, f"{FOLDER}added{number or ''}.icd").write_text(library, "utf-8")
         yield name
 
 
@@ -218,6 +240,8 @@ def explain_trouble(runtime: Runtime) -> str | None:
         remedy = f"unset {choice[0]}"
     elif PACKAGE in runtime.source:
         remedy = f"{INSTALL} --force-reinstall"
+    elif runtime.source == DRIVER:
+        remedy = "install the driver again, whole"
     else:
         remedy = f"remove {runtime.source}, or install what it names"
     text = f"{runtime.source} names {runtime.library}, which cannot be loaded ({trouble})"

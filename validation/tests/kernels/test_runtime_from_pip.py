@@ -1,4 +1,4 @@
-"""The runtime that pip installs is seen beside the system's, and remedies fit the machine."""
+"""Runtimes that no .icd file names, from pip or with a driver, are seen beside the system's; remedies fit."""
 
 import os
 import tomllib
@@ -28,7 +28,14 @@ def system(tmp_path, monkeypatch, clean):
     monkeypatch.setattr(runtime, "SYSTEM", str(folder))
     monkeypatch.setattr(runtime, "_find_beside", list)
     monkeypatch.setattr(runtime, "find_library", lambda: Path("/venv/lib/libintelocl.so"))
+    monkeypatch.setattr(runtime, "find_driver", lambda: None)
     return folder
+
+
+@pytest.fixture
+def driver(system, monkeypatch):
+    """NVIDIA's runtime, which no .icd file names."""
+    monkeypatch.setattr(runtime, "find_driver", lambda: "/lib/libnvidia-opencl.so.1")
 
 
 def look():
@@ -89,6 +96,63 @@ def test_number_counts_the_runtime_from_pip_where_it_is_the_only_one(system, mon
 def test_the_systems_own_intel_runtime_serves(system):
     (system / "intel.icd").write_text("/opt/intel/lib/libintelocl.so.2026")
     assert look() is None
+
+
+def test_runtime_of_a_driver_is_seen_beside_the_others(system, driver, monkeypatch):
+    added = {f"{runtime.FOLDER}added1.icd": "/lib/libnvidia-opencl.so.1"}
+    (system / "some.icd").unlink()
+    assert look() == {**ADDED, **added}
+    monkeypatch.setattr(runtime, "_asked", None)
+    monkeypatch.setattr(runtime, "find_library", lambda: None)
+    assert look() == {f"{runtime.FOLDER}added.icd": "/lib/libnvidia-opencl.so.1"}
+    (found,) = runtime.find_runtimes()
+    assert "install the driver again" in runtime.explain_trouble(found)
+
+
+def test_icd_file_of_a_driver_serves(system, driver):
+    (system / "nvidia.icd").write_text("libnvidia-opencl.so.1\n")
+    assert look() == {"some.icd": "libsome.so\n", "nvidia.icd": "libnvidia-opencl.so.1\n", **ADDED}
+
+
+def test_driver_is_found_where_the_linker_finds_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "LINKED", (str(tmp_path / "lib"),))
+    monkeypatch.setattr(runtime, "LINKER_CACHE", str(tmp_path / "ld.so.cache"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", f":{tmp_path / 'own'}")
+    assert runtime.find_driver() is None
+    (tmp_path / "ld.so.cache").write_bytes(b"\0libnvidia-opencl.so.1\0/driver/libnvidia-opencl.so.1\0")
+    assert runtime.find_driver() == runtime.NVIDIA
+    for folder in ("lib", "own"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / runtime.NVIDIA).touch()
+        assert runtime.find_driver() == str(tmp_path / folder / runtime.NVIDIA)
+
+
+WITHOUT_ICD = """
+    import numpy as np
+    from hypergrad_kernels import runtime
+    runtime.SYSTEM = "/nonexistent"
+    runtime._find_beside = list
+    runtime.find_library = lambda: None
+    from hypergrad import AdamW
+    x = np.ones(3, np.float32)
+    opt = AdamW([x], device="opencl")
+    opt.step(gradients=[x.copy()])
+    print(opt.device, [found.source for found in runtime.find_runtimes()])
+    """
+
+
+def test_library_of_a_driver_gives_a_device_though_nothing_names_it(tmp_path, run_script):
+    """Another runtime under the name of NVIDIA's: what counts is that the loader is told of it."""
+    libraries = [Path(found.library) for found in runtime.find_runtimes() if "pocl" in found.library]
+    places = [place for library in libraries for place in (library, *(Path(f, library) for f in runtime.LINKED))]
+    real = next((place for place in places if place.is_absolute() and place.is_file()), None)
+    if real is None:
+        pytest.skip("needs PoCL: apt install pocl-opencl-icd")
+    (tmp_path / runtime.NVIDIA).symlink_to(real)
+    chosen = {"OCL_ICD_VENDORS": None, "OPENCL_VENDOR_PATH": None, "PYOPENCL_CTX": None}
+    done = run_script(WITHOUT_ICD, LD_LIBRARY_PATH=tmp_path, **chosen)
+    assert done.stdout.startswith("opencl: Portable"), done.stderr
+    assert runtime.DRIVER in done.stdout
 
 
 @pytest.mark.parametrize("empty", [True, False], ids=["nothing-else", "no-folder-can-be-written"])
