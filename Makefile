@@ -6,6 +6,7 @@
 # make docs      the site: out/docs/index.html               make figures comes first; seconds if they are drawn
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
 # make release   dist/: wheel and sdist, both tested on PYTHONS, away from the checkout
+# make gpu       a GPU: bits, and speed as ratios; a bare machine and its driver will do     DEVICE=opencl:PART another
 # make test-torch   the tests of hypergrad.torch, in an environment of their own
 # make torch-suite TORCH_TESTS=.../pytorch/test   torch's own test_optim.py against them
 #
@@ -18,7 +19,7 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures arena docs test test-data test-torch torch-suite bench check test-runtimes on-intel on-pip on-debian on-oclgrind \
+.PHONY: figures arena docs test test-data test-torch torch-suite bench gpu check test-runtimes on-intel on-pip on-debian on-oclgrind \
         bench-intel bench-pip bench-debian mutants release clean
 
 figures: $(VENV)/ready
@@ -58,6 +59,10 @@ bench: $(VENV)/ready
 	$(PYTEST) validation/bench_steps.py validation/bench_reference.py --benchmark-only --benchmark-json=out/bench.json
 	for runtime in intel pip debian; do $(MAKE) --no-print-directory bench-$$runtime || exit 1; done
 
+# A GPU and its driver, within eight minutes: bits, each kernel beside a copy, steps of all sizes; out/gpu.json.
+gpu:
+	$(PYTHON) validation/gpu.py $(if $(DEVICE),--device "$(DEVICE)")
+
 check: $(VENV)/ready build/wheel/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -76,7 +81,7 @@ ICD_intel    = $(shell $(BIN)/python -c "from hypergrad_kernels.runtime import f
 ICD_pip      = $(shell ls $(abspath .cache/pip-pocl)/pyopencl/.libs/libpocl-*.so 2> /dev/null || echo /nonexistent)
 ICD_debian   = /etc/OpenCL/vendors/pocl.icd
 ICD_oclgrind = /usr/lib/oclgrind/liboclgrind-rt-icd.so
-SMALL        = not test_trajectories and not test_command and (n1 or n17) and not n1000003
+SMALL        = (test_kernels and (n1 or n17) and not n1000003) or (short_run and delayed and not TuningFree)
 
 test-runtimes:
 	status=0; for runtime in intel pip debian oclgrind; do $(MAKE) --no-print-directory on-$$runtime || status=1; done; exit $$status
@@ -91,7 +96,8 @@ on-intel on-pip on-debian: on-%: $(VENV)/ready
 on-oclgrind: $(VENV)/ready
 	@test -e $(ICD_oclgrind) || { echo "== oclgrind: NOT FOUND, not tested"; exit 0; }; echo "== oclgrind"; \
 	OCL_ICD_VENDORS=$(ICD_oclgrind) OCLGRIND_DATA_RACES=1 OCLGRIND_UNINITIALIZED=1 OCLGRIND_MAX_ERRORS=1000 \
-	PYOPENCL_NO_CACHE=1 $(PYTEST) -q -n auto validation/tests/kernels/test_kernels.py -k "$(SMALL)"
+	PYOPENCL_NO_CACHE=1 $(PYTEST) -q -n auto validation/tests/kernels/test_kernels.py \
+	    validation/tests/optimizers/test_trajectories.py -k "$(SMALL)"
 
 # A table of targets for each runtime, beside torch, at launch shapes measured first, in a cache of its own.
 BENCH = hypergrad bench --tune --sizes --save out/bench-$*.json
@@ -117,7 +123,7 @@ $(VENV)/docs-ready: $(VENV)/ready
 # An environment of its own: the others show that nothing else needs torch.
 .cache/torch/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .cache/torch
-	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch]'
+	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,bench]'
 	touch $@
 
 # Beside the environment, where it would be one more device in every test; the wheel is for Linux on x86-64.

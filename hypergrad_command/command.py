@@ -1,27 +1,24 @@
 """The command line: hypergrad doctor | bench | explain FILE | conform, each with --json."""
 
 import argparse
-import json
 import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tabulate import tabulate
 
-from hypergrad._core.files import check_target, replace_file
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError
+from hypergrad_command.bench import PART_NAMES, bench, spell_json
 from hypergrad_command.doctor import examine
 from hypergrad_command.explain import follow, is_missing, read_run
 from hypergrad_command.explain_plot import check_suffix, write_plot
 
-if TYPE_CHECKING:
-    from hypergrad_validation.timing import Row
-
 LONG_RUN = 10_000
 LONGEST_RUN = 10**9
+DAY = 86_400
 REFUSALS = (BuildError, DeviceError, DeviceNotFoundError, ImportError, MemoryError, OSError, ValueError)
 """What a command may raise that needs no traceback."""
 SIGINT, SIGPIPE = 128 + 2, 128 + 13
@@ -54,9 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.add_argument("--steps", type=int, default=LONG_RUN, help="of the long run; default: %(default)s")
         if name == "bench":
             command.add_argument("--tune", action="store_true", help="measure launch shapes again and remember them")
-            command.add_argument("--power", type=int, action="append", help="2^POWER elements; default: 24 and 25")
-            command.add_argument("--sizes", action="store_true", help="also GB/s from 2^10 to 2^26 elements")
-            command.add_argument("--save", metavar="FILE", help="keep everything as JSON")
+            command.add_argument(
+                "--power", type=int, action="append", help="2^POWER elements; default: as a part likes"
+            )
+            command.add_argument(
+                "--only", action="append", choices=PART_NAMES, help="this part, and others that are named so"
+            )
+            command.add_argument("--sizes", action="store_true", help="also the part sizes")
+            command.add_argument("--seconds", type=int, default=DAY, help="what does not fit into them is left out")
+            command.add_argument("--steps", type=int, default=LONG_RUN, help="of the long runs; default: %(default)s")
+            command.add_argument("--need-gpu", action="store_true", help="refuse where the device is a CPU")
+            command.add_argument("--save", metavar="FILE", help="keep everything as JSON, part by part")
         if name == "explain":
             command.add_argument("file", help="what opt.save wrote, or what an optimizer streams: records_to=")
             command.add_argument("--last", type=int, default=20, help="this many records; default: %(default)s")
@@ -93,7 +98,10 @@ def flushing() -> Iterator[None]:
 
 def _check_numbers(wanted: argparse.Namespace) -> None:
     """Raise ArgumentError for a number that no command can work with."""
-    for name, low, high in (("steps", 0, LONGEST_RUN), ("last", 0, sys.maxsize), ("power", 0, _find_largest_power())):
+    limits = (
+        ("steps", 0, LONGEST_RUN), ("last", 0, sys.maxsize), ("power", 0, _find_largest_power()), ("seconds", 1, DAY)
+    )  # fmt: skip
+    for name, low, high in limits:
         given = getattr(wanted, name, None)
         for value in given if isinstance(given, list) else [] if given is None else [given]:
             if not low <= value <= high:
@@ -109,32 +117,9 @@ def _find_largest_power() -> int:
     return int(math.log2(memory / BENCH_BYTES))
 
 
-def _write_json(document: Any) -> str:
-    """As JSON, which knows no NaN and no infinity: they become null.
-
-    >>> print(_write_json({"rate": float("nan"), "steps": [1, 2.5]}))
-    {
-     "rate": null,
-     "steps": [
-      1,
-      2.5
-     ]
-    }
-    """
-    return json.dumps(_replace_nonfinite(document), indent=1, allow_nan=False)
-
-
-def _replace_nonfinite(document: Any) -> Any:
-    if isinstance(document, dict):
-        return {name: _replace_nonfinite(value) for name, value in document.items()}
-    if isinstance(document, (list, tuple)):
-        return [_replace_nonfinite(value) for value in document]
-    return None if isinstance(document, float) and not math.isfinite(document) else document
-
-
 def _print(rows: Sequence[Mapping[str, Any]], as_json: bool, headers: str = "keys") -> None:
     if as_json:
-        print(_write_json(rows))
+        print(spell_json(rows))
     else:
         print(tabulate(rows, headers=headers, disable_numparse=True))
 
@@ -145,7 +130,7 @@ def _print(rows: Sequence[Mapping[str, Any]], as_json: bool, headers: str = "key
 def doctor(wanted: argparse.Namespace) -> int:
     """Tell what runs here, test every kernel on each device in a process of its own, and say what to do next."""
     report = examine()
-    print(_write_json(report.as_document()) if wanted.json else report.show())
+    print(spell_json(report.as_document()) if wanted.json else report.show())
     return 0 if report.healthy else 1
 
 
@@ -155,101 +140,15 @@ def doctor(wanted: argparse.Namespace) -> int:
 def conform(wanted: argparse.Namespace) -> int:
     """Compare a device with the reference, bit for bit."""
     from hypergrad_kernels.device import open_device
-    from hypergrad_validation.conformance import conform as run
-    from hypergrad_validation.conformance import hash_long_run
+    from hypergrad_validation.conformance import compare_kernels, compare_long_run
 
     device = open_device(wanted.device)
-    outcomes = list(run(device, sys.maxsize))
-    rows = []
-    for kernel in dict.fromkeys(outcome.kernel for outcome in outcomes):
-        mine = [outcome for outcome in outcomes if outcome.kernel == kernel]
-        wrong = [outcome for outcome in mine if outcome.differences]
-        first = f"{wrong[0].case}: {wrong[0].differences[0]}" if wrong else "equal bits"
-        rows.append({"what": f"{kernel}.cl", "cases": len(mine), "differ": len(wrong), "verdict": first})
-    for what, delay in ((f"{wanted.steps} steps", 0), (f"{wanted.steps} steps, delay=1", 1)):
-        hashes = [hash_long_run(where, wanted.steps, delay=delay) for where in ("numpy", device.context)]
-        same = hashes[0] == hashes[1]
-        verdict = f"SHA-256 {hashes[1]}" if same else f"NumPy {hashes[0]}, device {hashes[1]}"
-        rows.append({"what": what, "cases": 1, "differ": int(not same), "verdict": verdict})
+    rows = list(compare_kernels(device))
+    rows += [compare_long_run(device, wanted.steps, delay) for delay in (0, 1)]
     if not wanted.json:
         print(f"{device.name}, {device.cl_device.platform.version.strip()}")
     _print(rows, wanted.json)
     return 1 if any(row["differ"] for row in rows) else 0
-
-
-# bench
-
-
-def bench(wanted: argparse.Namespace) -> int:
-    """Print targets and figures; with --tune, first the launch shapes and what became of each candidate."""
-    from hypergrad_kernels.device import open_device
-    from hypergrad_kernels.tuning import tune
-    from hypergrad_validation import bench as measure
-    from hypergrad_validation import small_models
-
-    if wanted.save is not None:
-        check_target(wanted.save)
-    device = open_device(wanted.device)
-    document: dict[str, Any] = {"environment": measure.describe(device)}
-    if wanted.tune:
-        verdicts = tune(device)
-        document["shapes"] = [
-            {
-                "kernel": " ".join(verdict.key), **verdict.shape._asdict(),
-                "ms": None if verdict.seconds is None else round(1e3 * verdict.seconds, 3), "trouble": verdict.trouble,
-            }
-            for verdict in verdicts
-        ]  # fmt: skip
-    rows = []
-    for power in wanted.power or (24, 25):
-        rows += measure.measure_large(device, 1 << power) + measure.measure_tuning_free(device, 1 << power)
-    rows += measure.measure_many(device) + small_models.measure_small(device)
-    rows += measure.measure_iteration(device) + measure.measure_long(device)
-    document["targets"] = [
-        {
-            "what": row.what, "target": row.target, "median": row.figure.median,
-            "quartiles": [row.figure.low, row.figure.high], "met": row.met,
-        }
-        for row in rows
-    ]  # fmt: skip
-    document["first step, seconds"] = measure.measure_builds(wanted.device)
-    if wanted.sizes:
-        document["sizes"] = list(measure.measure_sizes(device))
-    text = _write_json(document)
-    try:
-        if wanted.json:
-            print(text)
-        else:
-            _print_bench(document, rows)
-    finally:  # what was measured is shown even if it cannot be saved, and saved even if it cannot be shown
-        if wanted.save is not None:
-            with replace_file(wanted.save) as file:
-                file.write(f"{text}\n".encode())
-    return 0
-
-
-def _print_bench(document: dict[str, Any], rows: "list[Row]") -> None:
-    print(tabulate(list(document["environment"].items()), tablefmt="plain"))
-    if "shapes" in document:
-        print("\n" + tabulate(document["shapes"], headers="keys"))
-    shown = [
-        (row.what, row.target, f"{row.figure.median:.3g} ({row.figure.low:.3g} to {row.figure.high:.3g})",
-         "" if row.target == "-" else "yes" if row.met else "NO")
-        for row in rows
-    ]  # fmt: skip
-    print("\n" + tabulate(shown, ("what", "target", "median (quartiles)", "met"), disable_numparse=True))
-    cold, warm = document["first step, seconds"].values()
-    print(f"\nfirst step of a process: {cold:.2f} s with empty caches, {warm:.2f} s after that")
-    if "sizes" in document:
-        print("\nGB/s\n" + tabulate(_spread_sizes(document["sizes"]), headers="keys", floatfmt=".3g"))
-
-
-def _spread_sizes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per size, one column per kernel, probe or step."""
-    return [
-        {"n": n} | {row["name"]: row["gb_per_s"] for row in rows if row["n"] == n}
-        for n in dict.fromkeys(row["n"] for row in rows)
-    ]
 
 
 # explain

@@ -24,7 +24,9 @@ PACKAGES = (
     "hypergrad-opencl", "numpy", "scipy", "pyopencl",
     "intel-opencl-rt", "intel-cmplr-lib-rt", "pocl-binary-distribution",
 )  # fmt: skip
-PREFIXES = ("OCL_ICD_", "OPENCL_", "PYOPENCL_", "POCL_", "CL_CONFIG_", "OCLGRIND_", "XDG_CACHE_HOME")
+PREFIXES = (
+    "OCL_ICD_", "OPENCL_", "PYOPENCL_", "POCL_", "CL_CONFIG_", "OCLGRIND_", "XDG_CACHE_HOME", "HYPERGRAD_AS_GPU",
+)  # fmt: skip
 """How the names of the variables begin that the loader, runtimes and pyopencl read."""
 ORDER = "the first that compiles of: GPUs, Intel's runtime, which pip installs with this package, all others"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from hypergrad._core.placing import place_kept
 from hypergrad._core.tensors import Tensor
+from hypergrad_kernels.placing import place_kept
 from hypergrad_reference.loops import Arrays
 from hypergrad_reference.rule import Traits
 from hypergrad_reference.sums import BLOCK

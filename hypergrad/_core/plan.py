@@ -8,11 +8,11 @@ import numpy as np
 from hypergrad._core.backend import SumsTask, UpdateTask
 from hypergrad._core.finite import find_stopped, find_trouble, find_unlearned
 from hypergrad._core.groups import GroupOptions, name_group
-from hypergrad._core.placing import place_kept
 from hypergrad._core.policy import Kind, Policy
 from hypergrad._core.state import Blocks, Move, State, advance, observe, plan_moves, schedule
 from hypergrad._core.tensors import Gradient, Tensor
 from hypergrad.errors import ArgumentError
+from hypergrad_kernels.placing import place_kept
 from hypergrad_reference.adamw_free_schedule import looks
 from hypergrad_reference.loops import STOPPED, Arrays, Operands, Update
 from hypergrad_reference.rule import History, Options, Rule, Traits

@@ -7,12 +7,12 @@ import numpy as np
 
 from hypergrad._core.groups import GroupOptions
 from hypergrad._core.keeping import count_kept
-from hypergrad._core.placing import place_kept
 from hypergrad._core.rates import LARGEST_RATIO, Rates
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Seen, State, edit
 from hypergrad._core.states import LARGEST, SCHEMA, ArrayFit, Fit, HistoryFit, Progress, Range, TensorFit
 from hypergrad._core.tensors import Tensor
+from hypergrad_kernels.placing import place_kept
 from hypergrad_reference import surprise
 from hypergrad_reference.adamw import CONVENTIONS
 from hypergrad_reference.loops import Arrays

@@ -21,6 +21,8 @@ from hypergrad_kernels.errors import BuildError, DeviceError, DeviceNotFoundErro
 _lock = threading.RLock()
 """Held while platforms are asked for, a device is opened or a program compiled: of two threads, one waits."""
 
+AS_GPU = "HYPERGRAD_AS_GPU"
+"""The variable by which a CPU is treated as a GPU, if it is set as a device is opened: to try that without one."""
 TRIAL = 1 << 16
 """Elements of a trial of shared memory: a runtime may copy small arrays and not large ones, or the other way round."""
 
@@ -28,6 +30,7 @@ TRIAL = 1 << 16
 class Device:
     """One OpenCL device with a context, a queue and its compiled kernels.
 
+    is_cpu      it is a CPU, and AS_GPU is not set
     in_place    kernels may work on the memory of NumPy arrays: it is a CPU, and a trial at construction has shown
                 that what either side writes the other side reads, without a copy
     reads_addresses    and a trial has shown that a kernel finds an array by its address alone
@@ -40,7 +43,8 @@ class Device:
         self.queue = cl.CommandQueue(context, self.cl_device)
         self.process = os.getpid()
         self._programs: dict[tuple[str, tuple[str, ...]], cl.Program] = {}
-        self.in_place = bool(self.cl_device.type & cl.device_type.CPU) and self._shares_memory()
+        self.is_cpu = bool(self.cl_device.type & cl.device_type.CPU) and not os.environ.get(AS_GPU)
+        self.in_place = self.is_cpu and self._shares_memory()
         self.reads_addresses = self.in_place and self._finds_addresses()
 
     def build(self, name: str, text: str, options: tuple[str, ...]) -> cl.Program:

@@ -97,7 +97,7 @@ class Launcher:
         self.arrays = arrays
         self._recalled = recall_shapes(arrays.device, read) if measured is None else {}
         self.measured = self._recalled if measured is None else measured
-        self.default = find_default(arrays.device.cl_device)
+        self.default = find_default(arrays.device)
         self.read = read
         self._kernels: dict[tuple[Any, ...], Prepared] = {}
         self._singles: dict[tuple[Hashable, str], Single] = {}

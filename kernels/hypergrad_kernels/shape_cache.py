@@ -30,7 +30,8 @@ def find_place(device: Device, key: Key, text: str) -> Path:
 
     text    of the kernel's file
     """
-    facts = (device.name, device.cl_device.platform.version, device.cl_device.driver_version, text)
+    kind = "CPU" if device.is_cpu else "GPU"
+    facts = (device.name, kind, device.cl_device.platform.version, device.cl_device.driver_version, text)
     digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()
     return user_cache_path("hypergrad-opencl", appauthor=False) / "shapes" / f"{'-'.join(key)}-{digest[:24]}.json"
 

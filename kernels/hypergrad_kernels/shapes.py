@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyopencl as cl
 
+from hypergrad_kernels.device import Device
 from hypergrad_kernels.kernels import KERNELS
 
 
@@ -64,9 +64,9 @@ MANY = 512
 """Elements of a work-item in such a launch; each looks up its tensor first."""
 
 
-def find_default(device: cl.Device) -> Shapes:
+def find_default(device: Device) -> Shapes:
     """The safe shapes for a device."""
-    return DEFAULT if device.type & cl.device_type.CPU else DEFAULT_GPU
+    return DEFAULT if device.is_cpu else DEFAULT_GPU
 
 
 @cache

@@ -11,7 +11,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from hypergrad_kernels.device import Device, list_devices, open_device
 from hypergrad_kernels.errors import BuildError, DeviceError
 from hypergrad_kernels.kernels import find_kernel
 from hypergrad_kernels.launcher import Launcher, read_text
+from hypergrad_kernels.placing import place
 from hypergrad_kernels.shape_cache import ACCESSES, GROUP_SIZES, remember_shapes
 from hypergrad_kernels.shapes import DEFAULT, DEFAULT_GPU, Key, Shape, find_default
 from hypergrad_reference.sums import BLOCK
@@ -45,21 +47,23 @@ class Verdict(NamedTuple):
     trouble: str | None = None  # why it was not measured
 
 
-def _draw(rng: np.random.Generator, n: int, dtype: str) -> Vector:
-    """Random numbers in (0, 1) that begin at a multiple of 64 bytes."""
-    whole = np.empty(n + 64, dtype)
-    begin = -whole.ctypes.data % 64 // whole.itemsize
-    array = whole[begin : begin + n]
-    array[...] = rng.random(n, np.float32)
-    return array
+def _draw_all(n: int, dtype: str) -> Iterator[Vector]:
+    """Arrays of random numbers in (0, 1) that begin at multiples of 64 bytes, where an optimizer would place them."""
+    rng = np.random.default_rng(0)
+    first = np.zeros(n, dtype)
+    for number in count(1):
+        whole = place(number, n + 64, first)
+        begin = -whole.ctypes.data % 64 // whole.itemsize
+        array = whole[begin : begin + n]
+        array[...] = rng.random(n, np.float32)
+        yield array
 
 
 def make_sample(key: Key, n: int) -> Call:
     """The call by which a kernel is judged, on n elements. Raises ValueError if no kernel has the key."""
     file, name, dtype = key
-    rng = np.random.default_rng(0)
-    kernel = find_kernel(file, name)
-    return kernel.call(*kernel.sample(lambda _: _draw(rng, n, dtype)))
+    kernel, arrays = find_kernel(file, name), _draw_all(n, dtype)
+    return kernel.call(*kernel.sample(lambda _: next(arrays)))
 
 
 def run_sample(launcher: Launcher, sample: Call) -> None:
@@ -78,7 +82,7 @@ def _digest(device: Device, key: Key, shape: Shape, read: Callable[[str], str]) 
 def list_candidates(device: Device, key: Key, best: Shape | None = None) -> list[Shape]:
     """Shapes to measure: widths and local sizes first; then steps and access with the best of these."""
     blockwise = find_kernel(*key[:2]).blockwise
-    if find_default(device.cl_device) is DEFAULT_GPU:
+    if find_default(device) is DEFAULT_GPU:
         return _list_gpu_candidates(blockwise, best)
     if best is None:
         return [Shape(width, local) for width in WIDTHS for local in LOCAL_SIZES[blockwise]]
@@ -99,7 +103,7 @@ def _list_gpu_candidates(blockwise: bool, best: Shape | None) -> list[Shape]:
 
 def find_safe(device: Device, key: Key, shapes: Sequence[Shape], read: Callable[[str], str]) -> list[Verdict]:
     """Try shapes in child processes; a verdict without trouble is that of a shape which compiles and keeps the bits."""
-    wanted = _digest(device, key, find_default(device.cl_device)[key], read)
+    wanted = _digest(device, key, find_default(device)[key], read)
     verdicts: list[Verdict] = []
     while len(verdicts) < len(shapes):
         left = shapes[len(verdicts) :]
@@ -145,7 +149,7 @@ def tune(device: Device, keys: Iterable[Key] = tuple(DEFAULT), read: Callable[[s
     """
     verdicts: list[Verdict] = []
     fastest: dict[Key, Shape] = {}
-    default = find_default(device.cl_device)
+    default = find_default(device)
     for key in keys:
         if key[2] == "float64" and not device.cl_device.double_fp_config:
             continue

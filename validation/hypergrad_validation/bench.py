@@ -29,7 +29,7 @@ from hypergrad_reference import hdm_best, hdm_best_loops
 from hypergrad_reference.hdm_best_loops import Loops
 from hypergrad_reference.types import Vector
 from hypergrad_validation.timing import REPEATS, Figure, Row, Run, compare, summarize, take_turns
-from hypergrad_validation.workload import Workload
+from hypergrad_validation.workload import AS_NUMPY, RIVALS, Workload
 
 SIZES = tuple(1 << power for power in range(10, 27, 2))
 LONG = 10_000  # steps of the small model
@@ -62,6 +62,7 @@ def measure_large(device: Device, n: int, repeats: int = REPEATS) -> list[Row]:
     workload, targets = Workload(device, n), choose_targets(device)
     optimizers = workload.open_optimizers()
     runs = workload.list_kernels() | workload.list_steps(optimizers) | workload.list_rivals()
+    runs[AS_NUMPY] = workload.wait(workload.bind_kernel("adamw", AS_NUMPY))
 
     def ratio(over: str, under: str) -> Figure:
         times = take_turns({name: runs[name] for name in (over, under)}, repeats)
@@ -84,9 +85,11 @@ def measure_large(device: Device, n: int, repeats: int = REPEATS) -> list[Row]:
     rows.append(_at_least("NumPy reference / AdamW step, time" + at, 6, ratio("NumPy reference", "AdamW")))
     rows += [
         Row(f"{name} / AdamW step, time{at}", "-", ratio(name, "AdamW"), True)
-        for name in ("NumPy in place", "torch foreach", "torch for-loop")
+        for name in ("NumPy in place", "torch foreach", "torch for-loop", *RIVALS)
         if name in runs
     ]
+    what = "AdamW kernel, arrays where NumPy puts them / apart, time" + at
+    rows.append(Row(what, "-", ratio(AS_NUMPY, "adamw"), True))
     workload.verify_kernels()
     workload.verify_steps(optimizers)
     return rows

@@ -4,6 +4,7 @@ What the kernel tests, `hypergrad doctor` and `hypergrad conform` share.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,9 +19,18 @@ from hypergrad_kernels.kernels import KERNELS, Kernel
 from hypergrad_kernels.launcher import Launcher
 from hypergrad_reference.adamw_auto import Record
 from hypergrad_reference.types import Vector
+from hypergrad_validation.budget import Budget
 from hypergrad_validation.cases import DELAYED, DELAYED_MOVES, FREE, LAGS, MOVES, SUMS, UPDATES, Case
 from hypergrad_validation.compare import find_differences
 from hypergrad_validation.hdm_cases import ADAPTS, HDM_SUMS
+
+LONG_RUN = 10_000
+"""Steps of a long run."""
+HASHES = {
+    0: "5dd3dc215d1d0f816293491e61df307c35c33b6c5d1ee5b3aa5dc8cf4041b9bc",
+    1: "a6e7db3b4fe764d23362cdf72642835ad8ee112ba053d4693a57fd1f91b8574e",
+}
+"""SHA-256 of a long run, by its delay; where tanh or exp of the C library round otherwise than glibc's, another."""
 
 
 class Trial(NamedTuple):
@@ -91,6 +101,32 @@ def conform(device: Device, largest: int) -> Iterator[Outcome]:
             trial = make(case)
         trial.launch(launcher)
         yield Outcome(kernel, case.name, find_differences(trial.arrays, trial.wanted))
+
+
+def compare_kernels(device: Device, budget: Budget | None = None) -> Iterator[dict[str, Any]]:
+    """For each file of kernels: how many cases were run, how many differ, and how the first does.
+
+    budget    of seconds; the cases that do not fit are counted among what was left out
+    """
+    ran: dict[str, list[Outcome]] = {kernel: [] for kernel, _, _ in list_trials()}
+    for outcome in conform(device, sys.maxsize):
+        ran[outcome.kernel].append(outcome)
+        if budget is not None and budget.left < 0:
+            left = sum(1 for _ in list_trials()) - sum(map(len, ran.values()))
+            budget.leave_out(f"{left} kernel cases: the seconds for them were over")
+            break
+    for kernel, mine in ran.items():
+        wrong = [outcome for outcome in mine if outcome.differences]
+        first = f"{wrong[0].case}: {wrong[0].differences[0]}" if wrong else "equal bits" if mine else "NOT RUN"
+        yield {"what": f"{kernel}.cl", "cases": len(mine), "differ": len(wrong), "verdict": first}
+
+
+def compare_long_run(device: Device, steps: int, delay: int) -> dict[str, Any]:
+    """A row for the parameters, rates and records of a long run."""
+    wanted, got = (hash_long_run(where, steps, delay=delay) for where in ("numpy", device.context))
+    verdict = f"SHA-256 {got}" if got == wanted else f"NumPy {wanted}, device {got}"
+    what = f"{steps} steps" + (", delay=1" if delay else "")
+    return {"what": what, "cases": 1, "differ": int(got != wanted), "verdict": verdict}
 
 
 def _show_record(r: Record) -> str:

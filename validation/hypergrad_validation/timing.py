@@ -27,6 +27,15 @@ class Row(NamedTuple):
     met: bool
 
 
+def judge(met: bool, target: str) -> str:
+    """A target, and whether it is met, in words.
+
+    >>> judge(True, "<= 1.1"), judge(False, ">= 0.9")
+    ('<= 1.1: yes', '>= 0.9: NO')
+    """
+    return f"{target}: {'yes' if met else 'NO'}"
+
+
 def summarize(values: Sequence[float]) -> Figure:
     """The median and the quartiles.
 

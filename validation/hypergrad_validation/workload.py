@@ -1,18 +1,24 @@
 """What is timed: the kernels, the optimizers and what else takes a step, on the same arrays."""
 
+import importlib
 import importlib.util
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyopencl as cl
+import pyopencl.array
+from numpy.typing import NDArray
 
 from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad._core.optimizer import Optimizer
 from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.calls import SUMS
 from hypergrad_kernels.device import Device
 from hypergrad_kernels.kernels import KERNELS, SCALARS
 from hypergrad_kernels.launcher import Launcher
+from hypergrad_kernels.placing import place
 from hypergrad_reference.adamw import exact_scalars
 from hypergrad_reference.loops import Arrays as Kept
 from hypergrad_reference.loops import Update, update
@@ -23,45 +29,112 @@ from hypergrad_validation.timing import Run
 
 TIMED = ("adamw", "sums")
 """The kernels of the targets, by key of KERNELS."""
+AS_NUMPY = "as NumPy "
+"""The owner of arrays that lie where NumPy puts them, all of them."""
+PAGE = 4096
+PERIOD = 1 << 20
+"""After how many elements the numbers that are drawn come again."""
+ONE_PASS = {"delay": 1, "nonfinite": "propagate"}
+STEPS: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "AdamW": (AdamW, {"nonfinite": "propagate"}),
+    "AdamW raise": (AdamW, {}),
+    "HypergradientAdamW": (HypergradientAdamW, {}),
+    "AutoHypergradientAdamW": (AutoHypergradientAdamW, {"warmup_steps": 1}),
+    "HypergradientAdamW, delay=1": (HypergradientAdamW, ONE_PASS),
+    "AutoHypergradientAdamW, delay=1": (AutoHypergradientAdamW, {"warmup_steps": 1, **ONE_PASS}),
+    "HypergradientAdamW, delay=1, stop": (HypergradientAdamW, {**ONE_PASS, "nonfinite": "stop"}),
+}
+"""The optimizers whose steps are timed."""
+
+
+class Rival(NamedTuple):
+    """A published optimizer for torch."""
+
+    module: str
+    name: str
+    options: Mapping[str, Any]
+
+
+RIVALS = {
+    "prodigyopt": Rival("prodigyopt", "Prodigy", {}), "schedulefree": Rival("schedulefree", "AdamWScheduleFree", {}),
+}  # fmt: skip
+"""By the name of their distribution."""
 
 
 class Workload:
-    """Arrays of one size, and all that is timed on them."""
+    """Arrays of one size, and all that is timed on them.
 
-    def __init__(self, device: Device, n: int) -> None:
+    on_device    parameter and gradient are pyopencl arrays, which never cross
+    """
+
+    def __init__(self, device: Device, n: int, on_device: bool = False) -> None:
         self.device, self.n = device, n
         self._drawn: dict[str, Vector] = {}
-        self.theta, self.grad = self._draw("theta"), self._draw("grad")
-        self.exp_avg, self.exp_avg_sq = self._draw("exp_avg"), self._draw("exp_avg_sq")
-        self.moments = Kept(self.exp_avg, self.exp_avg_sq)
+        self._room: NDArray[np.uint8] | None = None  # for arrays that lie as NumPy puts them
+        self.theta: Any = self._draw("theta")
+        self.grad: Any = self._draw("grad")
+        if on_device:
+            self.theta, self.grad = (cl.array.to_device(device.queue, array) for array in (self.theta, self.grad))
+            self._drawn.clear()
         self.launcher = Launcher(Arrays(device))
         self._arguments: dict[str, tuple[Any, ...]] = {}
 
     def _draw(self, name: str, owner: str = "") -> Vector:
-        """The array of a name, squares of another where it holds squares."""
+        """The array of a name, squares of another where it holds squares.
+
+        Parameter and gradient lie where NumPy puts them, the others as what an optimizer keeps.
+        """
         if owner + name not in self._drawn:
-            array = np.random.default_rng([*name.encode()]).standard_normal(self.n, np.float32)
-            self._drawn[owner + name] = array * array if name in SQUARES else array
+            array = np.resize(np.random.default_rng([*name.encode()]).standard_normal(PERIOD, np.float32), self.n)
+            array = array * array if name in SQUARES else array
+            if owner == AS_NUMPY:
+                array = self._queue(array)
+            elif name not in ("theta", "grad"):
+                placed = place(len(self._drawn), self.n, self._drawn[next(iter(self._drawn))])
+                placed[...] = array
+                array = placed
+            self._drawn[owner + name] = array
         return self._drawn[owner + name]
 
+    def _queue(self, array: Vector) -> Vector:
+        """A copy that begins 4096 bytes after the end of the last one that was made so, where NumPy would put it."""
+        if self._room is None:
+            self._room = np.empty(4 * (array.nbytes + PAGE) + PAGE, np.uint8)
+            self._room = self._room[-self._room.ctypes.data % PAGE + 16 :]
+        part, self._room = self._room[: array.nbytes].view(array.dtype), self._room[array.nbytes + PAGE :]
+        part[...] = array
+        return part
+
+    def bind_kernel(self, name: str, owner: str = "") -> Run:
+        """A kernel, with its call formed as a step does; what it writes to stays on the device.
+
+        owner    of the arrays: another has arrays of its own
+        """
+        kernel = KERNELS[name]
+        arguments = self._arguments[name] = kernel.sample(lambda array: self._draw(array, owner))
+        return lambda: self.launcher.launch(owner + name, kernel.call(*arguments))
+
+    def count_bytes(self, name: str) -> int:
+        """What a launch of a kernel that was bound moves."""
+        return KERNELS[name].call(*self._arguments[name]).form.traffic * self.n
+
     def list_kernels(self, names: Sequence[str] = TIMED) -> dict[str, Run]:
-        """Kernels and their probes by name; each also forms its call, as a step does.
+        """Kernels and their probes by name, each with the wait for it, as in a step.
 
         Kernels share their arrays with the optimizers; what probes write to is their own.
         """
-
-        def bind(name: str) -> Run:
-            kernel, owner = KERNELS[name], "" if KERNELS[name].probe else "probe "
-            arguments = self._arguments[name] = kernel.sample(lambda array: self._draw(array, owner))
-
-            def run() -> None:
-                self.launcher.launch(name, kernel.call(*arguments))
-                self.launcher.arrays.collect()
-
-            return run
-
         probes = (KERNELS[name].probe for name in names)
-        return {name: bind(name) for name in dict.fromkeys((*names, *filter(None, probes)))}
+        owners = {name: "" if KERNELS[name].probe else "probe " for name in (*names, *filter(None, probes))}
+        return {name: self.wait(self.bind_kernel(name, owner)) for name, owner in owners.items()}
+
+    def wait(self, launch: Run) -> Run:
+        """A launch, and the wait for it."""
+
+        def run() -> None:
+            launch()
+            self.launcher.arrays.collect()
+
+        return run
 
     def verify_kernels(self, names: Sequence[str] = TIMED) -> None:
         """Raise AssertionError unless the kernels give the bits of the reference, at both ends of the arrays."""
@@ -70,29 +143,24 @@ class Workload:
             if reference is None:
                 continue
             arguments = self._arguments[name]
+            self.launcher.arrays.fetch()
             with np.errstate(all="ignore"):
-                after = [reference(*_cut(arguments, part)) for part in self._list_ends()]
+                after = [reference(*self._cut(arguments, part)) for part in self._list_ends()]
             run()
+            self.launcher.arrays.fetch()
             call = KERNELS[name].call(*arguments)
             for part, wanted in zip(self._list_ends(), after, strict=True):
                 for array_name, array in zip(call.form.arrays, call.arrays, strict=True):
                     if array_name in call.form.written:
-                        _expect(_cut(array, part), np.asarray(wanted[array_name]), f"{name}: {array_name}")
+                        got = self._cut(array, part, array_name)
+                        _expect(got, np.asarray(wanted[array_name]), f"{name}: {array_name}")
 
-    def open_optimizers(self) -> dict[str, Optimizer]:
+    def open_optimizers(self, names: Sequence[str] = tuple(STEPS)) -> dict[str, Optimizer]:
         """Optimizers by name, past their warm-up."""
-        options: dict[str, Any] = {"device": self.device.context}
-        optimizers: dict[str, Optimizer] = {
-            "AdamW": AdamW([self.theta], nonfinite="propagate", **options),
-            "AdamW raise": AdamW([self.theta], **options),
-            "HypergradientAdamW": HypergradientAdamW([self.theta], **options),
-            "AutoHypergradientAdamW": AutoHypergradientAdamW([self.theta], warmup_steps=1, **options),
-        }
-        options |= {"delay": 1, "nonfinite": "propagate"}
-        optimizers["HypergradientAdamW, delay=1"] = HypergradientAdamW([self.theta], **options)
-        optimizers["AutoHypergradientAdamW, delay=1"] = AutoHypergradientAdamW([self.theta], warmup_steps=1, **options)
-        options |= {"nonfinite": "stop"}
-        optimizers["HypergradientAdamW, delay=1, stop"] = HypergradientAdamW([self.theta], **options)
+        optimizers: dict[str, Optimizer] = {}
+        for name in names:
+            kind, options = STEPS[name]
+            optimizers[name] = kind([self.theta], device=self.device.context, **options)
         for optimizer in optimizers.values():
             for _ in range(3):
                 optimizer.step(gradients=[self.grad])
@@ -112,7 +180,7 @@ class Workload:
             kept = optimizer.state[id(self.theta)]
             parts = self._list_ends()
             before = [
-                (self.theta[p].copy(), Kept(kept["exp_avg"][p].copy(), kept["exp_avg_sq"][p].copy())) for p in parts
+                (_get(self.theta, p), Kept(kept["exp_avg"][p].copy(), kept["exp_avg_sq"][p].copy())) for p in parts
             ]
             group, lr = optimizer.param_groups[0], optimizer.current_lr
             optimizer.step(gradients=[self.grad])
@@ -121,17 +189,29 @@ class Workload:
             t = kept["step"] + 1
             scalars = exact_scalars(lr, beta1, beta2, group["eps"], group["weight_decay"], beta1**t, beta2**t)
             for part, (theta, moments) in zip(parts, before, strict=True):
-                wanted, *_ = update(Update(theta, self.grad[part], 1.0, moments, scalars))
-                _expect(self.theta[part], wanted, name)
+                wanted, *_ = update(Update(theta, _get(self.grad, part), 1.0, moments, scalars))
+                _expect(_get(self.theta, part), wanted, name)
 
     def list_rivals(self) -> dict[str, Run]:
         """What else takes a step of AdamW: NumPy, and torch where it is installed, with as many threads."""
-        u = Update(self.theta, self.grad, 1.0, self.moments, SCALARS)
+        exp_avg, exp_avg_sq = self._draw("exp_avg"), self._draw("exp_avg_sq")
+        u = Update(self.theta, self.grad, 1.0, Kept(exp_avg, exp_avg_sq), SCALARS)
         rivals: dict[str, Run] = {
             "NumPy reference": lambda: update(u),
-            "NumPy in place": lambda: step_in_place(u, self.exp_avg, self.exp_avg_sq),
+            "NumPy in place": lambda: step_in_place(u, exp_avg, exp_avg_sq),
         }
         return rivals | list_torch_steps([self.theta], [self.grad], self.device.cl_device.max_compute_units)
+
+    def _cut(self, value: Any, part: slice, name: str = "") -> Any:
+        """Arguments of a kernel with the part alone of each array, and of block sums with the blocks of the part."""
+        if isinstance(value, np.ndarray) and (name in SUMS or value.ndim > 1):
+            rows = value.reshape(-1, -(-self.n // BLOCK))[:, part.start // BLOCK : -(-part.stop // BLOCK)]
+            return rows.reshape(-1) if value.ndim == 1 else rows
+        if isinstance(value, np.ndarray):
+            return value[part]
+        if hasattr(value, "_asdict"):
+            return type(value)(*(self._cut(entry, part, field) for field, entry in value._asdict().items()))
+        return tuple(self._cut(entry, part) for entry in value) if isinstance(value, tuple) else value
 
     def _list_ends(self) -> list[slice]:
         last = (self.n - 1) // BLOCK * BLOCK
@@ -148,28 +228,27 @@ def list_torch_steps(thetas: Sequence[Vector], grads: Sequence[Vector], threads:
 
     torch.set_num_threads(threads)
 
-    def bind(**options: Any) -> Run:
+    def bind(module: str, name: str, options: Mapping[str, Any]) -> Run:
         parameters = [torch.nn.Parameter(torch.from_numpy(theta.copy())) for theta in thetas]
         for parameter, grad in zip(parameters, grads, strict=True):
             parameter.grad = torch.from_numpy(grad)
-        step: Run = torch.optim.AdamW(parameters, **options).step
+        optimizer = getattr(importlib.import_module(module), name)(parameters, **options)
+        if module == "schedulefree":
+            optimizer.train()
+        step: Run = optimizer.step
         return step
 
     return {
-        "torch fused": bind(fused=True),
-        "torch foreach": bind(foreach=True),
-        "torch for-loop": bind(foreach=False, fused=False),
-    }
+        "torch fused": bind("torch.optim", "AdamW", {"fused": True}),
+        "torch foreach": bind("torch.optim", "AdamW", {"foreach": True}),
+        "torch for-loop": bind("torch.optim", "AdamW", {"foreach": False, "fused": False}),
+    } | {name: bind(*rival) for name, rival in RIVALS.items() if importlib.util.find_spec(rival.module)}
 
 
-def _cut(value: Any, part: slice) -> Any:
-    """Arguments of a kernel with the part alone of each array, and of block sums with the blocks of the part."""
-    if isinstance(value, np.ndarray):
-        return value[part] if value.ndim == 1 else value[:, part.start // BLOCK : -(-part.stop // BLOCK)]
-    if isinstance(value, tuple):
-        parts = (_cut(entry, part) for entry in value)
-        return type(value)(*parts) if hasattr(value, "_asdict") else tuple(parts)
-    return value
+def _get(array: Any, part: slice) -> Vector:
+    """A copy of a part of an array, which may be one of pyopencl."""
+    copied: Vector = array[part].copy() if isinstance(array, np.ndarray) else array[part].get()
+    return copied
 
 
 def _expect(got: Vector, wanted: Vector, name: str) -> None:

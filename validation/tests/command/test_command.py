@@ -36,7 +36,7 @@ def test_conform_compares_every_kernel_and_a_long_run(capsys, device, monkeypatc
 def test_conform_tells_a_difference(capsys, device, monkeypatch):
     monkeypatch.setattr("hypergrad_kernels.device.list_devices", lambda: [device])
     outcome = conformance.Outcome("adamw", "planted", ["theta: 1 of 2 elements differ"])
-    monkeypatch.setattr(conformance, "conform", lambda *_: [outcome])
+    monkeypatch.setattr(conformance, "conform", lambda *_: iter([outcome]))
     code, shown = run(capsys, "conform", "--steps", "3")
     assert code == 1
     assert "planted: theta: 1 of 2 elements differ" in shown.out
@@ -165,7 +165,7 @@ def test_bench_is_saved_though_nobody_reads_it(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "measure_builds", lambda _: {"cold": math.nan, "warm": 1.0})
     monkeypatch.setattr(bench, "describe", lambda _: {})
     monkeypatch.setattr("hypergrad_kernels.device.open_device", lambda _: None)
-    monkeypatch.setattr(command, "_print_bench", stop)
+    monkeypatch.setattr("hypergrad_command.bench.print_bench", stop)
     assert command.main(["bench", "--save", str(tmp_path / "bench.json")]) == 141
     assert json.loads((tmp_path / "bench.json").read_text())["first step, seconds"] == {"cold": None, "warm": 1.0}
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_table_of_a_bench_is_printed_even_if_it_cannot_be_saved(as_json, capsys,
     place.mkdir()
 
     def measure(_):
-        place.rmdir()  # while it was measured
+        shutil.rmtree(place)  # while it was measured
         return {"cold": 1.0, "warm": 0.5}
 
     monkeypatch.setattr("hypergrad_validation.bench.measure_builds", measure)

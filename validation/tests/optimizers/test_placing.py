@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hypergrad import AdamW, AutoHypergradientAdamW, TuningFreeAdamW
-from hypergrad._core.placing import LARGE
+from hypergrad_kernels.placing import LARGE
 
 EVERYTHING = {
     "amsgrad": True, "adapt_momentum": True, "momentum_rule": "derivative", "track_surprise": True, "warmup_steps": 1
@@ -54,7 +54,7 @@ def test_arrays_of_a_large_tensor_begin_on_lines_of_their_own(name, power, tmp_p
 def test_placed_arrays_have_the_bits_of_others(monkeypatch):
     wanted, got = draw(18), draw(18)
     with monkeypatch.context() as patch:
-        patch.setattr("hypergrad._core.placing.LARGE", 1 << 62)
+        patch.setattr("hypergrad_kernels.placing.LARGE", 1 << 62)
         plain = open_stepped("Auto", wanted)
     placed = open_stepped("Auto", got)
     assert got.tobytes() == wanted.tobytes()

@@ -9,6 +9,7 @@ import pytest
 import hypergrad
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import AveragesWarning
+from hypergrad_kernels.device import open_device
 from hypergrad_reference import adam_hd, adamw, adamw_auto, adamw_hd, delayed, sgd_hd, surprise
 from hypergrad_reference.hypergradient import SCHEDULES, schedule_additive
 from hypergrad_reference.sums import BLOCK
@@ -51,6 +52,26 @@ def test_every_optimizer_has_a_run():
 @pytest.mark.parametrize("name", BY_NAME)
 def test_device_changes_no_bit(name, device):
     assert show(*run(name, device)) == show(*run_numpy(name))
+
+
+@cache
+def open_context(device, as_gpu):
+    """A context whose device has the launch shapes of CPUs, or those of GPUs and copies of arrays."""
+    cl = pytest.importorskip("pyopencl")
+    context = cl.Context([device])
+    with pytest.MonkeyPatch.context() as patch:
+        if as_gpu:
+            patch.setenv("HYPERGRAD_AS_GPU", "1")
+        else:
+            patch.delenv("HYPERGRAD_AS_GPU", raising=False)
+        assert open_device(context).is_cpu != as_gpu
+    return context
+
+
+@pytest.mark.parametrize("as_gpu", [False, True], ids=["as-a-cpu", "as-a-gpu"])
+@pytest.mark.parametrize("name", BY_NAME)
+def test_short_run_has_the_same_bits_with_the_shapes_of_gpus(name, as_gpu, device):
+    assert show(*run(name, open_context(device, as_gpu), 6)) == show(*run(name, "numpy", 6))
 
 
 @pytest.mark.parametrize("name", BY_NAME)
