@@ -199,7 +199,7 @@ def _list_notes(found: Survey) -> list[str]:
         reason = f"{choice[0]} is set" if choice else "PYOPENCL_CTX counts platforms, which it would shift"
         notes.append(f"not used: {library}, from pip ({reason})")
     if found.cache is not None:
-        notes.append(f"every process compiles again: pyopencl's cache cannot be written ({found.cache})")
+        notes.append(f"every process compiles again: pyopencl's cache cannot be used ({found.cache})")
     if "pyopencl" in sys.modules:
         from hypergrad_kernels.device import list_devices
 

@@ -15,23 +15,23 @@ PathName = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
-def find_path(path: PathName) -> Path:
+def find_path(path: PathName, argument: str = "path") -> Path:
     """The path of a name, "~" expanded."""
     try:
         name = os.path.expanduser(os.fsdecode(path))  # noqa: PTH111  pathlib's raises where there is no home
     except TypeError as error:
-        raise ArgumentError(f"path={path!r}: give the name of a file") from error
-    if not name or "\0" in name:
-        raise ArgumentError(f"path={path!r}: give the name of a file")
+        raise ArgumentError(f"{argument}={path!r}: give the name of a file") from error
+    if not name or "\0" in name or name.endswith(("/", os.sep)):
+        raise ArgumentError(f"{argument}={path!r}: give the name of a file")
     return Path(name)
 
 
-def find_target(path: PathName) -> Path:
+def find_target(path: PathName, argument: str = "path") -> Path:
     """The file that would be written under this name: symbolic links are followed.
 
     Raises OSError if the folder is missing, or if what has the name cannot be replaced.
     """
-    target = Path(os.path.realpath(find_path(path)))
+    target = Path(os.path.realpath(find_path(path, argument)))
     if target.is_symlink():
         raise OSError(f"{target} is a circle of symbolic links: give another name")
     if not target.parent.exists():

@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -146,6 +147,10 @@ def _cached(run: Callable[[], T]) -> T:
         return run()
 
 
+LONGEST_LOCK = 60
+"""Seconds: so long pyopencl waits for another process that reads or writes its cache, in every process again."""
+
+
 def explain_cache() -> str | None:
     """Why pyopencl cannot write its caches, which keep what was compiled for the next process; None if it can."""
     for name in ("pyopencl", "pytools"):
@@ -153,14 +158,17 @@ def explain_cache() -> str | None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=folder).close()
+            locks = [lock for lock in folder.glob("*/lock") if time.time() - lock.stat().st_mtime > LONGEST_LOCK]
         except OSError as error:
             return str(error)
+        if locks:
+            return f"a process that was killed has left {locks[0]}: delete it"
     return None
 
 
 @cache
 def _turn_off_unwritable_cache() -> None:
-    """Turn pyopencl's caches off where they cannot be written: it would fail, and say so when it is collected."""
+    """Turn pyopencl's caches off where they cannot be written: it would fail, or wait for a minute and fail."""
     if explain_cache() is not None:
         cl._PYOPENCL_NO_CACHE = True
 

@@ -95,7 +95,7 @@ def test_doctor_tells_of_a_library_that_cannot_be_loaded_and_of_a_cache(capsys, 
     code, shown = run(capsys)
     assert code == 0
     assert "remove it" in shown
-    assert "pyopencl's cache cannot be written (no space)" in shown
+    assert "pyopencl's cache cannot be used (no space)" in shown
 
 
 @pytest.mark.parametrize("way", ["os.abort()", "sys.exit('broken')"])

@@ -212,10 +212,41 @@ def test_step_whose_record_cannot_be_written_has_changed_nothing(monkeypatch, tm
     assert opt.last_record.step == 4
 
 
-@pytest.mark.parametrize("path", ["no/such/folder/run.jsonl", "", 3])
+@pytest.mark.parametrize("path", ["no/such/folder/run.jsonl", "", 3, True, ["a"], "run.jsonl/", "a\0b"])
 def test_file_that_cannot_be_written_is_refused_when_it_is_named(path):
-    with pytest.raises((OSError, ArgumentError)):
+    with pytest.raises((OSError, ArgumentError), match="no/such/folder does not exist|records_to=.*the name of a file"):
         train(0, records_to=path)
+
+
+@pytest.mark.parametrize("content", [b"PK\3\4", b"text", b'{"some": "json"}\n', b"\0" * 9, b"[1,2]\n"])
+def test_file_that_holds_something_else_is_not_written_to(content, tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(content)
+    with pytest.raises(ArgumentError, match=r"records_to=.*holds something else: give the name of a new file"):
+        train(0, records_to=path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("cut", [1, 5, 100, -3])
+def test_part_of_a_line_that_a_kill_left_is_taken_away(cut, tmp_path):
+    path = tmp_path / "run.jsonl"
+    train(3, records_to=path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:cut])
+    opt = train(4, records_to=path)
+    assert read_run(str(path)).records[-1][0]["lr"] == opt.current_lr
+
+
+def test_part_of_a_line_that_a_full_disk_left_is_taken_away(tmp_path, monkeypatch):
+    path = tmp_path / "run.jsonl"
+    opt = train(3, records_to=path)
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:7]))
+    with pytest.raises(RecordError, match="the disk is full"):
+        opt.step(gradients=[np.ones(3)])
+    monkeypatch.setattr(os, "write", real)
+    opt.step(gradients=[np.ones(3)])
+    assert [step[0]["step"] for step in read_run(str(path)).records] == [1, 2, 3, 4]
 
 
 def test_file_that_no_optimizer_streamed_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Whatever the machine is like, kernels run where some runtime works, and elsewhere NumPy does with the reason."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,27 @@ def test_damaged_caches_are_done_without(some_device, tmp_path, run_script):
         file.write_bytes(b"damaged")
     again = run_script(STEP, XDG_CACHE_HOME=cache)
     assert (again.returncode, again.stdout) == (0, first.stdout), again.stderr
+
+
+def test_lock_that_a_killed_process_left_is_not_waited_for(some_device, tmp_path, run_script, monkeypatch):
+    """pyopencl waits a minute for it, in every process, and then fails."""
+    pytest.importorskip("pyopencl")
+    from hypergrad_kernels.device import explain_cache
+
+    cache = tmp_path / "cache"
+    first = run_script(STEP, XDG_CACHE_HOME=cache)
+    (folder,) = (cache / "pyopencl").glob("*/")
+    lock = folder / "lock"
+    lock.touch()
+    os.utime(lock, (0, 0))
+    again = run_script(STEP, XDG_CACHE_HOME=cache, timeout=50)
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert explain_cache() == f"a process that was killed has left {lock}: delete it"
+    lock.unlink()
+    assert explain_cache() is None
+    lock.touch()  # of a process that is at work
+    assert explain_cache() is None
 
 
 CHOOSE = """

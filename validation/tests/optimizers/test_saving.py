@@ -66,6 +66,7 @@ def test_name_is_taken_as_it_is_in_every_type(tmp_path, monkeypatch):
 
 
 NO_NAMES = {
+    "folder": "run.npz/",
     "None": None,
     "3": 3,
     "empty": "",
