@@ -214,7 +214,7 @@ def test_step_whose_record_cannot_be_written_has_changed_nothing(monkeypatch, tm
 
 @pytest.mark.parametrize("path", ["no/such/folder/run.jsonl", "", 3, True, ["a"], "run.jsonl/", "a\0b"])
 def test_file_that_cannot_be_written_is_refused_when_it_is_named(path):
-    with pytest.raises((OSError, ArgumentError), match="no/such/folder does not exist|records_to=.*the name of a file"):
+    with pytest.raises((OSError, ArgumentError), match=r"folder does not exist|records_to=.*: give the name of a file"):
         train(0, records_to=path)
 
 
