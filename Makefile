@@ -145,7 +145,7 @@ release: .cache/release/ready
 	.cache/release/bin/python -m build --installer pip --outdir dist
 	.cache/release/bin/python -m twine check --strict dist/*
 	for python in $(PYTHONS); do for kind in whl tar.gz; do \
-	    .ci/try_archive $$python dist/*.$$kind build/release/$$python-$$kind || exit 1; done; done
+	    .ci/try_archive $$python dist/*.$$kind build/release/$$(basename $$python)-$$kind || exit 1; done; done
 
 .cache/release/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .cache/release
@@ -153,4 +153,4 @@ release: .cache/release/ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) .cache build dist out paper_figs/data docs/gallery docs/examples docs/rules/pictures docs/reference/generated docs/static/mathjax .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .cache build dist out paper_figs/data docs/gallery docs/examples docs/rules/pictures docs/reference/generated docs/static/mathjax docs/static/licences .pytest_cache .mypy_cache .ruff_cache

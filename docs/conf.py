@@ -123,10 +123,20 @@ def strip_code(app: Any, doctree: Any) -> None:
             block[:] = [nodes.Text(block.rawsource)]
 
 
-def copy_mathjax(app: Any) -> None:
-    """Take MathJax's one file out of the package from PyPI that has it."""
-    found = [file for file in metadata.distribution("sphinx-mathjax-offline").files or [] if file.name == "tex-svg.js"]
-    target = DOCS / "static/mathjax/tex-svg.js"
+CARRIED = ("furo", "Sphinx", "sphinx-basic-ng", "sphinx-copybutton", "sphinx-design", "sphinx-gallery")
+"""Packages of which scripts and styles are part of the site; with MathJax, whose licence is docs/static/MathJax-*."""
+
+
+def copy_carried(app: Any) -> None:
+    """Take MathJax's one file out of the package from PyPI that has it, and the licences of what the site carries."""
+    copy_from("sphinx-mathjax-offline", "tex-svg.js", DOCS / "static/mathjax/tex-svg.js")
+    for name in CARRIED:
+        copy_from(name, "LICENSE", DOCS / f"static/licences/{name}.txt")
+
+
+def copy_from(package: str, begin: str, target: Path) -> None:
+    """Copy the first file of a package whose name begins like this, unless it is there."""
+    found = [file for file in metadata.distribution(package).files or [] if file.name.upper().startswith(begin.upper())]
     target.parent.mkdir(exist_ok=True)
     if not target.exists():
         shutil.copy(str(found[0].locate()), target)
@@ -147,7 +157,7 @@ def refuse_network(app: Any, exception: Exception | None) -> None:
 
 def setup(app: Any) -> None:
     """Connect what this file adds."""
-    app.connect("builder-inited", copy_mathjax)
+    app.connect("builder-inited", copy_carried)
     app.connect("include-read", point_to_pages)
     app.connect("doctree-read", strip_code)
     app.connect("build-finished", refuse_network)
