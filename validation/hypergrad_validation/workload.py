@@ -105,13 +105,17 @@ class Workload:
         part[...] = array
         return part
 
+    def draw_arguments(self, name: str, owner: str = "") -> tuple[Any, ...]:
+        """The arguments of a kernel's call."""
+        return KERNELS[name].sample(lambda array: self._draw(array, owner))
+
     def bind_kernel(self, name: str, owner: str = "") -> Run:
         """A kernel, with its call formed as a step does; what it writes to stays on the device.
 
         owner    of the arrays: another has arrays of its own
         """
         kernel = KERNELS[name]
-        arguments = self._arguments[name] = kernel.sample(lambda array: self._draw(array, owner))
+        arguments = self._arguments[name] = self.draw_arguments(name, owner)
         return lambda: self.launcher.launch(owner + name, kernel.call(*arguments))
 
     def count_bytes(self, name: str) -> int:

@@ -15,7 +15,7 @@ from hypergrad_command import command
 from hypergrad_command.bench import PART_NAMES
 from hypergrad_kernels.device import AS_GPU, Device, find_name, open_device
 from hypergrad_kernels.kernels import KERNELS
-from hypergrad_validation import conformance, on_device
+from hypergrad_validation import conformance, divisions, on_device
 from hypergrad_validation.budget import Budget
 from hypergrad_validation.conformance import compare_kernels, hash_long_run
 from hypergrad_validation.parts import PARTS
@@ -151,6 +151,18 @@ def test_kernel_that_computes_other_bits_is_not_timed(device, monkeypatch):
     monkeypatch.setitem(KERNELS, "adamw", spoiled)
     with pytest.raises(AssertionError, match="adamw: theta was timed"):
         list(on_device.measure_copies(open_device(device), Budget(60.0), 4096, repeats=3))
+
+
+@pytest.mark.parametrize("name", divisions.CUTS)
+def test_kernel_without_divisions_is_another(name, device, monkeypatch):
+    text = divisions.cut(name)
+    assert text != divisions.read_text(KERNELS[name].file)
+    assert "SQRT(x) sqrt" not in text
+    rows = divisions.measure_divisions(open_device(device), 4096, repeats=3)
+    assert len(rows) == len(divisions.CUTS) + 2
+    monkeypatch.setitem(divisions.CUTS, name, (("no such text", ""),))
+    with pytest.raises(ValueError, match="adapt CUTS"):
+        divisions.cut(name)
 
 
 # A GPU is tried on a CPU: the variable gives it the shapes of GPUs, and copies of arrays.
