@@ -47,7 +47,8 @@ def test_kernel_has_its_row_in_the_table_of_kernels(name):
     kernel = KERNELS[name]
     begin = f"| [{kernel.file}.cl](hypergrad_kernels/{kernel.file}.cl): `{kernel.kernel}` |"
     (row,) = (line for line in TABLE.splitlines() if line.startswith(begin))
-    _, _, replaced, launch, moved, *_ = (cell.strip() for cell in row.split("|"))
+    _, _, replaced, launch, moved, _, fraction, _ = (cell.strip() for cell in row.split("|"))
+    assert re.fullmatch(r"[01]\.\d\d, [01]\.\d\d" if kernel.probe else "1", fraction)
     loops = re.findall(r"`(\w+)\.(\w+)`", replaced)
     assert bool(loops) == (kernel.reference is not None)
     assert all(hasattr(import_module(f"hypergrad_reference.{module}"), loop) for module, loop in loops)
