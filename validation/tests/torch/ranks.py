@@ -1,4 +1,5 @@
-"""What test_sharding.py runs on several processes: `python ranks.py FOLDER RANK SIZE` by gloo, results in FOLDER.
+"""What test_sharding.py and torch_meshes.py run on several processes, `run_all`: one of them is `python ranks.py FOLDER
+RANK SIZE`, by gloo, with its results in FOLDER.
 
 Each scenario trains one model in parts and whole, on this process, with the same gradients, and gives the learned
 rates of both and the largest difference between their parameters.
@@ -6,6 +7,7 @@ rates of both and the largest difference between their parameters.
 
 import copy
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -263,6 +265,26 @@ def main(folder, rank, size):
 def alone(folder):
     """One process reads what the ranks wrote, as whole tensors, and writes it again."""
     subprocess.run([sys.executable, __file__, str(folder), "alone"], check=True)
+
+
+def run_all(folder):
+    """What each rank found, by the number of ranks: all of them, as processes of this machine."""
+    program = [sys.executable, __file__, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the code that is tested here
+    runs = {
+        (size, rank): subprocess.Popen(
+            [*program, str(rank), str(size)], stderr=subprocess.PIPE, text=True, env=environment
+        )
+        for size in SCENARIOS
+        for rank in range(size)
+    }
+    for key, run in runs.items():
+        _, errors = run.communicate(timeout=500)
+        assert run.returncode == 0, f"rank {key}: {errors[-3000:]}"
+    return {
+        size: [json.loads((folder / f"result-{size}-{rank}.json").read_text()) for rank in range(size)]
+        for size in SCENARIOS
+    }
 
 
 if __name__ == "__main__":

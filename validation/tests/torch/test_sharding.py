@@ -1,10 +1,5 @@
 """Sharded training by gloo on 2 and 4 ranks: the learned rates are those of one process, and all ranks agree."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import ranks
 import torch
@@ -26,20 +21,7 @@ CASES = [
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
     """What each rank found, by the number of ranks."""
-    folder = tmp_path_factory.mktemp("ranks")
-    program = [sys.executable, str(Path(ranks.__file__)), str(folder)]
-    runs = {
-        (size, rank): subprocess.Popen([*program, str(rank), str(size)], stderr=subprocess.PIPE, text=True)
-        for size in ranks.SCENARIOS
-        for rank in range(size)
-    }
-    for key, run in runs.items():
-        _, errors = run.communicate(timeout=500)
-        assert run.returncode == 0, f"rank {key}: {errors[-3000:]}"
-    return {
-        size: [json.loads((folder / f"result-{size}-{rank}.json").read_text()) for rank in range(size)]
-        for size in ranks.SCENARIOS
-    }
+    return ranks.run_all(tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize(("size", "name"), CASES, ids=lambda value: str(value).replace(": ", "-"))

@@ -1,6 +1,7 @@
 """What is kept of a run, and that it goes on from there to the bit."""
 
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -69,7 +70,8 @@ model.load_state_dict(saved["model"])
 optimizer.load_state_dict(saved["optimizer"])
 torch.save([train(model, optimizer, 20, 40), optimizer.learned_lr], {str(tmp_path / "after.pt")!r})
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the code that is tested here
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300, env=environment)
     params, rate = torch.load(tmp_path / "after.pt", weights_only=True)
     for mine, other in zip(train(model, optimizer, 20, 40), params, strict=True):
         assert torch.equal(mine, other)

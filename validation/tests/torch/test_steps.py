@@ -1,6 +1,7 @@
 """What a step does with rates, groups and gradients of every kind."""
 
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
@@ -315,7 +316,8 @@ def test_without_torch_the_import_fails_with_the_remedy():
         "def version(name):\n    if name == 'torch':\n        raise m.PackageNotFoundError(name)\n    return v(name)\n"
         "m.version = version\nimport hypergrad\nimport hypergrad.torch"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the code that is tested here
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, env=environment)
     assert ran.returncode == 1
     assert ran.stderr.strip().splitlines()[-1] == (
         "ImportError: hypergrad.torch needs torch, which is not installed: pip install 'hypergrad-opencl[torch]' "
