@@ -59,8 +59,12 @@ nitpick_ignore_regex = [
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "examples",
-    # Those of torch are shown, and run where it is installed.
-    "filename_pattern": "plot_|torch_" if find_spec("torch") else "plot_",
+    # Those of torch are shown, and run where it is installed; so is that of transformers.
+    "filename_pattern": "|".join(
+        pattern
+        for pattern, module in {"plot_": "numpy", "torch_[cs]": "torch", "torch_trainer": "transformers"}.items()
+        if find_spec(module)
+    ),
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,  # that page loads a script from the network

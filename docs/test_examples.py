@@ -78,6 +78,17 @@ def test_torch_schedule_lowers_the_rate_that_acts_and_the_loss(tmp_path):
     assert 0.0048 < scheduled[0] < alone[0] < 0.006  # the noise alone gives 0.0049
 
 
+def test_trainer_of_transformers_schedules_a_rate_that_is_learned(tmp_path):
+    pytest.importorskip("transformers")
+    shown = run("torch_trainer", tmp_path, "default")
+    numbers = re.search(r"loss (\S+) -> (\S+), learned (\S+)\nacting (\S+)", shown).groups()
+    first, last, learned, acting = map(float, numbers)
+    assert first > 2.5  # the logarithm of 16 is 2.8
+    assert last < 0.1
+    assert learned > 1e-2  # from 1e-4: it has learned
+    assert acting < learned / 1000  # at the end of the cosine
+
+
 def test_torch_ranks_learn_the_rate_of_a_run_in_one_process(tmp_path):
     pytest.importorskip("torch")
     found = re.findall(r"rank (\d): alone (\S+), sharded (\S+)", run("torch_sharded", tmp_path, "default"))
