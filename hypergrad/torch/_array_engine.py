@@ -13,8 +13,8 @@ from torch import Tensor
 
 from hypergrad._core.backend import Backend, SumsTask, UpdateTask, open_backend
 from hypergrad.errors import ArgumentError
+from hypergrad.torch._elements import Gradient
 from hypergrad.torch._items import SHARDED, Item
-from hypergrad.torch._loops import Gradient
 from hypergrad.torch._plan import Plan
 from hypergrad_reference.loops import Arrays, Operands, Update
 from hypergrad_reference.rule import Averages

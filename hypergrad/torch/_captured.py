@@ -1,6 +1,6 @@
 """A step in which the host waits for nothing: the numbers between the loops stay on the device.
 
-The order is that of `_optimizer`. The numbers that `_numbers` keeps as plain Python are float64 tensors here, written
+The order is that of `_host_step`. The numbers that `_numbers` keeps as plain Python are float64 tensors here, written
 in place, so that a captured graph can be replayed. Which tensors moved in the step before is known to the host.
 """
 
@@ -11,37 +11,17 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from hypergrad._core.array_schedules import CODES, REASONS, SCHEDULES, Outcome
+from hypergrad._core.array_schedules import CODES, SCHEDULES, Outcome
 from hypergrad.errors import ArgumentError
+from hypergrad.torch._device_sums import Term, add_rows, total
 from hypergrad.torch._items import Batch, Item, collect, form_batches
 from hypergrad.torch._loops import Loops
 from hypergrad.torch._numbers import Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
 from hypergrad.torch._reduce import form_rows, tabulate
+from hypergrad.torch._ring import COLUMNS, RECORDS, to_device
 from hypergrad_reference.adamw import exact_scalars
-from hypergrad_reference.rule import History, Options, Sums, decay_grad_direction
-
-RECORDS = 1000
-"""How many records the ring on the device holds."""
-COLUMNS = 5
-"""step, lr_before, lr, hypergradient, and the code of the reason."""
-
-
-class Record(NamedTuple):
-    """Why a rate moved, or did not; its fields are those of `hypergrad_reference.rule.Record`."""
-
-    step: int
-    lr_before: float
-    lr: float
-    hypergradient: float
-    reason: str
-
-
-def to_device(home: dict[str, Any], names: Sequence[str], device: torch.device) -> None:
-    """Turn numbers into tensors on the device; those that are there stay."""
-    for name in names:
-        if not (isinstance(home[name], Tensor) and home[name].device == device):
-            home[name] = torch.as_tensor(home[name], dtype=torch.float64).to(device)
+from hypergrad_reference.rule import History, Options
 
 
 def check_capturable(plan: Plan, groups: Sequence[Mapping[str, Any]]) -> None:
@@ -210,7 +190,7 @@ class Captured(NamedTuple):
 
     def _form_term(
         self, number: int, found: Sequence[int], items: Sequence[Item], table: Tensor, columns: Sequence[str]
-    ) -> "Term":
+    ) -> Term:
         group, state = self.numbers.groups[number], items[found[0]].state
         values = dict(zip(columns, add_rows(table, found).unbind(), strict=True))
         norm = torch.zeros_like(table[0, 0])
@@ -328,61 +308,6 @@ class Captured(NamedTuple):
             group["skipped"].add_(1.0 - one)
 
 
-class Term(NamedTuple):
-    """What the tensors of a group contribute to the sums; see `hypergrad_reference.rule.Term`."""
-
-    ratio: Any
-    lr: Any
-    weight_decay: Any
-    values: Mapping[str, Any]
-    norm: Tensor
-
-
-def total(terms: Sequence[Term]) -> Sums:
-    """`hypergrad_reference.rule.total_over_groups` on tensors."""
-
-    def add(name: str, power: int) -> Any:
-        if name not in terms[0].values:
-            return math.nan
-        return torch.stack([term.ratio**power * term.values[name] for term in terms]).sum()
-
-    norm: Any = torch.stack([term.norm for term in terms]).sum()
-    decayed: Any = math.nan
-    if "grad_theta" in terms[0].values:
-        parts = [
-            term.ratio
-            * decay_grad_direction(
-                term.values["grad_direction"],
-                term.values["grad_theta"],
-                term.lr,
-                term.weight_decay,
-            )
-            for term in terms
-        ]
-        decayed = torch.stack(parts).sum()
-    slope: Any = math.nan
-    if "grad_beta1_derivative" in terms[0].values:
-        slope = torch.stack([term.lr * term.values["grad_beta1_derivative"] for term in terms]).sum()
-    return Sums(
-        grad_direction=add("grad_direction", 1), grad_grad=add("grad_grad", 0),
-        direction_direction=add("direction_direction", 2), grad_exp_avg=add("grad_exp_avg", 0),
-        decayed_grad_direction=decayed, lr_grad_beta1_derivative=slope,
-        last_grad_grad=norm,
-    )  # fmt: skip
-
-
-def add_rows(table: Tensor, rows: Sequence[int]) -> Tensor:
-    """The sum of rows, which are in order; neighbours are added at once."""
-    runs: list[list[int]] = []
-    for row in rows:
-        if runs and row == runs[-1][1]:
-            runs[-1][1] += 1
-        else:
-            runs.append([row, row + 1])
-    sums = [table[first:end].sum(0) for first, end in runs]
-    return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
-
-
 def _copy(batch: Batch) -> dict[str, list[Tensor]]:
     return {name: [x.clone() for x in arrays] for name, arrays in (("theta", batch.theta), *batch.arrays.items())}
 
@@ -397,13 +322,3 @@ def _restore(batch: Batch, before: Mapping[str, list[Tensor]], fine: Tensor) -> 
 def _write(target: Tensor, value: Any, fine: Tensor | None) -> None:
     value = torch.as_tensor(value, dtype=target.dtype, device=target.device) if not isinstance(value, Tensor) else value
     target.copy_(value if fine is None else torch.where(fine, value, target))
-
-
-def read_records(ring: Tensor, steps: int, shared: bool) -> list[Any]:
-    """The records of the latest steps, read from the device."""
-    numbers = ring.tolist()
-    found = []
-    for step in range(max(0, steps - RECORDS), steps):
-        records = tuple(Record(int(r[0]), r[1], r[2], r[3], REASONS[int(r[4])]) for r in numbers[step % RECORDS])
-        found.append(records[0] if shared else records)
-    return found

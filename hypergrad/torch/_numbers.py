@@ -15,8 +15,8 @@ from torch import Tensor
 from hypergrad._core.keeping import count_kept
 from hypergrad._core.saved import list_numbers, read_numbers
 from hypergrad.torch._array_engine import as_blocks
+from hypergrad.torch._elements import find_work_dtype
 from hypergrad.torch._items import Item
-from hypergrad.torch._loops import find_work_dtype
 from hypergrad.torch._plan import Plan, Present, extend_power
 from hypergrad.torch._reduce import LAST, Reading
 from hypergrad_reference import surprise
@@ -152,11 +152,11 @@ class Numbers(NamedTuple):
     # From the sums to what the tensors step with.
 
     def liken(self, item: Item) -> Any:
-        """What two tensors have in common exactly when loop 1 is told the same of both."""
+        """What two tensors have in common when loop 1 is told the same of both, but for a running mean."""
         state = item.state
         powers = (state.get("beta1_power"), state.get("last_beta1_power"))
         position = item.position if self.has_rate_per_tensor else -1
-        return item.group, position, read_steps(state), powers, item.moved, "grad_ema" in state
+        return item.group, position, read_steps(state), powers, item.moved
 
     def recall(self, item: Item) -> tuple[Scalars, float]:
         """The scalars of the latest step of a tensor, and the product of the beta1 that it had used before."""

@@ -1,4 +1,4 @@
-"""The step that all optimizers of this package share: sums, schedule, update, and only then what is kept of it."""
+"""What all optimizers of this package share: groups, what can be read, records, and saved states."""
 
 import inspect
 import math
@@ -18,17 +18,16 @@ from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
 from hypergrad.errors import ArgumentError, NonFiniteError, RoundingWarning
 from hypergrad.torch import _exchange, _saved
-from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, check_engine, total_left
-from hypergrad.torch._captured import COLUMNS, Captured, check_capturable, read_records
-from hypergrad.torch._captured import RECORDS as RING
-from hypergrad.torch._items import Batch, Item, collect, form_batches
-from hypergrad.torch._left import Left, send
-from hypergrad.torch._loops import HALF, Lag, Rounding, compile_loops, make_loops
-from hypergrad.torch._numbers import Move, Numbers, name_learned
-from hypergrad.torch._plan import Plan, Present, read_group
-from hypergrad.torch._reduce import Cells, Reading, Row, form_rows, read_back, tabulate
-from hypergrad_reference.adamw_free_schedule import looks
-from hypergrad_reference.sums import total
+from hypergrad.torch._array_engine import ArrayEngine, check_engine
+from hypergrad.torch._captured import Captured, check_capturable
+from hypergrad.torch._elements import HALF
+from hypergrad.torch._host_step import HostStep
+from hypergrad.torch._left import Left
+from hypergrad.torch._loops import compile_loops, make_loops
+from hypergrad.torch._numbers import Numbers, name_learned
+from hypergrad.torch._plan import Plan
+from hypergrad.torch._ring import COLUMNS, read_records
+from hypergrad.torch._ring import RECORDS as RING
 
 OWN = ("_plan", "_records", "_series", "_ring")
 """What a copy takes along, beside what torch's own optimizers have."""
@@ -40,7 +39,7 @@ class Optimizer(torch.optim.Optimizer):
     def __init__(self, params: Any, defaults: dict[str, Any], plan: Plan) -> None:
         self._plan = plan
         if plan.nonfinite == "stop":
-            raise ArgumentError("nonfinite='stop' is for delay=1, which torch's classes do not have: give 'raise'")
+            raise ArgumentError("nonfinite='stop' is for the NumPy classes, whose one pass can stop: give 'raise'")
         check_options(**{**defaults, "lr": read_rate(defaults["lr"])}, nonfinite=plan.nonfinite)
         Choice(("global", "group", "tensor"))("lr_scope", plan.lr_scope)
         self._records = Records([], 0, RECORDS)
@@ -196,97 +195,18 @@ class Optimizer(torch.optim.Optimizer):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _take_step(self) -> None:
-        numbers, plan = self._numbers, self._plan
         steps = self.param_groups[0]["steps"]
-        items = collect(self.param_groups, self.state)
-        if not items and plan.reach.process_group is None:
-            return
-        numbers.find_bases()
         self._settle()
-        present = [read_group(number, group) for number, group in enumerate(self.param_groups)]
-        readings, norms = self._sum(items, present, steps)
-        trouble = self._find_trouble(readings)
-        decided = (
-            {}
-            if trouble
-            else {s: numbers.schedule(s, steps, readings, present) for s in numbers.list_scopes(items, readings)}
-        )
-        records = {scope: record for scope, (_, record) in decided.items()}
-        trouble = trouble or self._find_bad_record(records)
-        if trouble is not None:
-            self._pass_over(trouble, steps)
+        taken = HostStep(self._numbers, self._loops, self._array_engine).take()
+        if taken is None:
             return
-        learned = {scope: own for scope, (own, _) in decided.items()}
-        used = {scope: numbers.load(scope) for scope in learned} if plan.delay else learned
-        moves = numbers.plan_moves(items, present, used)
-        keeps = [plan.adapt(now.momentum).traits.keeps for now in present]
-        observed = ["grad_ema" in item.state for item in items]
-        if plan.is_watching(steps):
-            keeps = [(*names, "grad_ema") for names in keeps]
-        for item in items:
-            numbers.open(item.param, self.param_groups[item.group], keeps[item.group])
-        left = self._apply(items, present, moves, keeps, observed)
-        if plan.left:
-            self._left = self._leave(items, left)
-        numbers.keep(items, moves, norms)
-        numbers.observe(readings, steps)
-        numbers.publish(present, learned, used, steps)
-        self._remember(learned, records)
-
-    def _sum(self, items: Sequence[Item], present: Sequence[Present], steps: int) -> tuple[list[Reading], list[Any]]:
-        """Loop 1: the inner products, read back, and ||g||^2 of this rank's part of each item."""
-        plan, numbers = self._plan, self._numbers
-        looking = self._is_looking(steps)
-        columns = plan.name_columns(steps, looking)
-        if not columns:
-            return [], []
-
-        known: dict[Any, Sum] = {}
-
-        def select(item: Item) -> Sum:
-            key = numbers.liken(item)
-            if key not in known:
-                names = plan.name_products(steps, item.moved, "grad_ema" in item.state, "step" in item.state, looking)
-                last = numbers.recall(item) if item.moved and plan.rebuilds_direction else (self._lag, 1.0)
-                known[key] = Sum(names, plan.form_gradient(present[item.group]), *last)
-            return known[key]
-
-        if self._array_engine is not None:
-            return self._read_blocks(items, self._array_engine.sum(items, select), steps)
-        cells: dict[int, dict[str, list[Tensor]]] = {}
-        batches = form_batches(items, select, lambda key: plan.name_operands(key[0]))
-        for (names, gradient, scalars, power), batch in batches:
-            for name, pieces in self._loops.inner_products(names, batch, gradient, scalars, power).items():
-                for owner, piece in zip(batch.owners, pieces, strict=True):
-                    cells.setdefault(owner, {}).setdefault(name, []).append(piece)
-        if plan.is_watching(steps):
-            for found in cells.values():
-                found.setdefault("deviation_deviation", found["grad_grad"])
-        rows = form_rows(items, self.param_groups, numbers.has_rate_per_tensor, plan.reach)
-        home = next(p.device for group in self.param_groups for p in group["params"])
-        return read_back(items, cells, rows, columns, plan.reach, home)
-
-    @property
-    def _lag(self) -> Lag | None:
-        """How a rule with averages forms the way towards the past."""
-        averages = self._plan.traits.averages
-        return None if averages is None else Lag(averages.interpolation, averages.rho)
-
-    def _is_looking(self, steps: int) -> bool:
-        """Whether the step after so many looks at the averages, of a rule that has some."""
-        averages = self._plan.traits.averages
-        return averages is None or looks(steps + 1, self._numbers.load(0).next_clock, averages.every)
-
-    def _read_blocks(
-        self, items: Sequence[Item], found: Sequence[dict[str, Any]], steps: int
-    ) -> tuple[list[Reading], list[Any]]:
-        readings = []
-        for index, (item, blocks) in enumerate(zip(items, found, strict=True)):
-            if self._plan.is_watching(steps):
-                blocks.setdefault("deviation_deviation", blocks["grad_grad"])
-            values = {name: total([numbers]) for name, numbers in blocks.items()}
-            readings.append(Reading(Row(item.group, item.position, item.moved, [index]), values, blocks))
-        return readings, [torch.from_numpy(blocks["grad_grad"]) if "grad_grad" in blocks else None for blocks in found]
+        if taken.learned is None:
+            self._pass_over(taken.trouble, steps)
+            return
+        self._left = taken.left
+        self._remember(taken.learned, taken.records)
+        if taken.trouble and self._plan.nonfinite == "raise":
+            raise NonFiniteError(f"{taken.trouble}; the step is taken, and the rate stays as it is")
 
     @cached_property
     def _array_engine(self) -> ArrayEngine | None:
@@ -294,46 +214,6 @@ class Optimizer(torch.optim.Optimizer):
         params = [p for group in self.param_groups for p in group["params"]]
         averages = self._plan.traits.averages
         return None if self._plan.engine == "torch" else ArrayEngine(self._plan.engine, params, averages)
-
-    def _apply(
-        self, items: Sequence[Item], present: Sequence[Present], moves: Sequence[Move],
-        keeps: Sequence[tuple[str, ...]], observed: Sequence[bool],
-    ) -> Cells:  # fmt: skip
-        """Loop 2: write the parameters, and the arrays that are kept of them. Returns what it leaves behind."""
-        plan, watch = self._plan, self._plan.watch
-        order = {id(item): index for index, item in enumerate(items)}
-
-        def select(item: Item) -> Change:
-            index = order[id(item)]
-            gamma = watch.gamma if watch is not None and observed[index] else None
-            return Change(plan.form_gradient(present[item.group]), moves[index].scalars, gamma, keeps[item.group])
-
-        cells: dict[int, dict[str, list[Tensor]]] = {}
-        if self._array_engine is not None:
-            self._array_engine.update(items, select)
-            return cells
-        delayed = self._plan.left[1:]
-
-        def choose_keeps(key: Change) -> tuple[str, ...]:
-            return self._plan.choose_keeps(key.keeps)
-
-        for (gradient, scalars, gamma, _), batch in form_batches(items, select, choose_keeps):
-            names = delayed if delayed and scalars.keep_slow != 1 else delayed[:1]  # type: ignore[attr-defined]
-            found = self._loops.inner_products(names, batch, gradient, self._lag, 1.0) if names else {}
-            squares = self._loops.update(batch, gradient, scalars, gamma, self._round(batch))
-            for name, pieces in {**found, "step_step": squares or ()}.items():
-                for owner, piece in zip(batch.owners, pieces, strict=bool(pieces)):
-                    cells.setdefault(owner, {}).setdefault(name, []).append(piece)
-        return cells
-
-    def _leave(self, items: Sequence[Item], cells: Cells) -> Left:
-        """The totals of what loop 2 left behind, over all ranks."""
-        plan, names = self._plan, self._plan.left
-        if self._array_engine is not None:
-            return Left(torch.tensor(total_left(names, items), dtype=torch.float64))
-        rows = form_rows(items, self.param_groups, False, plan.reach)
-        home = next(p.device for group in self.param_groups for p in group["params"])
-        return send(tabulate(items, cells, rows, names, plan.reach, home).sum(0))
 
     def _settle(self) -> None:
         """What the step before left behind becomes numbers of the groups."""
@@ -343,37 +223,6 @@ class Optimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             group.update(known)
         self._left = None
-
-    def _round(self, batch: Batch) -> Rounding:
-        """How results become 16-bit parameters: at random, but alike on every replica and after a resume."""
-        if not self._plan.stochastic_rounding or batch.theta[0].dtype != torch.bfloat16:
-            return Rounding()
-        generator = torch.Generator(batch.theta[0].device)
-        generator.manual_seed(self.param_groups[0]["steps"] * 1_000_003 + batch.owners[0])
-        return Rounding(generator)
-
-    # What is not finite.
-
-    def _find_trouble(self, readings: Sequence[Reading]) -> str | None:
-        """What of the gradients is not finite, or too large for its square."""
-        if self._plan.nonfinite == "propagate":
-            return None
-        for row, values, _ in readings:
-            if not math.isfinite(values["grad_grad"]):
-                where = f"of group {row.group}" if row.position < 0 else f"of parameter {self._name(row.position)}"
-                return f"the gradient {where} is not finite, or its square overflows"
-        return None
-
-    def _name(self, position: int) -> str:
-        names = [name for group in self.param_groups for name in group.get("param_names", ())]
-        return names[position] if names else str(position)
-
-    def _find_bad_record(self, records: Mapping[int, Any]) -> str | None:
-        if self._plan.nonfinite != "propagate":
-            for record in records.values():
-                if record.reason.startswith("non-finite"):
-                    return f"the rate has a {record.reason} to learn from: scale the loss down"
-        return None
 
     def _pass_over(self, trouble: str, steps: int) -> None:
         if self._plan.nonfinite == "raise":

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
-from hypergrad.torch._loops import Gradient
+from hypergrad.torch._elements import Gradient
 from hypergrad.torch._reduce import Reach
 from hypergrad_reference import adamw_free
 from hypergrad_reference.adamw import ExactScalars

@@ -119,6 +119,18 @@ def test_a_step_reads_from_the_device_once(kind, nonfinite):
     assert max(counts) == 1
 
 
+@pytest.mark.parametrize(("nonfinite", "expected"), [("raise", 2), ("skip", 2), ("propagate", 1)])
+def test_a_delayed_step_reads_sums_once_and_before_it_the_norms_of_gradients_that_are_looked_at(nonfinite, expected):
+    params = [torch.nn.Parameter(torch.ones(5)), torch.nn.Parameter(torch.ones(3, dtype=torch.float64))]
+    optimizer = HypergradientAdamW(params, nonfinite=nonfinite, delay=1)
+    for _ in range(5):
+        for p in params:
+            p.grad = torch.ones_like(p)
+        with Reads([state["step"] for state in optimizer.state.values()]) as reads:
+            optimizer.step()
+    assert reads.count == expected
+
+
 def test_options_that_look_at_numbers_are_refused_with_capturable():
     p = torch.nn.Parameter(torch.ones(2))
     for options, words in (

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hypergrad.errors import ArgumentError, RoundingWarning
-from hypergrad.torch import AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad.torch import AutoHypergradientAdamW, HypergradientAdamW, _items
 
 
 def descend(dtype, **options):
@@ -60,6 +60,12 @@ def test_stochastic_rounding_is_the_same_on_every_replica_and_after_a_resume():
     resumed.step()
     other, _ = descend(torch.bfloat16, stochastic_rounding=True)
     assert torch.equal(other, q.detach().float())
+
+
+def test_batches_are_rounded_by_random_bits_of_their_own(monkeypatch):
+    monkeypatch.setitem(_items.LIMITS, "cpu", 2000)
+    p, _ = descend(torch.bfloat16, stochastic_rounding=True)
+    assert not torch.equal(p[:2000], p[2000:])  # two batches of the same numbers
 
 
 def test_stochastic_rounding_leaves_float32_alone_and_refuses_float16():

@@ -229,6 +229,23 @@ def test_a_gradient_that_is_not_finite_passes_on_under_propagate():
     assert optimizer.learned_lr == pytest.approx(1e-3, rel=0.1)
 
 
+@pytest.mark.parametrize("nonfinite", ["raise", "skip"])
+def test_a_delayed_step_whose_sum_overflows_stays_taken_and_the_rate_stays_as_it_is(nonfinite):
+    p = make_param(2, 0.0)
+    optimizer = SGDHD([p], lr=1e-200, hyper_lr=0.0, momentum=0.9, delay=1, nonfinite=nonfinite)
+    raised = False
+    while optimizer.last_record is None or "non-finite" not in optimizer.last_record.reason:
+        p.grad = torch.full_like(p, 6e153)  # its square does not overflow, that with a velocity of many does
+        before = p.detach().clone()
+        try:
+            optimizer.step()
+        except NonFiniteError as error:
+            raised = "the step is taken" in str(error)
+    assert raised == (nonfinite == "raise")
+    assert not torch.equal(p, before)
+    assert optimizer.learned_lr == 1e-200
+
+
 def test_options_out_of_range_are_refused_when_made_and_when_written():
     p = make_param()
     for options, words in (

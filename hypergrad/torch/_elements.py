@@ -1,0 +1,108 @@
+"""Operations on lists of arrays that both loops over the elements use, and how a gradient becomes g."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hypergrad.torch._items import LIMITS, Batch
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def find_work_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of the arithmetic and of all that is kept of a tensor: float32 for 16 bits, else its own."""
+    return torch.float32 if dtype in HALF else dtype
+
+
+class Gradient(NamedTuple):
+    """How the gradient of a tensor becomes g: g = grad_scale * grad + l2 * theta."""
+
+    grad_scale: float = 1.0  # 1 or -1
+    l2: float = 0.0
+
+    def form(self, batch: Batch) -> list[Tensor]:
+        """G of each piece in the dtype of the work; the gradient itself where nothing is to be done."""
+        dtype = find_work_dtype(batch.theta[0].dtype)
+        g = batch.grad if batch.grad[0].dtype == dtype else [grad.to(dtype) for grad in batch.grad]
+        if self.grad_scale != 1:
+            g = list(torch._foreach_mul(g, self.grad_scale))
+        if self.l2:
+            g = list(torch._foreach_add(g, widen(batch.theta), alpha=self.l2))
+        return g
+
+
+def widen(arrays: list[Tensor]) -> list[Tensor]:
+    """The arrays in the dtype of the work."""
+    dtype = find_work_dtype(arrays[0].dtype)
+    return arrays if arrays[0].dtype == dtype else [array.to(dtype) for array in arrays]
+
+
+def form_root(batch: Batch, s: Any) -> list[Tensor]:
+    """sqrt(u i2) + eps, with u = v, or its running maximum where that is kept."""
+    u = batch.arrays.get("max_exp_avg_sq") or batch.arrays["exp_avg_sq"]
+    root = list(torch._foreach_mul(u, s.i2))
+    torch._foreach_sqrt_(root)
+    torch._foreach_add_(root, s.eps)
+    return root
+
+
+def add_scaled(x: list[Tensor], y: list[Tensor], scale: float | Tensor) -> None:
+    """X = x + scale y."""
+    if isinstance(scale, Tensor):
+        torch._foreach_add_(x, torch._foreach_mul(y, scale))
+    else:
+        torch._foreach_add_(x, y, alpha=scale)
+
+
+def add(x: list[Tensor], y: list[Tensor], scale: float | Tensor, out: list[Tensor] | None) -> list[Tensor]:
+    """X + scale y, in `out` if there is one."""
+    if isinstance(scale, Tensor):
+        return list(torch._foreach_add(x, torch._foreach_mul(y, scale)))
+    if out is not None:
+        return [torch.add(a, b, alpha=scale, out=target) for a, b, target in zip(x, y, out, strict=True)]
+    return list(torch._foreach_add(x, y, alpha=scale))
+
+
+def cast(scalars: Any, dtype: torch.dtype) -> Any:
+    """Scalars whose tensors are of this dtype: a tensor without dimensions would widen parameters that have none."""
+    return type(scalars)(*(s.to(dtype) if isinstance(s, Tensor) else s for s in scalars))
+
+
+class Scratch:
+    """Memory of a CPU for results that live no longer than a batch.
+
+    Memory that is given back to the system costs a page fault for every 4 KiB when it is asked for again: more time
+    than the arithmetic. Other devices keep such memory themselves.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, torch.dtype], Tensor] = {}
+
+    def lend(self, number: int, like: Sequence[Tensor]) -> list[Tensor] | None:
+        """Arrays like those given, with whatever stands in them; None for another device, or more than a batch.
+
+        number    lends with different numbers do not overlap
+        """
+        sizes = [x.numel() for x in like]
+        if like[0].device.type != "cpu" or sum(sizes) > LIMITS["cpu"]:
+            return None
+        kept = self._kept.get((number, like[0].dtype))
+        if kept is None or kept.numel() < sum(sizes):
+            kept = self._kept[number, like[0].dtype] = torch.empty(sum(sizes), dtype=like[0].dtype)
+        return [part.view(x.shape) for part, x in zip(kept[: sum(sizes)].split(sizes), like, strict=True)]
+
+
+def form(name: str, *operands: list[Tensor], out: list[Tensor] | None) -> list[Tensor]:
+    """The results of an operation of torch, in `out` if there is one."""
+    if out is None:
+        return list(getattr(torch, f"_foreach_{name}")(*operands))
+    operation = getattr(torch, name)
+    return [operation(*pieces, out=target) for *pieces, target in zip(*operands, out, strict=True)]
+
+
+def dot(x: list[Tensor], y: list[Tensor], scratch: Scratch | None) -> list[Tensor]:
+    if x is y:
+        return list(torch._foreach_pow(torch._foreach_norm(x), 2.0))
+    return [product.sum() for product in form("mul", x, y, out=scratch.lend(1, x) if scratch else None)]
