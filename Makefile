@@ -9,6 +9,7 @@
 # make gpu       a GPU: bits, and speed as ratios; a bare machine and its driver will do     DEVICE=opencl:PART another
 # make test-torch   the tests of hypergrad.torch, in an environment of their own
 # make torch-suite TORCH_TESTS=.../pytorch/test   torch's own test_optim.py against them
+# make torch-tables      features, derivatives, meshes and a network, beside other packages: docs/explanation/torch.md
 #
 # Each works in a fresh clone with Python >= 3.11, make and a package index. PYTHON names the interpreter.
 
@@ -19,8 +20,8 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures arena docs test test-data test-torch torch-suite bench gpu check test-runtimes on-intel on-pip on-debian on-oclgrind \
-        bench-intel bench-pip bench-debian mutants release clean
+.PHONY: figures arena docs test test-data test-torch torch-suite torch-tables bench gpu check test-runtimes \
+        on-intel on-pip on-debian on-oclgrind bench-torch bench-intel bench-pip bench-debian mutants release clean
 
 figures: $(VENV)/ready
 	$(BIN)/python -m paper_figs $(if $(FULL),--full $(FULL)) $(if $(FETCH),--fetch)
@@ -51,13 +52,25 @@ test-torch: .cache/torch/ready
 torch-suite: .cache/torch/ready
 	@test -e "$(TORCH_TESTS)/test_optim.py" || \
 	    { echo "TORCH_TESTS='$(TORCH_TESTS)': name the folder test of a checkout of torch"; exit 1; }
-	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt expecttest
 	.cache/torch/bin/python validation/tests/torch/torch_suite.py $(TORCH_TESTS)
+
+# Optimizers of torch from other packages, for what is shown beside them.
+RIVALS = .cache/torch/bin/python -m pip install --quiet --constraint constraints.txt \
+    prodigyopt schedulefree dadaptation pytorch_optimizer scikit-learn
+
+torch-tables: .cache/torch/ready
+	$(RIVALS)
+	OMP_NUM_THREADS=1 .cache/torch/bin/python validation/tests/torch/torch_tables.py
 
 bench: $(VENV)/ready
 	mkdir -p out
 	$(PYTEST) validation/bench_steps.py validation/bench_reference.py --benchmark-only --benchmark-json=out/bench.json
 	for runtime in intel pip debian; do $(MAKE) --no-print-directory bench-$$runtime || exit 1; done
+	$(MAKE) --no-print-directory bench-torch
+
+bench-torch: .cache/torch/ready
+	$(RIVALS)
+	.cache/torch/bin/python validation/bench_torch.py
 
 # A GPU and its driver, within eight minutes: bits, each kernel beside a copy, steps of all sizes; out/gpu.json.
 gpu:
@@ -120,10 +133,12 @@ $(VENV)/docs-ready: $(VENV)/ready
 	.cache/arena/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[figures,arena]'
 	touch $@
 
-# An environment of its own: the others show that nothing else needs torch.
+# An environment of its own: the others show that nothing else needs torch. With what torch's own checks need, and the
+# trainer of an example.
 .cache/torch/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .cache/torch
-	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,bench]'
+	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,bench]' \
+	    expecttest transformers accelerate
 	touch $@
 
 # Beside the environment, where it would be one more device in every test; the wheel is for Linux on x86-64.

@@ -152,7 +152,7 @@ class Numbers(NamedTuple):
     # From the sums to what the tensors step with.
 
     def liken(self, item: Item) -> Any:
-        """What two tensors have in common when loop 1 is told the same of both, but for a running mean."""
+        """What two tensors have in common when loop 1 is told the same of both, except for a running mean."""
         state = item.state
         powers = (state.get("beta1_power"), state.get("last_beta1_power"))
         position = item.position if self.has_rate_per_tensor else -1

@@ -11,9 +11,8 @@ import statistics
 import sys
 
 import torch
-from sklearn.datasets import load_digits
 
-from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
 
 RATES = (1e-6, 1e-3, 1.0)
 EPOCHS, BATCH = 20, 64
@@ -32,6 +31,7 @@ def list_makers():
             p, lr=lr, normalization="cosine", nonfinite="propagate"
         ),
     }
+    makers["TuningFreeAdamW, which takes no rate"] = lambda p, lr: TuningFreeAdamW(p, nonfinite="propagate")
     try:
         from prodigyopt import Prodigy
 
@@ -49,6 +49,8 @@ def list_makers():
 
 def train(make, lr, seed):
     """The mean loss over the last epoch; nan where the run did not stay finite."""
+    from sklearn.datasets import load_digits  # which the tests do without
+
     torch.manual_seed(seed)
     digits = load_digits()
     x = torch.tensor(digits.data / 16, dtype=torch.float32)
@@ -68,18 +70,18 @@ def train(make, lr, seed):
     return statistics.fmean(losses)
 
 
-def main():
-    """Print the table."""
-    print(f"| optimizer | {' | '.join(f'lr={lr:g}' for lr in RATES)} |")
-    print(f"|---|{'---|' * len(RATES)}")
+def write_table():
+    """The table, in Markdown."""
+    lines = [f"| optimizer | {' | '.join(f'lr={lr:g}' for lr in RATES)} |", f"|---|{'---|' * len(RATES)}"]
     for name, make in list_makers().items():
         cells = []
         for lr in RATES:
             found = [train(make, lr, seed) for seed in range(3)]
             cells.append("not finite" if not all(map(math.isfinite, found)) else f"{statistics.median(found):.3g}")
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main()
+    print(write_table())
