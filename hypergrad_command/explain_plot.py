@@ -116,19 +116,24 @@ def set_scale(axes: Any, values: list[float | None], scale: str) -> None:
     if scale == "log" and all(value is None or value > 0 for value in values):
         axes.set_yscale("log")
     else:
-        middle = sizes[len(sizes) // 20]
-        axes.set_yscale("symlog", linthresh=max(middle, sizes[-1] * 1e-6))
+        linear = max(sizes[len(sizes) // 20], sizes[-1] * 1e-6)
+        axes.set_yscale("symlog", linthresh=linear)
+        powers = np.floor(np.log10([sizes[-1], np.sqrt(sizes[-1] * linear)]))  # more would lie on each other near 0
+        axes.set_yticks([0, *(sign * 10.0**power for power in set(powers) for sign in (-1, 1))])
 
 
 def write_page(run: Run, picture: bytes) -> str:
     """One self-contained page: the picture, how often each reason came, the latest records."""
     counts = Counter(record["reason"] for records in run.records for record in records)
     reasons = "".join(f"<tr><td>{html.escape(name)}<td>{count}" for name, count in counts.most_common())
-    names = [name for name in run.records[-1][0] if any(not is_missing(r[0].get(name)) for r in run.records[-20:])]
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_show(record.get(name)))}" for name in names)
-        for records in run.records[-20:] for record in records
-    )  # fmt: skip
+    latest = [
+        ({"group": scope} if len(records) > 1 else {}) | dict(record)
+        for records in run.records[-20:] for scope, record in enumerate(records)
+    ]  # fmt: skip
+    known = [name for name in latest[-1] if any(not is_missing(record.get(name)) for record in latest)]
+    first = [name for name in ("step", "group", "reason") if name in known]  # a telephone shows few columns
+    names = [*first, *(name for name in known if name not in first)]
+    rows = "".join("<tr>" + "".join(f"<td>{html.escape(_show(r.get(name)))}" for name in names) for r in latest)
     title = html.escape(f"{run.kind}, {run.steps} steps")
     head = "".join(f"<th>{html.escape(name)}" for name in names)
     image = b64encode(picture).decode()

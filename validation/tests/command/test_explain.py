@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +17,7 @@ from hypergrad._core import checkpoint
 from hypergrad.errors import ArgumentError, CheckpointError, RecordError
 from hypergrad_command import explain_plot
 from hypergrad_command.command import main
-from hypergrad_command.explain import Stream, draw_bars, read_run
+from hypergrad_command.explain import Run, Stream, draw_bars, read_run
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -51,6 +52,33 @@ def test_plot_is_of_the_format_that_its_name_says(saved, suffix, tmp_path, capsy
         assert 'src="data:image/svg+xml;base64,' in page
         assert "http" not in page.replace("http://www.w3.org", "")
         assert "<td>warmup<td>10" in page
+
+
+def test_page_says_the_group_of_each_record_and_its_reason_first(tmp_path):
+    train(30, groups=2, lr_scope="group").save(tmp_path / "run.npz")
+    assert main(["explain", str(tmp_path / "run.npz"), "--plot", str(tmp_path / "rate.html")]) == 0
+    page = (tmp_path / "rate.html").read_text("utf-8")
+    assert "<tr><th>step<th>group<th>reason<th>lr_before<th>lr" in page
+    assert "<tr><td>30<td>0<td>limited<td>" in page
+    assert "<tr><td>30<td>1<td>limited<td>" in page
+
+
+def test_numbers_on_the_axis_of_the_hypergradient_do_not_lie_on_each_other():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    heights = np.geomspace(1e-7, 1.0, 60) * np.tile([1, -1], 30)
+    records = [
+        [{**record._asdict(), "hypergradient": height}]
+        for record, height in zip(train(60).records, heights, strict=True)
+    ]
+    figure = Figure(figsize=(explain_plot.WIDTH, 4.4), layout="constrained")
+    explain_plot.draw(Run("", 60, None, records), figure)
+    FigureCanvasAgg(figure).draw()
+    labels = [label for label in figure.axes[1].get_yticklabels() if label.get_text()]
+    assert len(labels) > 2
+    edges = sorted((box.y0, box.y1) for box in (label.get_window_extent() for label in labels))
+    assert all(below[1] < above[0] for below, above in pairwise(edges))
 
 
 def test_plot_has_the_numbers_of_the_records():
