@@ -11,8 +11,8 @@ import numpy as np
 from hypergrad_reference.loops import Arrays
 from hypergrad_reference.types import Vector
 
-LARGE = 1 << 20
-"""Bytes from which an array is placed: smaller ones stay in the caches that have room for all."""
+LARGE = 1 << 22
+"""Bytes from which an array is placed: it takes up to SPAN more, and smaller ones stay in caches that hold them all."""
 STEP = (1 << 16) + 17 * 64
 """Bytes from one array to the next, modulo SPAN: other lines in the cache, and another digest of the higher bits."""
 SPAN = 1 << 20

@@ -187,7 +187,7 @@ def run_gpu(device, *options, **environment):
 
 
 def test_script_for_gpus_refuses_a_cpu_unless_it_is_named(some_device):
-    done = run_gpu(some_device)
+    done = run_gpu(some_device, "--seconds", "1")
     assert done.returncode == 2
     assert "is a CPU" in done.stderr
     assert "name it by --device" in done.stderr
