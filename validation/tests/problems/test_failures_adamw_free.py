@@ -17,6 +17,17 @@ def test_rosenbrock_from_afar_is_not_solved():
     assert ours.train > 100 * tuned.train
 
 
+def test_loss_of_an_exact_fit_is_the_penalty_of_its_weights():
+    """Rates climb while the data are not fitted; the weights grow with them, and shrink slowly afterwards."""
+    problem = make_problem("digits 100", 1)
+    runner = FreeRunner("TuningFreeAdamW", problem.start)
+    train = run(problem, runner, 1).endings["TuningFreeAdamW"].train
+    tuned = run(problem, Adam(problem.start, 1e-2, problem.steps, cosine=True), 1).endings["cosine"].train
+    weights = runner.answers["TuningFreeAdamW"]
+    assert 1e-5 / 2 * weights @ weights > 0.9 * train
+    assert train > 1.5 * tuned
+
+
 def test_point_of_training_is_not_the_answer():
     problem = make_problem("quadratic", 0)
     runner = FreeRunner("K", problem.start)  # whose points are the iterates

@@ -435,4 +435,4 @@ def test_variants_end_where_the_exact_form_ends(delay):
     for t in range(2000):
         points, lazy, _ = step_lazy(points, noisy_quadratic(points, t), lazy, G_LAZY._replace(delay=delay))
     answer = points[0] + 0.3 * lazy.kept[0].lag_fast
-    assert loss(answer) < 1.15 * exact  # the sheet: 1.01 in the mean, 1.11 at worst on other problems
+    assert loss(answer) < 1.15 * exact  # other rules, named as such: in the arena the lazy one is 1.07 at worst
