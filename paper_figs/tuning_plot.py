@@ -16,8 +16,9 @@ from paper_figs.tuning_names import NAMES
 TITLE = "What is lost without tuning"
 ALT = (
     "Rows of dots on a logarithmic axis, one row per optimizer and one dot per problem: the training loss over that of "
-    "the best of eleven cosine schedules. The dots of TuningFreeAdamW on T1 to T3 lie at 1 and below; an exact fit and a "
-    "problem that it does not solve lie to the right. Those of fixed rates and of other packages reach far to the right."
+    "the best of eleven cosine schedules. The dots of TuningFreeAdamW on T1 to T3 lie at 1 and below; an exact fit and "
+    "a problem that it does not solve lie to the right. Those of fixed rates and of other packages reach far to the "
+    "right."
 )
 CAPTION = (
     "Final training loss over that of AdamW with the best of eleven cosine schedules, rates from 1e-5 to 1, chosen for "
