@@ -44,8 +44,9 @@ def _read_class(node: ast.ClassDef) -> Iterator[Symbol]:
     hidden = node.name in BASES.values() or init is None
     yield Symbol(name, "class", "" if hidden or init is None else _write_signature(init), ast.get_docstring(node) or "")
     for method in methods:
-        if not method.name.startswith("_"):
-            kind = "property" if "property" in map(ast.unparse, method.decorator_list) else "method"
+        decorators = list(map(ast.unparse, method.decorator_list))
+        if not method.name.startswith("_") and f"{method.name}.setter" not in decorators:
+            kind = "property" if "property" in decorators else "method"
             signature = "" if kind == "property" else _write_signature(method)
             yield Symbol(f"{name}.{method.name}", kind, signature, ast.get_docstring(method) or "")
 

@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hypergrad._core.checks import Choice, Number
+from hypergrad._core.files import PathName
 from hypergrad._core.options import check_options
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
+from hypergrad._core.stream import RecordStream
 from hypergrad.errors import ArgumentError, NonFiniteError, RoundingWarning
 from hypergrad.torch import _exchange, _saved
 from hypergrad.torch._array_engine import ArrayEngine, check_engine
@@ -35,6 +38,8 @@ OWN = ("_plan", "_records", "_series", "_ring")
 
 class Optimizer(torch.optim.Optimizer):
     """A rule as an optimizer of torch. What a class of this package adds is its signature and its options."""
+
+    _stream: RecordStream | None = None
 
     def __init__(self, params: Any, defaults: dict[str, Any], plan: Plan) -> None:
         self._plan = plan
@@ -105,6 +110,25 @@ class Optimizer(torch.optim.Optimizer):
     def steps(self) -> int:
         """How many steps were taken, those before `load_state_dict` included; skipped steps do not count."""
         return int(self.param_groups[0]["steps"])
+
+    @property
+    def records_to(self) -> Path | None:
+        """The file to which each step appends its record, for `hypergrad explain FILE --follow`; None for none.
+
+        It is set between steps: `opt.records_to = "run.jsonl"`. A file that is there goes on, as a resumed run does;
+        copies write to no file. Raises ArgumentError with capturable=True, where records stay on the device, and under
+        lr_scope="tensor", where a step has a record for some parameters only.
+        """
+        return None if self._stream is None else self._stream.path
+
+    @records_to.setter
+    def records_to(self, path: PathName | None) -> None:
+        for holds, name in (
+            (self._plan.capturable, "capturable=True"), (self._numbers.has_rate_per_tensor, "lr_scope='tensor'"),
+        ):  # fmt: skip
+            if path is not None and holds:
+                raise ArgumentError(f"records_to={path!r} with {name}: read `records` instead")
+        self._stream = None if path is None else RecordStream(path, type(self).__name__)
 
     @property
     def skipped(self) -> int:
@@ -240,7 +264,10 @@ class Optimizer(torch.optim.Optimizer):
                 self._series[scope] = self._series.get(scope, Series.start()).append(learned[scope].lr)
 
     def _record(self, found: Sequence[Any]) -> None:
-        self._records = self._records.append(found[0] if self._numbers.shares_rate else tuple(found))
+        record = found[0] if self._numbers.shares_rate else tuple(found)
+        self._records = self._records.append(record)
+        if self._stream is not None:
+            self._stream.write(record, "the step is taken")
 
     # Copies and saved states.
 

@@ -1,6 +1,7 @@
 """What is kept of a run, and that it goes on from there to the bit."""
 
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import torch
 from problems import CASES
 
-from hypergrad.errors import CheckpointError
+from hypergrad.errors import ArgumentError, CheckpointError
 from hypergrad.torch import SGDHD, AutoHypergradientAdamW, HypergradientAdamW
 
 
@@ -137,6 +138,37 @@ def test_a_state_from_before_an_option_was_there_takes_its_default_and_steps_may
     resumed.load_state_dict(state)
     for mine, other in zip(train(model, optimizer, 5, 20), train(twin, resumed, 5, 20), strict=True):
         assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("scope", ["global", "group"])
+def test_a_file_gets_the_record_of_each_step_and_goes_on_where_a_run_is_resumed(scope, tmp_path):
+    model, path = make_model(), tmp_path / "run.jsonl"
+    optimizer = HypergradientAdamW(model.parameters(), lr=0.01, lr_scope=scope)
+    optimizer.records_to = path
+    train(model, optimizer, 0, 5)
+    twin = deepcopy(optimizer)
+    assert twin.records_to is None
+    optimizer.records_to = None
+    train(model, optimizer, 5, 6)
+    optimizer.records_to = path
+    train(model, optimizer, 6, 8)
+    heads, steps = [], []
+    for line in map(json.loads, path.read_text().splitlines()):
+        (heads if isinstance(line, dict) else steps).append(line)
+    record = optimizer.records[0] if scope == "global" else optimizer.records[0][0]
+    assert heads == [{"kind": "HypergradientAdamW", "fields": list(record._fields)}] * 2
+    written = [line if scope == "global" else line[0] for line in steps]
+    assert [line[0] for line in written] == [1, 2, 3, 4, 5, 7, 8]
+    assert written[-1][2] == (optimizer.learned_lr if scope == "global" else optimizer.learned_lr[0])
+
+
+def test_a_file_of_records_is_refused_where_a_step_has_none_for_it(tmp_path):
+    p = torch.nn.Parameter(torch.ones(2))
+    for options in ({"capturable": True, "nonfinite": "skip"}, {"lr_scope": "tensor"}):
+        optimizer = HypergradientAdamW([p], **options)
+        with pytest.raises(ArgumentError, match="read `records`"):
+            optimizer.records_to = tmp_path / "run.jsonl"
+        assert optimizer.records_to is None
 
 
 def test_a_state_of_another_rule_or_scope_is_refused_and_nothing_changes():
