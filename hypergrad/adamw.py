@@ -10,7 +10,7 @@ from hypergrad._core.describe import describe
 from hypergrad._core.optimizer import Optimizer
 from hypergrad._core.options import NOT_STOP, Nonfinite, ScalarConvention, freeze
 from hypergrad._core.policy import Kind, Policy
-from hypergrad_reference.adamw import Rule
+from hypergrad_reference.adamw_rule import Rule
 
 if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice

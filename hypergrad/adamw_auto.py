@@ -14,7 +14,8 @@ from hypergrad._core.optimizer import Optimizer
 from hypergrad._core.options import DelayedNonfinite, LrScope, ScalarConvention, freeze
 from hypergrad._core.policy import Kind, Policy
 from hypergrad.errors import ArgumentError
-from hypergrad_reference.adamw_auto import Constants, MomentumRule, Normalization, Rule
+from hypergrad_reference.adamw_auto import Constants, MomentumRule, Normalization
+from hypergrad_reference.adamw_auto_rule import Rule
 from hypergrad_reference.surprise import Watch
 
 if TYPE_CHECKING:
@@ -128,36 +129,36 @@ track_surprise=False)
     @property
     def beta1_histories(self) -> list[NDArray[np.float64]]:
         """beta1 of each group, or the one that all share, at first and after every adaptation."""
-        return [series["beta1"].read() for series in self._state.series]
+        return [series["beta1"].read() for series in self._run.state.series]
 
     @property
     def surprise_history(self) -> NDArray[np.float64]:
         """S of every step that was tracked."""
-        return self._state.seen.surprise.read()
+        return self._run.state.seen.surprise.read()
 
     @property
     def s_bar_history(self) -> NDArray[np.float64]:
         """S_bar of every step that was tracked."""
-        return self._state.seen.accumulated.read()
+        return self._run.state.seen.accumulated.read()
 
     @property
     def current_surprise(self) -> float:
         """S, how far the latest gradient was from its expectation, in [0, 1]; 0 before tracking starts."""
-        return self._state.seen.state.surprise
+        return self._run.state.seen.state.surprise
 
     @property
     def accumulated_surprise(self) -> float:
         """S_bar, the running mean of S, in [0, 1]; 0 before tracking starts."""
-        return self._state.seen.state.accumulated
+        return self._run.state.seen.state.accumulated
 
     @property
     def current_surprise_gain(self) -> float:
         """S_bar exp(-S_bar / trauma_threshold), for x * (1 + scale * gain); 0 before tracking starts."""
-        return self._state.seen.state.gain
+        return self._run.state.seen.state.gain
 
     def __repr__(self) -> str:
         return (
-            f"AutoHypergradientAdamW(lr={self.current_lr:.6f}, beta1={self._state.learned[0].beta1:.4f}, "
+            f"AutoHypergradientAdamW(lr={self.current_lr:.6f}, beta1={self._run.state.learned[0].beta1:.4f}, "
             f"hyper_lr={self.hyper_lr}, lr_range=[{self.lr_min}, {self.lr_max}], "
             f"adapt_momentum={self.adapt_momentum}, track_surprise={self.track_surprise})"
         )

@@ -143,7 +143,7 @@ class TuningFreeAdamW(AveragingOptimizer, Options):
     def save(self, path: PathName) -> None:
         """Write state_dict as `Optimizer.save` does. Once, an AveragesWarning says which weights are the answer."""
         super().save(path)
-        at_points = self._lent is None and any(one.next_clock for one in self._state.learned)
+        at_points = self._lent is None and any(one.next_clock for one in self._run.state.learned)
         if at_points and not self._hinted:
             self._hinted = True
             warnings.warn(HINT, AveragesWarning, stacklevel=2)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from hypergrad_reference import adam_hd, adamw_auto, adamw_hd, sgd_hd
+from hypergrad_reference import adam_hd, adamw_auto, adamw_auto_rule, adamw_hd, sgd_hd
 from hypergrad_reference.adamw_auto import DECAY, EPS, LARGEST_CHANGE, LEAST_GRAD_SQ
 from hypergrad_reference.rule import Bounds
 
@@ -84,7 +84,7 @@ def schedule_hd(xp: Any, rule: Any, step: Array, learned: Any, sums: Any, bounds
 
 
 def schedule_adamw_auto(
-    xp: Any, rule: adamw_auto.Rule, step: Array, learned: Any, sums: Any, bounds: Bounds
+    xp: Any, rule: adamw_auto_rule.Rule, step: Array, learned: Any, sums: Any, bounds: Bounds
 ) -> Outcome:
     """`adamw_auto.schedule`."""
     c, lr = rule.constants, learned.lr
@@ -122,7 +122,7 @@ def _normalize(xp: Any, name: str, sums: Any) -> Array:
 
 SCHEDULES: dict[type[Any], Callable[..., Outcome]] = {
     adamw_hd.Rule: schedule_adamw_hd,
-    adamw_auto.Rule: schedule_adamw_auto,
+    adamw_auto_rule.Rule: schedule_adamw_auto,
     sgd_hd.Rule: schedule_hd,
     adam_hd.Rule: schedule_hd,
 }

@@ -26,7 +26,7 @@ class AveragingOptimizer(Optimizer):
     def averages(self) -> list[Vector]:
         """The answer: the average of each parameter, in their order, as copies in its shape and dtype."""
         with self._turn:
-            return [x.reshape(t.shape) for t, x in zip(self._tensors, self._find_averages(), strict=True)]
+            return [x.reshape(t.shape) for t, x in zip(self._run.tensors, self._find_averages(), strict=True)]
 
     @contextmanager
     def averaged_weights(self) -> Iterator[Self]:
@@ -38,7 +38,7 @@ class AveragingOptimizer(Optimizer):
         with self._turn:
             self._check_not_lent("averaged_weights")
             answers = self._find_averages()
-            points = [fetch(tensor.theta).copy() for tensor in self._tensors]
+            points = [fetch(tensor.theta).copy() for tensor in self._run.tensors]
             self._lent = points
             self._fill(answers)
         try:
@@ -54,9 +54,9 @@ class AveragingOptimizer(Optimizer):
         The averages begin again from there, should more steps follow; moments and rate are kept.
         """
         with self._turn:
-            self._check_whole()
+            self._run.check_whole()
             self._check_not_lent("use_averages")
-            answers, known = self._find_averages(), self._state
+            answers, known = self._find_averages(), self._run.state
             learned = tuple(one._replace(clock=0.0, next_clock=0.0, look=True, gap=0) for one in known.learned)
 
             def write() -> State:
@@ -66,27 +66,27 @@ class AveragingOptimizer(Optimizer):
                         array = getattr(arrays, name)
                         if array is not None:
                             array[...] = x if name == "average_slow" else 0
-                self._backend.forget()
+                self._run.backend.forget()
                 return known._replace(learned=learned, sizes=None)
 
-            self._commit(known, write)
+            self._run.commit(known, write)
 
     def _find_averages(self) -> list[Vector]:
         """The answer for each tensor, flat, as copies."""
-        averages = self._plan.traits.averages
+        averages = self._run.plan.traits.averages
         assert averages is not None  # of every rule that this class drives
         if self._lent is not None:
-            return [fetch(tensor.theta).copy() for tensor in self._tensors]
-        self._follow_memory()
-        self._fetch()
+            return [fetch(tensor.theta).copy() for tensor in self._run.tensors]
+        self._run.follow_memory()
+        self._run.fetch()
         answers: list[Vector] = []
-        for tensor, arrays in zip(self._tensors, self._state.arrays, strict=True):
+        for tensor, arrays in zip(self._run.tensors, self._run.state.arrays, strict=True):
             share = tensor.theta.dtype.type(1 - averages.interpolation)
             answers.append(fetch(tensor.theta) + share * np.asarray(arrays.lag_fast))
         return answers
 
     def _fill(self, values: Sequence[Vector]) -> None:
-        for tensor, value in zip(self._tensors, values, strict=True):
+        for tensor, value in zip(self._run.tensors, values, strict=True):
             theta: Any = tensor.theta
             if isinstance(theta, np.ndarray):
                 theta[...] = value

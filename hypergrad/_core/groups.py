@@ -113,6 +113,25 @@ def is_as_shown(group: Mapping[str, Any], shown: GroupOptions) -> bool:
     )
 
 
+def show_options(
+    groups: Sequence[Group], names: Sequence[str], options: Sequence[GroupOptions], rates: Sequence[float],
+    beta1s: Sequence[float] | None,
+) -> list[GroupOptions]:  # fmt: skip
+    """Write the options as they are now to where the user reads them, and return them.
+
+    names          of the options that each group has
+    options        of each group; its rate and, where beta1 is learned, its beta1 are those of the next two
+    """
+    shown = []
+    for number, (group, own, rate) in enumerate(zip(groups, options, rates, strict=True)):
+        betas = own.betas if beta1s is None else (beta1s[number], own.betas[1])
+        now = GroupOptions(rate, own.weight_decay, betas, own.eps)
+        for name in names:
+            group[name] = getattr(now, name)
+        shown.append(now)
+    return shown
+
+
 def name_group(number: int, count: int) -> str:
     """What an error message puts before the name of an option of a group."""
     return "" if count == 1 else f"param_groups[{number}]: "

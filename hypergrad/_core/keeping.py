@@ -1,5 +1,6 @@
 """What is kept of a tensor, before its first step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,11 @@ def open_arrays(tensor: Tensor, traits: Traits) -> Arrays:
     if "average_slow" in arrays:
         arrays["average_slow"][...] = fetch(theta)
     return Arrays(**arrays)
+
+
+def open_norms(tensors: Sequence[Tensor], traits: Traits) -> Vector:
+    """Room for the block sums of ||g||^2 of all tensors, one after another; none where the rule does not ask for it."""
+    return np.zeros(sum(-(-tensor.theta.size // BLOCK) for tensor in tensors) if traits.remembers_norm else 0)
 
 
 def fetch(array: Any) -> Vector:

@@ -7,12 +7,14 @@ parameters or moments between two steps is not seen.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hypergrad._core.backend import Backend, UpdateTask
 from hypergrad._core.keeping import fetch
+from hypergrad._core.tensors import Tensor
 from hypergrad_reference import adamw_free
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars
 from hypergrad_reference.loops import Arrays, Update, update
@@ -81,7 +83,7 @@ def predict_sizes(sizes: Sizes, grad_sq: float, u: Update) -> tuple[Sizes, bool]
     g = math.sqrt(grad_sq) * ROUNDING + least
     predict_kind = PREDICTORS.get(type(u.scalars), _predict_sgd_hd)
     after, others = predict_kind(sizes, g, u)
-    return after, all(number <= limit for number in (*after, *others))
+    return after, all(map(limit.__ge__, (*after, *others)))
 
 
 def _predict_sgd_hd(sizes: Sizes, g: float, u: Update) -> tuple[Sizes, tuple[float, ...]]:
@@ -129,6 +131,56 @@ def _unfold(s: ShaderScalars) -> tuple[float, ...]:
     i1, i2 = (1 / max(1e-12, 1 - power - slip) for power in (s.beta1_t, s.beta2_t))
     k = abs(1 - s.learning_rate * s.weight_decay) + slip
     return s.beta1, 1 - s.beta1 + slip, s.beta2, 1 - s.beta2 + slip, i1, i2, s.learning_rate * i1, k, s.epsilon
+
+
+def find_overflows(
+    sizes: Sizes | None,
+    tensors: Sequence[Tensor],
+    arrays: Sequence[Arrays],
+    tasks: Sequence[UpdateTask],
+    sums: Sequence[Mapping[str, Vector]],
+    backend: Backend,
+) -> tuple[Sizes | None, str | None]:
+    """Bounds of all tensors and of what is kept of them after the updates, and what of these is not finite.
+
+    sizes     such bounds before; None: they are measured
+    arrays    what is kept of each tensor before
+    sums      with "grad_grad" for each of the tasks
+    """
+    if sizes is None:
+        backend.fetch()
+        known = zip(
+            tensors, arrays, strict=False
+        )  # a group that was added meanwhile has none; the step is refused then
+        sizes = measure((tensor.theta, kept) for tensor, kept in known)
+    largest = max(_find_largest(own["grad_grad"]) for own in sums)
+    after, proven = sizes, math.isfinite(largest)
+    for task in tasks if proven else ():
+        one, finite = predict_sizes(sizes, largest, task.update)
+        after, proven = after.join(one), proven and finite
+    if proven:
+        return after, None
+    backend.fetch()
+    updates = [
+        (position, task.update._replace(**own))
+        for task in tasks
+        for position, own in zip(task.batch.positions, task.batch.list_own(), strict=True)
+    ]
+    for position, u in sorted(updates, key=lambda entry: entry[0]):
+        trouble = find_overflow(u, tensors[position].name, tensors[position].shape)
+        if trouble is not None:
+            return None, trouble
+    return None, None
+
+
+def _find_largest(blocks: Vector) -> float:
+    """The largest of sums of squares; NaN if there is one."""
+    return float(blocks.item()) if blocks.size == 1 else float(blocks.max(initial=0.0))
+
+
+def is_finite(blocks: Vector) -> bool:
+    """Whether all block sums are finite."""
+    return math.isfinite(blocks.item()) if blocks.size == 1 else bool(np.isfinite(blocks).all())
 
 
 def find_overflow(u: Update, name: str, shape: tuple[int, ...]) -> str | None:

@@ -77,7 +77,7 @@ def apply_edits(rates: Rates, written: Sequence[float]) -> Rates:
     return _share(rates, base, written)
 
 
-def add_group(rates: Rates, rate: float) -> Rates:
+def extend_rates(rates: Rates, rate: float) -> Rates:
     """Rates with one more group."""
     if rates.shared:
         more = rates._replace(scopes=(*rates.scopes, 0), ratios=(*rates.ratios, 1.0))

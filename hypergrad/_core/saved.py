@@ -3,15 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from hypergrad._core.groups import GroupOptions
-from hypergrad._core.keeping import count_kept
+from hypergrad._core.keeping import count_kept, open_norms
 from hypergrad._core.rates import LARGEST_RATIO, Rates
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Seen, State, edit
 from hypergrad._core.states import LARGEST, SCHEMA, ArrayFit, Fit, HistoryFit, Progress, Range, TensorFit
 from hypergrad._core.tensors import Tensor
+from hypergrad._core.work import place_blocks
 from hypergrad_kernels.placing import place_kept
 from hypergrad_reference import surprise
 from hypergrad_reference.adamw import CONVENTIONS
@@ -75,6 +74,7 @@ class Frame(NamedTuple):
 
 def dump(frame: Frame, state: State, groups: Sequence[GroupOptions]) -> dict[str, Any]:
     """The state as plain numbers and copies of arrays."""
+    bounds = place_blocks(frame.tensors)
     return {
         "schema": SCHEMA,
         "kind": frame.kind,
@@ -87,7 +87,7 @@ def dump(frame: Frame, state: State, groups: Sequence[GroupOptions]) -> dict[str
             _dump_group(frame, group._replace(lr=rate))
             for group, rate in zip(groups, state.rates.of_groups(), strict=True)
         ],
-        "tensors": [_dump_tensor(frame, state, tensor) for tensor in frame.tensors],
+        "tensors": [_dump_tensor(frame, state, tensor, bounds[tensor.position]) for tensor in frame.tensors],
     }
 
 
@@ -137,7 +137,7 @@ def _list_series(frame: Frame, state: State) -> dict[str, Series]:
     return series
 
 
-def _dump_tensor(frame: Frame, state: State, tensor: Tensor) -> dict[str, Any]:
+def _dump_tensor(frame: Frame, state: State, tensor: Tensor, bounds: tuple[int, int]) -> dict[str, Any]:
     history = state.histories[state.members[tensor.position]]
     numbers = {}
     if history.scalars is not None and frame.numbers:
@@ -145,9 +145,8 @@ def _dump_tensor(frame: Frame, state: State, tensor: Tensor) -> dict[str, Any]:
         known |= {name: getattr(history, name) for name in OF_HISTORY}
         numbers = {name: known[name] for name in frame.numbers}
     arrays = {name: kept.copy() for name, kept in state.arrays[tensor.position]._asdict().items() if kept is not None}
-    blocks = state.grad_grad[tensor.position]
-    if blocks is not None:
-        arrays["grad_grad"] = blocks.copy()
+    if frame.traits.remembers_norm and history.step:
+        arrays["grad_grad"] = state.grad_grad[slice(*bounds)].astype(tensor.theta.dtype)
     return {
         "shape": list(tensor.shape),
         "dtype": tensor.theta.dtype.name,
@@ -244,7 +243,7 @@ def parse(frame: Frame, state: State, saved: Saved) -> tuple[State, list[GroupOp
     parsed = State(
         int(saved["steps"]), int(saved["skipped"]), state.shared, ratios, tuple(learned), tuple(series), seen,
         tuple(histories), members, tuple(_parse_arrays(frame, t, entry["arrays"]) for t, entry in entries),
-        tuple(_copy(entry["arrays"].get("grad_grad")) for _, entry in entries), Records([], 0, RECORDS),
+        _parse_norms(frame, entries), Records([], 0, RECORDS),
     )  # fmt: skip
     return edit(parsed, frame.rule, groups), groups
 
@@ -279,5 +278,9 @@ def _parse_arrays(frame: Frame, tensor: Tensor, saved: Saved) -> Arrays:
     return Arrays(**arrays)
 
 
-def _copy(array: Any) -> Any:
-    return None if array is None else np.array(array)
+def _parse_norms(frame: Frame, entries: Sequence[tuple[Tensor, Saved]]) -> Vector:
+    norms = open_norms(frame.tensors, frame.traits)
+    if norms.size:
+        for (start, stop), (_, entry) in zip(place_blocks(frame.tensors), entries, strict=True):
+            norms[start:stop] = entry["arrays"].get("grad_grad", 0.0)
+    return norms

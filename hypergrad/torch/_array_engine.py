@@ -4,19 +4,20 @@ Block sums come back whole, so that totals are the exact ones of `hypergrad_refe
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypergrad._core.backend import Backend, SumsTask, UpdateTask, open_backend
+from hypergrad._core.backend import Backend, SumsTask, UpdateTask
+from hypergrad._core.opening import open_backend
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._elements import Gradient
 from hypergrad.torch._items import SHARDED, Item
 from hypergrad.torch._plan import Plan
-from hypergrad_reference.loops import Arrays, Operands, Update
+from hypergrad_reference.loops import Arrays, Batch, Operands, Update
 from hypergrad_reference.rule import Averages
 from hypergrad_reference.sums import total
 
@@ -82,41 +83,67 @@ class ArrayEngine:
     def sum(self, items: Sequence[Item], select: Callable[[Item], Sum]) -> list[dict[str, Vector]]:
         """The block sums of each item, by name of the product."""
         self._backend.begin()
-        alike: dict[Any, int] = {}
         tasks, results = [], [dict[str, Vector]() for _ in items]
-        for item in items:
-            products, gradient, scalars, power = wanted = select(item)
+        for wanted, batch in _batch(items, select, lambda item, _: tuple(item.state)):
+            products, gradient, scalars, power = wanted
             if products:
                 operands = Operands(
-                    flatten(item.theta, "a parameter"), flatten(item.grad, "a gradient"), gradient.grad_scale,
-                    self._gather(item, tuple(item.state)), None if self._averages else scalars, power, gradient.l2,
-                    self._averages,
+                    batch.thetas[0], batch.grads[0], gradient.grad_scale, batch.arrays[0],
+                    None if self._averages else scalars, power, gradient.l2, self._averages,
                 )  # fmt: skip
-                tasks.append(SumsTask(item.position, alike.setdefault(wanted, len(alike)), products, operands))
+                tasks.append(SumsTask(batch, products, operands))
         summed = self._backend.inner_products(tasks) if tasks else []
         index = {item.position: number for number, item in enumerate(items)}
         for task, found in zip(tasks, summed, strict=True):  # copies: the next call writes to the same memory
-            results[index[task.position]] = {name: blocks.copy() for name, blocks in found.items()}
+            ends = np.cumsum(task.batch.blocks)[:-1]
+            for name, blocks in found.items():
+                for position, own in zip(task.batch.positions, np.split(blocks.copy(), ends), strict=True):
+                    results[index[position]][name] = own
         return results
 
     def update(self, items: Sequence[Item], select: Callable[[Item], Change]) -> None:
         """Update the parameters and what is kept of them; a graph that still holds their old values will say so."""
-        alike: dict[Any, int] = {}
         tasks = []
-        for item in items:
-            gradient, scalars, gamma, keeps = wanted = select(item)
+        for (gradient, scalars, gamma, _), batch in _batch(items, select, lambda _, wanted: wanted.keeps):
             change = Update(
-                flatten(item.theta, "a parameter"), flatten(item.grad, "a gradient"), gradient.grad_scale,
-                self._gather(item, keeps), scalars, gamma, gradient.l2,
-            )  # fmt: skip
-            tasks.append(UpdateTask(item.position, alike.setdefault(wanted, len(alike)), change))
+                batch.thetas[0], batch.grads[0], gradient.grad_scale, batch.arrays[0], scalars, gamma, gradient.l2
+            )
+            tasks.append(UpdateTask(batch, change))
         self._backend.prepare(tasks, False)
         self._backend.update(tasks, False)
         self._backend.fetch()
         torch.autograd.graph.increment_version([item.param for item in items])
 
-    def _gather(self, item: Item, names: Sequence[str]) -> Arrays:
-        return Arrays(**{name: flatten(item.find(name), name) for name in names if name in Arrays._fields})
+
+Wanted = TypeVar("Wanted", Sum, Change)
+
+
+def _batch(
+    items: Sequence[Item], select: Callable[[Item], Wanted], name_arrays: Callable[[Item, Wanted], Sequence[str]]
+) -> list[tuple[Wanted, Batch]]:
+    """The items of which the same is asked, with their arrays, in batches of one dtype."""
+    alike: dict[Any, tuple[Wanted, list[Item]]] = {}
+    for item in items:
+        wanted = select(item)
+        alike.setdefault((wanted, item.theta.dtype, tuple(item.state), item.theta.numel() > 0), (wanted, []))[1].append(
+            item
+        )
+    return [
+        (
+            wanted,
+            Batch(
+                tuple(item.position for item in own),
+                [flatten(item.theta, "a parameter") for item in own],
+                [flatten(item.grad, "a gradient") for item in own],
+                [_gather(item, name_arrays(item, wanted)) for item in own],
+            ),
+        )
+        for wanted, own in alike.values()
+    ]
+
+
+def _gather(item: Item, names: Sequence[str]) -> Arrays:
+    return Arrays(**{name: flatten(item.find(name), name) for name in names if name in Arrays._fields})
 
 
 def as_blocks(value: Any) -> Vector:

@@ -24,7 +24,8 @@ from hypergrad.torch._elements import (
     widen,
 )
 from hypergrad.torch._items import Batch
-from hypergrad_reference.adamw import ExactScalars, beta1_derivative_scalars
+from hypergrad_reference.adamw import ExactScalars
+from hypergrad_reference.adamw_beta1 import beta1_derivative_scalars
 from hypergrad_reference.loops import INNER_PRODUCTS
 
 

@@ -9,7 +9,8 @@ from hypergrad.torch._optimizer import Optimizer
 from hypergrad.torch._plan import Plan, read_engine
 from hypergrad.torch._reduce import check_reach
 from hypergrad_reference.adamw import Base
-from hypergrad_reference.adamw_auto import Constants, Rule
+from hypergrad_reference.adamw_auto import Constants
+from hypergrad_reference.adamw_auto_rule import Rule
 from hypergrad_reference.surprise import State, Watch
 
 

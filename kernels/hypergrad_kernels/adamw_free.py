@@ -49,26 +49,38 @@ def call_update(u: Update, clear_grad: bool = False) -> Call:
     return Call(form_update(u, clear_grad), (u.theta.size, -(-u.theta.size // BLOCK)), list_arrays(u))
 
 
-def call_lags(o: Operands, out: Vector, form: Form | None = None) -> Call:
-    """The call of the kernel `lags`, which forms LAGS over one tensor.
+def form_lags(o: Operands) -> Form:
+    """The form of `call_lags`, which tensors share that have one history, dtype and kind of array.
 
-    out     (3, ceil(n / BLOCK)), written
-    form    of an earlier call for the same history, dtype and kind of arrays
-
-    Raises ValueError if an operand is missing.
+    Raises ValueError for a rule without averages.
     """
     if o.averages is None:
         raise ValueError("averages is None: a rule without them has no such inner product")
     lazy = o.arrays.average_slow is not None
-    slow = o.arrays.average_slow if lazy else o.arrays.lag_slow
-    arrays = (out, o.grad, o.arrays.lag_fast, slow, *((o.theta,) if lazy else ()))
-    given = tuple(array for array in arrays if array is not None)
-    if len(given) < len(arrays):
-        raise ValueError("lag_fast, lag_slow or average_slow is None: a tensor without it has no such inner product")
     names = ("left", "grad", "lag_fast", "average_slow" if lazy else "lag_slow", *(("theta",) if lazy else ()))
-    form = form or Form(
+    return Form(
         "adamw_free", "lags", o.theta.dtype, ("LAZY",) if lazy else (), names, frozenset({"left"}),
         frozenset(names) - {"left", "grad", "theta"},
         (o.averages.interpolation, o.averages.rho, o.grad_scale), BLOCK, frozenset({"left"}),
     )  # fmt: skip
-    return Call(form, (o.theta.size, out.shape[1]), given)
+
+
+def list_lags(o: Operands) -> tuple[Vector, ...]:
+    """The arrays that the kernel `lags` reads, in its order. Raises ValueError if one is missing."""
+    lazy = o.arrays.average_slow is not None
+    slow = o.arrays.average_slow if lazy else o.arrays.lag_slow
+    arrays = (o.grad, o.arrays.lag_fast, slow, *((o.theta,) if lazy else ()))
+    given = tuple(array for array in arrays if array is not None)
+    if len(given) < len(arrays):
+        raise ValueError("lag_fast, lag_slow or average_slow is None: a tensor without it has no such inner product")
+    return given
+
+
+def call_lags(o: Operands, out: Vector) -> Call:
+    """The call of the kernel `lags`, which forms LAGS over one tensor.
+
+    out     (3, ceil(n / BLOCK)), written
+
+    Raises ValueError if an operand is missing.
+    """
+    return Call(form_lags(o), (o.theta.size, out.shape[1]), (out, *list_lags(o)))

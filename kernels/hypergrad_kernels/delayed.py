@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from hypergrad_kernels import adamw, adamw_free, sgd_hd
 from hypergrad_kernels.calls import OUT, Call, Form
-from hypergrad_kernels.sums import form_products
+from hypergrad_kernels.sums import find_factors, form_products
 from hypergrad_reference.adamw import ExactScalars, ShaderScalars
 from hypergrad_reference.adamw_free import Scalars as FreeScalars
-from hypergrad_reference.loops import INNER_PRODUCTS, STOPPED, Operands, Update
+from hypergrad_reference.loops import STOPPED, Operands, Update
 from hypergrad_reference.rule import Scalars
 from hypergrad_reference.sgd_hd import HeavyBall, Nesterov, Plain
 from hypergrad_reference.sums import BLOCK
@@ -38,7 +38,7 @@ def form_delayed(names: tuple[str, ...], o: Operands, u: Update, clear_grad: boo
     """
     form = UPDATERS[type(u.scalars)].form_update(u, clear_grad)
     macros, reals = form_products(names, o)
-    read = {factor for name in names if name != STOPPED for factor in INNER_PRODUCTS[name]}
+    read = find_factors(names)
     read |= {"last_grad"} if "beta1_derivative" in read else set()
     read |= {"direction", "last_grad"} if STOPPED in names else set()
     return form._replace(

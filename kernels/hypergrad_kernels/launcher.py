@@ -145,17 +145,18 @@ class Launcher:
             warnings.warn(f"{shape} was remembered, the safe shape is used. {error}", DeviceWarning, stacklevel=2)
             return make(entries)
 
-    def run(self, launches: Sequence[Launch]) -> None:
-        """Enqueue what was planned."""
+    def run(self, launches: Sequence[Launch], reals: tuple[float, ...] | None = None) -> None:
+        """Enqueue what was planned; with other real numbers, if some are given, than it was planned with."""
         queue = self.arrays.device.queue
         for name, call, work in launches:
+            numbers = call.form.reals if reals is None else reals
             if isinstance(work, Single):
                 (kernel, shape), items = work.prepared, work.items
                 buffers = self._bind(name, call) if work.buffers is None else work.buffers
-                values: tuple[Any, ...] = (0, *call.sizes, *buffers, *call.form.reals)
+                values: tuple[Any, ...] = (0, *call.sizes, *buffers, *numbers)
             else:
                 (kernel, shape), table = work
-                items, values = table.items, (*table.buffers, *call.form.reals)
+                items, values = table.items, (*table.buffers, *numbers)
             kernel(queue, (items,), (shape.local_size,), *values)
 
     def _bind(self, name: Hashable, call: Call) -> list[cl.Buffer]:

@@ -1,66 +1,68 @@
 """Host code of sums.cl: the inner products of hypergrad_reference.loops."""
 
-from collections.abc import Container, Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Container
+from functools import cache
 
-from hypergrad_kernels.adamw_free import call_lags
 from hypergrad_kernels.calls import OUT, Call, Form
-from hypergrad_reference.adamw import ExactScalars, ShaderScalars, beta1_derivative_scalars
+from hypergrad_reference.adamw import ExactScalars, ShaderScalars
+from hypergrad_reference.adamw_beta1 import beta1_derivative_scalars
 from hypergrad_reference.loops import INNER_PRODUCTS, STOPPED, Operands
 from hypergrad_reference.sums import BLOCK
 from hypergrad_reference.types import Vector
 
-if TYPE_CHECKING:
-    from hypergrad_kernels.launcher import Launcher
 
-Work = tuple[Hashable, Hashable, tuple[str, ...], Operands]
-"""A tensor's name, which keeps its buffers; its history, alike exactly for tensors that share the products and all of
-the operands but their arrays; the products asked for; their operands."""
+def form_sums(names: tuple[str, ...], o: Operands) -> Form:
+    """The form of `call_sums`, which tensors share that have one history, dtype and kind of array.
 
-
-def call_sums(names: tuple[str, ...], o: Operands, out: Vector, form: Form | None = None) -> Call:
-    """The call of sums.cl that forms the products asked for over one tensor.
-
-    out     (len(names), ceil(n / BLOCK)), written
-    form    of an earlier call for the same history, dtype and kind of arrays
-
-    Raises ValueError if an operand is missing.
+    Raises ValueError for products whose numbers are missing.
     """
-    factors = {factor for name in names for factor in INNER_PRODUCTS[name]}
-    divided = rebuilds(factors, o)
-    arrays: dict[str, Vector | None] = {"out": out, "grad": o.grad}
-    if "direction" in factors and o.arrays.direction is not None:
-        arrays["direction"] = o.arrays.direction
-    if divided or "exp_avg" in factors:
-        arrays["exp_avg"] = o.arrays.exp_avg
-    if divided:
-        if o.arrays.max_exp_avg_sq is None:
-            arrays["exp_avg_sq"] = o.arrays.exp_avg_sq
-        else:
-            arrays["max_exp_avg_sq"] = o.arrays.max_exp_avg_sq
-    if "theta" in factors or o.l2:
-        arrays["theta"] = o.theta
-    if "deviation" in factors:
-        arrays["grad_ema"] = o.arrays.grad_ema
-    if "beta1_derivative" in factors:
-        arrays["last_grad"] = o.arrays.last_grad
-    given = {name: array for name, array in arrays.items() if array is not None}
-    if len(given) < len(arrays):
-        missing = ", ".join(arrays.keys() - given.keys())
-        raise ValueError(f"{missing} is None: a tensor without it has no such inner product")
-    form = form or _form_sums(names, o, tuple(given))
-    return Call(form, (o.theta.size, out.shape[1]), tuple(given.values()))
-
-
-def _form_sums(names: tuple[str, ...], o: Operands, arrays: tuple[str, ...]) -> Form:
     macros, reals = form_products(names, o)
     if o.l2:
         macros += ("L2",)
         reals += (o.l2,)
-    kept = frozenset(arrays) - {"out", "grad", "theta"}
+    arrays = _name_arrays(names, o.arrays.direction is not None, o.arrays.max_exp_avg_sq is not None, bool(o.l2))
+    kept = frozenset(arrays) - {"grad", "theta"}
     return Form(
-        "sums", "inner_products", o.theta.dtype, macros, arrays, OUT, kept, (*reals, o.grad_scale), BLOCK, OUT
+        "sums", "inner_products", o.theta.dtype, macros, ("out", *arrays), OUT, kept, (*reals, o.grad_scale), BLOCK, OUT
     )  # fmt: skip
+
+
+@cache
+def _name_arrays(names: tuple[str, ...], keeps_direction: bool, amsgrad: bool, couples: bool) -> tuple[str, ...]:
+    """What the kernel reads, in its order."""
+    factors = find_factors(names)
+    divided = ("direction" in factors and not keeps_direction) or "beta1_derivative" in factors
+    read = {
+        "grad": True,
+        "direction": "direction" in factors and keeps_direction,
+        "exp_avg": divided or "exp_avg" in factors,
+        "max_exp_avg_sq" if amsgrad else "exp_avg_sq": divided,
+        "theta": "theta" in factors or couples,
+        "grad_ema": "deviation" in factors,
+        "last_grad": "beta1_derivative" in factors,
+    }
+    return tuple(name for name, wanted in read.items() if wanted)
+
+
+def list_operands(names: tuple[str, ...], o: Operands) -> tuple[Vector, ...]:
+    """The arrays that the kernel reads, in its order. Raises ValueError if one is missing."""
+    wanted = _name_arrays(names, o.arrays.direction is not None, o.arrays.max_exp_avg_sq is not None, bool(o.l2))
+    own = {"grad": o.grad, "theta": o.theta}
+    given = {name: own[name] if name in own else getattr(o.arrays, name) for name in wanted}
+    missing = ", ".join(name for name, array in given.items() if array is None)
+    if missing:
+        raise ValueError(f"{missing} is None: a tensor without it has no such inner product")
+    return tuple(given.values())
+
+
+def call_sums(names: tuple[str, ...], o: Operands, out: Vector) -> Call:
+    """The call of sums.cl that forms the products asked for over one tensor.
+
+    out     (len(names), ceil(n / BLOCK)), written
+
+    Raises ValueError if an operand is missing.
+    """
+    return Call(form_sums(names, o), (o.theta.size, out.shape[1]), (out, *list_operands(names, o)))
 
 
 def form_products(names: tuple[str, ...], o: Operands) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -70,11 +72,11 @@ def form_products(names: tuple[str, ...], o: Operands) -> tuple[tuple[str, ...],
 
     Raises ValueError if these are missing.
     """
-    factors = {factor for name in names if name != STOPPED for factor in INNER_PRODUCTS[name]}
-    macros = [f"{name.upper()}={row}" for row, name in enumerate(names)] + [f"COUNT={len(names)}"]
-    reals: list[float] = []
+    factors = find_factors(names)
+    macros = _count_products(names)
+    reals: tuple[float, ...] = ()
     if "direction" in factors and o.arrays.direction is not None:
-        macros.append("KEPT")
+        macros += ("KEPT",)
     elif "direction" in factors and o.scalars is None:
         raise ValueError("scalars is None: a tensor that was not stepped at t-1 has no direction")
     if "beta1_derivative" in factors:
@@ -82,37 +84,24 @@ def form_products(names: tuple[str, ...], o: Operands) -> tuple[tuple[str, ...],
             raise ValueError("scalars: the derivative with respect to beta1 needs those of the exact convention")
         reals += beta1_derivative_scalars(o.scalars.b1, o.last_beta1_power)
     if rebuilds(factors, o) and isinstance(o.scalars, ShaderScalars):
-        macros.append("SHADER")
-        reals += [o.scalars.beta1_t, o.scalars.beta2_t, o.scalars.epsilon]
+        macros += ("SHADER",)
+        reals += (o.scalars.beta1_t, o.scalars.beta2_t, o.scalars.epsilon)
     elif rebuilds(factors, o) and isinstance(o.scalars, ExactScalars):
-        reals += [o.scalars.i1, o.scalars.i2, o.scalars.eps]
-    return tuple(macros), tuple(reals)
+        reals += (o.scalars.i1, o.scalars.i2, o.scalars.eps)
+    return macros, reals
+
+
+@cache
+def find_factors(names: tuple[str, ...]) -> frozenset[str]:
+    """What the products are made of; STOPPED, which is none, is passed over."""
+    return frozenset(factor for name in names if name != STOPPED for factor in INNER_PRODUCTS[name])
+
+
+@cache
+def _count_products(names: tuple[str, ...]) -> tuple[str, ...]:
+    return (*(f"{name.upper()}={row}" for row, name in enumerate(names)), f"COUNT={len(names)}")
 
 
 def rebuilds(factors: Container[str], o: Operands) -> bool:
     """Whether factors of products are rebuilt from the moments, by a division."""
     return ("direction" in factors and o.arrays.direction is None) or "beta1_derivative" in factors
-
-
-def compute_sums(launcher: "Launcher", work: Sequence[Work]) -> list[dict[str, Vector]]:
-    """Block sums of the inner products of several tensors, with one wait for all.
-
-    Returns one dict per tensor, as hypergrad_reference.loops.inner_products does; the next call writes to the same
-    memory. Raises BuildError.
-    """
-    find_room = launcher.arrays.find_room
-    outs = [find_room(name, (len(products), -(-o.theta.size // BLOCK)), o.theta.dtype) for name, _, products, o in work]
-    forms: dict[Hashable, Form] = {}
-    calls = []
-    for (name, history, products, o), out in zip(work, outs, strict=True):
-        if out.size:
-            shared = (history, o.theta.dtype, type(o.theta), type(o.grad))
-            if "grad_lag" in products:
-                call = call_lags(o, out, forms.get(shared))
-            else:
-                call = call_sums(products, o, out, forms.get(shared))
-            forms[shared] = call.form
-            calls.append((name, call))
-    launcher.run(launcher.plan(calls))
-    launcher.arrays.collect()
-    return [dict(zip(products, out, strict=True)) for (_, _, products, _), out in zip(work, outs, strict=True)]

@@ -7,13 +7,12 @@ In float32 the shader's 1 - 0.999 is off by 1.3e-5 of itself, which is why `exac
 `shader` the one of the translation test. Both round every operation to the dtype of the arrays, in the order written.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from hypergrad_reference.rule import Bounds, History, Options, Rate, Sums, Traits
+from hypergrad_reference.rule import Options
 from hypergrad_reference.types import Vector
 
 
@@ -221,42 +220,6 @@ def direction_exact(moments: Moments, scalars: ExactScalars) -> Vector:
     return d
 
 
-def direction_beta1_derivative(
-    moments: Moments, scalars: ExactScalars, last_grad: Vector, last_beta1_power: float
-) -> Vector:
-    """The derivative of the direction of the latest step, s, with respect to the beta1 of that step.
-
-    With pi_s = beta1 pi_{s-1} the product of the beta1 used so far, and m_{s-1} - g_s = (m_s - g_s) / beta1:
-
-        dd/dbeta1 = [ (m - g)*p + m*q ] / (sqrt(u*i2) + eps)
-        p = 1 / (beta1 (1 - pi_s)),   q = pi_{s-1} / (1 - pi_s)^2
-
-    moments             after step s
-    scalars             of step s, formed with beta1_power = pi_s; beta1 > 0
-    last_grad           g_s, after grad_scale
-    last_beta1_power    pi_{s-1}; 1 at the first step
-
-    p and q are formed in float64 and rounded once. Source: derived here.
-
-    >>> scalars = exact_scalars(0.5, 0.5, 0.75, 1.0, 0.25, beta1_power=0.5, beta2_power=0.75)
-    >>> moments = Moments(1, np.array([0.5, 1.5]), np.array([0.25, 2.25]))
-    >>> direction_beta1_derivative(moments, scalars, np.array([1.0, 3.0]), 1.0)
-    array([0., 0.])
-    >>> direction_beta1_derivative(moments, scalars, np.array([0.5, 2.0]), 1.0)
-    array([1., 1.])
-    """
-    u = moments.exp_avg_sq if moments.max_exp_avg_sq is None else moments.max_exp_avg_sq
-    p, q = map(u.dtype.type, beta1_derivative_scalars(scalars.b1, last_beta1_power))
-    i2, eps = u.dtype.type(scalars.i2), u.dtype.type(scalars.eps)
-    return ((moments.exp_avg - last_grad) * p + moments.exp_avg * q) / (np.sqrt(u * i2) + eps)
-
-
-def beta1_derivative_scalars(beta1: float, last_beta1_power: float) -> tuple[float, float]:
-    """The scalars p and q of direction_beta1_derivative, in float64."""
-    correction = 1 - beta1 * last_beta1_power
-    return 1 / (beta1 * correction), last_beta1_power / correction**2
-
-
 def direction_shader(moments: Moments, scalars: ShaderScalars) -> Vector:
     """The direction of the step that led to these moments, convention `shader`.
 
@@ -354,44 +317,3 @@ class Base(NamedTuple):
         return FORM_SCALARS[self.convention](
             options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, power, options.beta2**t
         )
-
-
-class Record(NamedTuple):
-    """A step of AdamW, which learns nothing; its fields are those of `hypergrad_reference.rule.Record`."""
-
-    step: int
-    lr_before: float
-    lr: float
-    hypergradient: float = math.nan
-    reason: str = "fixed rate"
-
-
-class Rule(NamedTuple):
-    """The rule of the optimizer AdamW, which learns nothing; see `hypergrad_reference.rule`."""
-
-    base: Base = Base()
-
-    @property
-    def traits(self) -> Traits:
-        """The moments are kept."""
-        return Traits(self.base.keeps, self.base.grad_scale)
-
-    def init(self, lr: float, beta1: float) -> Rate:
-        """The rate."""
-        return Rate(lr)
-
-    def edit(self, learned: Rate, lr: float, beta1: float) -> Rate:
-        """The rate that the user has written."""
-        return Rate(lr)
-
-    def products(self, step: int, history: History) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:
-        """The same rate."""
-        return learned, Record(step, learned.lr, learned.lr)
-
-    def scalars(self, options: Options, history: History) -> Scalars:
-        """The scalars of AdamW."""
-        return self.base.scalars(options, history.step)

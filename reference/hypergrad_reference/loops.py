@@ -3,13 +3,13 @@
 Kernels replace these two functions and nothing else.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hypergrad_reference import adamw, adamw_free, sgd_hd, surprise
+from hypergrad_reference import adamw, adamw_beta1, adamw_free, sgd_hd, surprise
 from hypergrad_reference.adamw import ExactScalars, Moments, ShaderScalars
 from hypergrad_reference.adamw_free import form_lag
 from hypergrad_reference.adamw_free_variants import LazyKept, apply_lazy, form_lazy_lag
@@ -36,6 +36,25 @@ class Arrays(NamedTuple):
     lag_fast: Vector | None = None  # E2, zeros at first
     average_slow: Vector | None = None  # of its lazy form instead of E1: the average behind it, theta at first
     left: Vector | None = None  # block sums that loop 2 leaves behind, LEFT_BEHIND row by row, flat; zeros at first
+
+
+class Batch(NamedTuple):
+    """Tensors whose operands and updates differ in their arrays alone: a loop goes over all of them at once."""
+
+    positions: tuple[int, ...]  # among all tensors; who runs the loops may keep under them what it made
+    thetas: Sequence[Vector]  # one per tensor, of one dtype and kind, as the next two
+    grads: Sequence[Vector]
+    arrays: Sequence[Arrays]
+
+    @property
+    def blocks(self) -> list[int]:
+        """How many block sums each tensor has."""
+        return [-(-theta.size // BLOCK) for theta in self.thetas]
+
+    def list_own(self) -> list[dict[str, Any]]:
+        """The arrays of each tensor, by their names in Operands and Update."""
+        tensors = zip(self.thetas, self.grads, self.arrays, strict=True)
+        return [{"theta": theta, "grad": grad, "arrays": arrays} for theta, grad, arrays in tensors]
 
 
 class Operands(NamedTuple):
@@ -92,7 +111,7 @@ def inner_products(names: Iterable[str], o: Operands) -> dict[str, Vector]:
     if "beta1_derivative" in needed:
         if not isinstance(o.scalars, ExactScalars):
             raise ValueError("scalars: the derivative with respect to beta1 needs those of the exact convention")
-        factors["beta1_derivative"] = adamw.direction_beta1_derivative(
+        factors["beta1_derivative"] = adamw_beta1.direction_beta1_derivative(
             _gather(o.arrays), o.scalars, _demand(o.arrays.last_grad, "last_grad"), o.last_beta1_power
         )
     if "lag" in needed:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from hypergrad_reference import adam_hd, adamw_auto, adamw_hd, sgd_hd
+from hypergrad_reference import adam_hd, adamw_auto, adamw_auto_rule, adamw_hd, sgd_hd
 from hypergrad_reference.rule import Bounds, Rate, Sums
 
 BOUNDS = (1e-6, 0.5)
@@ -18,11 +18,11 @@ RULES: dict[str, Any] = {
     "linear": adamw_hd.Rule(1e-3),
     "linear-decay": adamw_hd.Rule(1e-3, decay_in_hypergradient=True),
     "log": adamw_hd.Rule(0.5, log_scale=True),
-    "auto": adamw_auto.Rule(adamw_auto.Constants()),
-    "auto-decay": adamw_auto.Rule(adamw_auto.Constants(), decay_in_hypergradient=True),
-    "auto-direction": adamw_auto.Rule(adamw_auto.Constants(), normalization="direction"),
-    "auto-cosine-momentum": adamw_auto.Rule(adamw_auto.Constants(hyper_lr_beta=0.01), True, "cosine"),
-    "auto-derivative": adamw_auto.Rule(adamw_auto.Constants(hyper_lr_beta=0.01), True, "gradient", "derivative"),
+    "auto": adamw_auto_rule.Rule(adamw_auto.Constants()),
+    "auto-decay": adamw_auto_rule.Rule(adamw_auto.Constants(), decay_in_hypergradient=True),
+    "auto-direction": adamw_auto_rule.Rule(adamw_auto.Constants(), normalization="direction"),
+    "auto-cosine-momentum": adamw_auto_rule.Rule(adamw_auto.Constants(hyper_lr_beta=0.01), True, "cosine"),
+    "auto-derivative": adamw_auto_rule.Rule(adamw_auto.Constants(hyper_lr_beta=0.01), True, "gradient", "derivative"),
 }
 
 ULPS = {"log": 32, "multiplicative": 4} | {name: 4 for name in RULES if name.startswith("auto")}

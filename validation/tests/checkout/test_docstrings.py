@@ -16,7 +16,7 @@ from hypergrad._core.checks import Choice
 from hypergrad._core.options import OPTIONS
 from hypergrad._core.state import Skipped
 from hypergrad._minimize.table import list_options
-from hypergrad_reference import adamw, adamw_auto, adamw_free_schedule, adamw_hd, hypergradient, rule
+from hypergrad_reference import adamw, adamw_auto, adamw_free_schedule, adamw_hd, adamw_rule, hypergradient, rule
 
 KINDS = [hypergrad.SGDHD, hypergrad.AdamHD, hypergrad.AdamW, hypergrad.HypergradientAdamW]
 KINDS += [hypergrad.AutoHypergradientAdamW, hypergrad.TuningFreeAdamW]
@@ -119,7 +119,7 @@ def test_docstring_of_a_method_is_its_own_and_says_every_option(name):
     assert "Source: " in inspect.getdoc(method)
 
 
-RECORDS = [adamw.Record, adamw_hd.Record, adamw_auto.Record, hypergradient.Record, Skipped]
+RECORDS = [adamw_rule.Record, adamw_hd.Record, adamw_auto.Record, hypergradient.Record, Skipped]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__module__)

@@ -229,7 +229,7 @@ def test_step_whose_record_cannot_be_written_has_changed_nothing(monkeypatch, tm
     x, rates = opt.param_groups[0]["params"][0], opt.lr_history
     before = x.copy()
     full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, opt._stream._handle)
+    os.dup2(full, opt._run.stream._handle)
     os.close(full)
     with pytest.raises(RecordError, match="records_to=None goes on without"):
         opt.step(gradients=[np.ones(3)])

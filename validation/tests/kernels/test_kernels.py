@@ -5,13 +5,14 @@ import pytest
 
 from hypergrad_kernels import launcher as launcher_module
 from hypergrad_kernels.arrays import Arrays
+from hypergrad_kernels.batches import Batches
 from hypergrad_kernels.calls import SUMS
 from hypergrad_kernels.device import open_device
 from hypergrad_kernels.launcher import Launcher
 from hypergrad_kernels.shapes import DEFAULT_GPU, Shape
-from hypergrad_kernels.sums import call_sums, compute_sums
+from hypergrad_kernels.sums import call_sums
 from hypergrad_reference.loops import Arrays as Kept
-from hypergrad_reference.loops import Operands, inner_products
+from hypergrad_reference.loops import Batch, Operands, inner_products
 from hypergrad_reference.sums import BLOCK
 from hypergrad_validation.compare import find_differences
 from hypergrad_validation.conformance import list_trials
@@ -95,11 +96,28 @@ def test_traffic_is_four_bytes_for_each_float32_read_or_written(name):
         assert make(case).call.form.traffic == MOVED[name] * np.dtype(case.data.dtype).itemsize // 4
 
 
+def gather(operands, first=0):
+    """A batch of tensors, and what they share."""
+    positions = tuple(range(first, first + len(operands)))
+    return Batch(positions, *zip(*[(o.theta, o.grad, o.arrays) for o in operands], strict=True)), operands
+
+
+def expect_sums(launcher, work):
+    """The sums of each batch are those of the reference, of its tensors one after another."""
+    batches = Batches(launcher)
+    for _ in range(2):  # the second time all is prepared
+        given = [(batch, products, operands[0]) for (batch, operands), products in work]
+        for ((_, operands), products), got in zip(work, batches.inner_products(given), strict=True):
+            alone = [inner_products(products, o) for o in operands]
+            assert (
+                find_differences(got, {name: np.concatenate([own[name] for own in alone]) for name in products}) == []
+            )
+
+
 def test_sums_of_several_tensors_come_in_order(launcher):
     cases = [p.values[1] for p in pick("sums-exact-n4097", "sums-exact-n17", "sums-kept-n4097", "sums-shader-n1")]
-    work = [(case.name, number, case.products, case.make()) for number, case in enumerate(cases)]
-    for (_, _, products, o), got in zip(work, compute_sums(launcher, work), strict=True):
-        assert find_differences(got, inner_products(products, o)) == []
+    work = [(gather([case.make()], number), case.products) for number, case in enumerate(cases)]
+    expect_sums(launcher, work)
 
 
 def test_sums_of_tensors_with_different_histories_are_their_own(launcher):
@@ -109,9 +127,7 @@ def test_sums_of_tensors_with_different_histories_are_their_own(launcher):
     operands[1] = operands[1]._replace(scalars=scalars._replace(i1=2 * scalars.i1))
     operands[2] = operands[2]._replace(grad_scale=2 * operands[2].grad_scale)
     operands[3] = operands[3]._replace(l2=0.5)
-    work = [(number, number, case.products, o) for number, o in enumerate(operands)]
-    for o, got in zip(operands, compute_sums(launcher, work), strict=True):
-        assert find_differences(got, inner_products(case.products, o)) == []
+    expect_sums(launcher, [(gather([o], number), case.products) for number, o in enumerate(operands)])
 
 
 # Whatever shape may be found to be the fastest, results stay. A double16 would reach sqrt in halves of 512 bits, on
@@ -147,12 +163,11 @@ def test_shapes_for_gpus_change_no_bit(make, case, local_size, device):
     assert find_differences(show_memory(trial.arrays), expected) == []
 
 
-def test_small_tensors_share_a_launch_though_groups_take_the_large_ones(device):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_tensors_share_a_launch_though_groups_take_the_large_ones(dtype, device):
     cases = [p.values[1] for p in pick("sums-exact-n4097", "sums-exact-n17")]
-    work = [(case.name, 0, case.products, case.make()) for case in cases]
-    launcher = Launcher(Arrays(open_device(device)), DEFAULT_GPU)
-    for (_, _, products, o), got in zip(work, compute_sums(launcher, work), strict=True):
-        assert find_differences(got, inner_products(products, o)) == []
+    operands = [case.make() for case in cases if case.data.dtype == dtype]
+    expect_sums(Launcher(Arrays(open_device(device)), DEFAULT_GPU), [(gather(operands), cases[0].products)])
 
 
 @pytest.mark.parametrize(("make", "case"), LAID_OUT)

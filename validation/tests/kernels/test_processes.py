@@ -179,7 +179,7 @@ def test_threads_share_one_opened_device(device):
 
     def work():
         barrier.wait()
-        opened.append(AdamW([np.ones(3)], device=device)._backend.device)
+        opened.append(AdamW([np.ones(3)], device=device)._run.backend.device)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

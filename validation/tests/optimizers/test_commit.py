@@ -12,7 +12,7 @@ from snapshots import freeze
 
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, BrokenOptimizerError, BusyOptimizerError
-from hypergrad_reference import adamw_auto
+from hypergrad_reference import adamw_auto_rule
 
 ROOT = Path(__file__).resolve().parents[3]
 TRACED = tuple(str(ROOT / name) for name in ("hypergrad", "reference", "kernels"))
@@ -148,10 +148,10 @@ def test_fault_at_any_line_of_a_change_of_state_changes_nothing_or_breaks_the_op
         opt, thetas, change = make()
         with pytest.raises((Fault, BrokenOptimizerError)):
             run_traced(Tracer(line), change)
-        if opt._state.broken is not None:
+        if opt._run.state.broken is not None:
             outcomes.append("broken")
             with pytest.raises(BrokenOptimizerError):
-                opt.step(gradients=[None] * len(opt._tensors))
+                opt.step(gradients=[None] * len(opt._run.tensors))
         else:
             now = look(opt, thetas)
             assert now in (before, after)
@@ -225,13 +225,13 @@ def test_step_taken_anywhere_within_a_step_is_taken_whole_or_refused(kept):
 
 def test_tensors_that_step_together_share_one_formation_of_scalars(monkeypatch):
     formed = []
-    scalars = adamw_auto.Rule.scalars
+    scalars = adamw_auto_rule.Rule.scalars
 
     def count(rule, options, history):
         formed.append(history)
         return scalars(rule, options, history)
 
-    monkeypatch.setattr(adamw_auto.Rule, "scalars", count)
+    monkeypatch.setattr(adamw_auto_rule.Rule, "scalars", count)
     thetas = [np.ones(2) for _ in range(500)]
     opt = AutoHypergradientAdamW(thetas, device="numpy")
     grads = [np.ones(2)] * 500

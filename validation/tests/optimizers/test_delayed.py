@@ -120,12 +120,12 @@ def test_a_step_is_one_launch_and_one_wait_unless_it_looks_ahead(nonfinite, laun
     opt = AutoHypergradientAdamW([theta], warmup_steps=1, delay=1, nonfinite=nonfinite, device=device)
     for step in range(3):
         opt.step(gradients=draw(step, [5000]))
-    launcher, counts = opt._backend._launcher, {"launches": 0, "waits": 0}
+    launcher, counts = opt._run.backend._launcher, {"launches": 0, "waits": 0}
     run, collect = launcher.run, launcher.arrays.collect
 
-    def count_run(work):
-        counts["launches"] += len(work)
-        run(work)
+    def count_run(launches, reals):
+        counts["launches"] += len(launches)
+        run(launches, reals)
 
     def count_wait():
         counts["waits"] += 1

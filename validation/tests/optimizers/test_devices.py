@@ -82,22 +82,22 @@ def test_part_of_a_name_finds_a_device(device, monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_forked_child_raises_instead_of_hanging(device):
     opt = AdamW([np.ones(3)], device=device)
-    opt._backend.device.process += 1  # what a child sees: the device was opened by another process
+    opt._run.backend.device.process += 1  # what a child sees: the device was opened by another process
     try:
         with pytest.raises(DeviceError, match="spawn or forkserver"):
             opt.step(gradients=[np.ones(3)])
     finally:
-        opt._backend.device.process -= 1
+        opt._run.backend.device.process -= 1
 
 
 def test_kernel_that_does_not_compile_shows_the_log_and_changes_nothing(device, monkeypatch):
     x = np.ones(3)
     opt = AdamW([x], device=device)
-    launcher = opt._backend._launcher
+    launcher = opt._run.backend._launcher
     text = launcher.read("adamw").replace("const vec m_t =", "const vec m_t = nonsense *")
     monkeypatch.setattr(launcher, "read", lambda name: text)
     # a program that was built before is kept: this one is new
-    monkeypatch.setattr(opt._backend.device, "_programs", {})
+    monkeypatch.setattr(opt._run.backend.device, "_programs", {})
     before = opt.state_dict()
     with pytest.raises(BuildError, match="nonsense"):
         opt.step(gradients=[np.ones(3)])
@@ -174,10 +174,10 @@ def test_pyopencl_arrays_do_not_cross_and_change_no_bit(make, in_place, device, 
     on_numpy.step(gradients=[None, None, hosts[2]])
     for step in range(4):
         grads = [host * (step + 1) for host in hosts]
-        sent = on_device._backend._launcher.arrays.sent
+        sent = on_device._run.backend._launcher.arrays.sent
         on_device.step(gradients=[cl_array.to_device(opened.queue, grads[0]), grads[1], grads[2]])
         if not opened.in_place and step:
-            assert on_device._backend._launcher.arrays.sent - sent < 4 * 5000  # not the first tensor
+            assert on_device._run.backend._launcher.arrays.sent - sent < 4 * 5000  # not the first tensor
         on_numpy.step(gradients=grads)
     for host, theta in zip(hosts, thetas, strict=True):
         assert host.tobytes() == (theta if isinstance(theta, np.ndarray) else theta.get()).tobytes()
@@ -226,7 +226,7 @@ def test_parameters_and_gradients_cross_once_a_step_and_moments_stay(copying):
     theta = np.ones(n, np.float32)
     opt = HypergradientAdamW([theta], decay_in_hypergradient=True, device=copying.cl_device)
     run_steps(opt, [theta], 3)
-    arrays = opt._backend._launcher.arrays
+    arrays = opt._run.backend._launcher.arrays
     sent, received = arrays.sent, arrays.received
     run_steps(opt, [theta], 10)
     sums = 3 * 2 * 4  # products, blocks, bytes: the read-back of a step, whose place crosses as well

@@ -261,7 +261,7 @@ def test_load_forgets_what_a_failed_step_left_on_a_device(device, monkeypatch):
     monkeypatch.setattr(opened, "in_place", False)
     params = [np.ones(70_000, np.float32), np.ones(70_001, np.float32)]
     opt = AdamW(params, lr=0.5, device=opened.cl_device)
-    state, backend = opt.state_dict(), opt._backend
+    state, backend = opt.state_dict(), opt._run.backend
 
     def fail():
         raise RuntimeError("device lost")

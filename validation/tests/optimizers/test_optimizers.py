@@ -219,11 +219,11 @@ def test_failure_after_the_first_write_breaks_the_optimizer_until_load(error, tm
     opt.step(gradients=grads)
     opt.save(tmp_path / "good.npz")
     good = [x.copy() for x in params]
-    whole, opt._backend = opt._backend, Failing(opt._backend, error)
+    whole, opt._run.backend = opt._run.backend, Failing(opt._run.backend, error)
     for _ in range(2):
         with pytest.raises(BrokenOptimizerError, match="the last good step is 1: restore the parameters and load"):
             opt.step(gradients=grads)
-    opt._backend = whole
+    opt._run.backend = whole
     with pytest.raises(BrokenOptimizerError):
         opt.step(gradients=grads)
     for x, kept in zip(params, good, strict=True):
@@ -234,7 +234,7 @@ def test_failure_after_the_first_write_breaks_the_optimizer_until_load(error, tm
 
 
 class Interrupted(Failing):
-    """A backend that is interrupted between two tensors."""
+    """A backend that is interrupted between two batches."""
 
     def update(self, work, clear_grad):
         first = self.backend.update(work[:1], clear_grad)
@@ -252,10 +252,9 @@ def interruptible():
 
 @pytest.mark.usefixtures("interruptible")
 def test_interrupt_waits_for_the_commit():
-    params, calm = [np.ones(2), np.ones(3)], [np.ones(2), np.ones(3)]
-    grads = [np.ones(2), np.ones(3)]
+    params, calm, grads = ([np.ones(2), np.ones(3, np.float32)] for _ in range(3))
     opt, other = AdamW(params, device="numpy"), AdamW(calm, device="numpy")
-    opt._backend = Interrupted(opt._backend, None)
+    opt._run.backend = Interrupted(opt._run.backend, None)
     with pytest.raises(KeyboardInterrupt):
         opt.step(gradients=grads)
     other.step(gradients=grads)

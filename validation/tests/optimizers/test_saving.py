@@ -216,7 +216,7 @@ def test_state_that_is_torn_is_not_saved_over_a_good_one(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("device lost")
 
-    monkeypatch.setattr(opt._backend, "update", fail)
+    monkeypatch.setattr(opt._run.backend, "update", fail)
     with pytest.raises(BrokenOptimizerError):
         opt.step(gradients=[np.ones(2)])
     before = (tmp_path / "run.npz").read_bytes()

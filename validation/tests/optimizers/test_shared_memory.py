@@ -7,7 +7,8 @@ import pytest
 from snapshots import EVERY, FULL, Param, freeze
 
 from hypergrad import SGDHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad._core.tensors import Gradient, Places, Tensor, keep_given
+from hypergrad._core.gradients import Gradient, Places, keep_given
+from hypergrad._core.tensors import Tensor
 from hypergrad.errors import ArgumentError
 
 N = 40
@@ -278,6 +279,6 @@ def test_array_given_again_is_looked_at_where_a_step_writes_elsewhere():
     x, g = np.ones(3), np.ones(3)
     tensor = Tensor(x, 0, 0)
     places = Places({"x": x})
-    given = keep_given([(tensor, g)], [(tensor, Gradient(g, None))], places, clear_grad=False)
-    assert given.serves([(tensor, g)], places)
-    assert not given.serves([(tensor, g)], Places({"x": x}))
+    given = keep_given([g], [tensor], [Gradient(g, None)], places, clear_grad=False)
+    assert given.serves([g], places)
+    assert not given.serves([g], Places({"x": x}))

@@ -10,7 +10,7 @@ import hypergrad
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import AveragesWarning
 from hypergrad_kernels.device import open_device
-from hypergrad_reference import adam_hd, adamw, adamw_auto, adamw_hd, delayed, sgd_hd, surprise
+from hypergrad_reference import adam_hd, adamw, adamw_auto, adamw_hd, adamw_rule, delayed, sgd_hd, surprise
 from hypergrad_reference.hypergradient import SCHEDULES, schedule_additive
 from hypergrad_reference.sums import BLOCK
 from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
@@ -112,7 +112,7 @@ def test_adamw_is_the_reference():
     moments = [adamw.init(theta) for theta in thetas]
     for step in range(1000):
         thetas, moments = adamw.step(thetas, find_gradient(thetas, step), moments, 1e-2, OF_ADAMW)
-    records = [(adamw.Record(step + 1, 1e-2, 1e-2),) for step in range(1000)]
+    records = [(adamw_rule.Record(step + 1, 1e-2, 1e-2),) for step in range(1000)]
     opt = compare("AdamW", thetas, moments, records)
     assert list(opt.lr_history) == [1e-2]
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from hypergrad import AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad_reference.adamw import Moments, direction_beta1_derivative, exact_scalars
+from hypergrad_reference.adamw import Moments, exact_scalars
+from hypergrad_reference.adamw_beta1 import direction_beta1_derivative
 from hypergrad_reference.adamw_hd import schedule_log
 from hypergrad_reference.rule import decay_grad_direction
 

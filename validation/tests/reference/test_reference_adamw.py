@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hypergrad import HypergradientAdamW
-from hypergrad_reference import adamw, adamw_auto, adamw_hd, rule, surprise
+from hypergrad_reference import adamw, adamw_auto, adamw_auto_rule, adamw_hd, rule, surprise
 from hypergrad_reference.adamw import Moments
 from hypergrad_reference.adamw_auto import Constants, Learned
 from hypergrad_reference.rule import Sums, Term, total_over_groups
@@ -243,11 +243,11 @@ def test_decay_in_the_hypergradient_of_auto_is_part_of_its_numerator():
     exact = rule.decay_grad_direction(-plain.hypergradient, float(grads[0] @ first[0]), 0.5, 0.25)
     assert -decayed.hypergradient == exact != -plain.hypergradient
     history = rule.History(0, 1, moved=True)
-    asked = adamw_auto.Rule(constants, decay_in_hypergradient=True)
+    asked = adamw_auto_rule.Rule(constants, decay_in_hypergradient=True)
     sums = rule.Sums(-plain.hypergradient, 1.0, last_grad_grad=10.0, decayed_grad_direction=exact)
     learned, record = asked.schedule(2, adamw_auto.Learned(0.5, 0.9), sums, (1e-6, 1.0))
     assert "grad_theta" in asked.products(2, history)
-    assert (learned, record) == adamw_auto.Rule(constants).schedule(
+    assert (learned, record) == adamw_auto_rule.Rule(constants).schedule(
         2, adamw_auto.Learned(0.5, 0.9), sums._replace(grad_direction=exact), (1e-6, 1.0)
     )
     assert record.hypergradient == -exact
