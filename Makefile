@@ -7,7 +7,7 @@
 # make mutants   break the code on purpose: tests go red     make test-runtimes   kernels on every OpenCL runtime
 # make release   dist/: wheel and sdist, both tested on PYTHONS, away from the checkout
 # make gpu       a GPU: bits, and speed as ratios; a bare machine and its driver will do     DEVICE=opencl:PART another
-# make test-torch   the tests of hypergrad.torch, in an environment of their own
+# make test-torch, make test-optax   the tests of hypergrad.torch and of hypergrad.optax, in environments of their own
 # make torch-suite TORCH_TESTS=.../pytorch/test   torch's own test_optim.py against them
 # make torch-tables      features, derivatives, meshes and a network, beside other packages: docs/explanation/torch.md
 #
@@ -20,7 +20,7 @@ BIN    := $(abspath $(VENV))/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DELETE_ON_ERROR:
-.PHONY: figures arena docs test test-data test-torch torch-suite torch-tables bench gpu check test-runtimes \
+.PHONY: figures arena docs test test-data test-torch test-optax torch-suite torch-tables bench gpu check test-runtimes \
         on-intel on-pip on-debian on-oclgrind bench-torch bench-intel bench-pip bench-debian mutants release clean
 
 figures: $(VENV)/ready
@@ -48,6 +48,10 @@ test-data: $(VENV)/ready
 test-torch: .cache/torch/ready
 	OMP_NUM_THREADS=1 .cache/torch/bin/python -m pytest -n auto --dist loadgroup validation/tests/torch hypergrad/torch
 	.cache/torch/bin/python -m pytest -n auto docs -k torch
+
+test-optax: .cache/optax/ready
+	OMP_NUM_THREADS=1 .cache/optax/bin/python -m pytest -n auto validation/tests/optax hypergrad/optax
+	.cache/optax/bin/python -m pytest -q -n 0 docs -k optax
 
 torch-suite: .cache/torch/ready
 	@test -e "$(TORCH_TESTS)/test_optim.py" || \
@@ -82,9 +86,10 @@ check: $(VENV)/ready build/wheel/ready
 	$(BIN)/mypy
 	$(PYTEST) -q -n 0 README.md docs
 
-mutants: $(VENV)/ready .cache/torch/ready
+mutants: $(VENV)/ready .cache/torch/ready .cache/optax/ready
 	$(BIN)/python validation/mutate.py
 	.cache/torch/bin/python validation/mutate.py torch
+	.cache/optax/bin/python validation/mutate.py optax
 
 # One process per runtime: OCL_ICD_VENDORS names its one file. Intel's comes with this package, PoCL 3.0 with its extra
 # pocl; Debian's packages are pocl-opencl-icd and oclgrind. PoCL 3.0 alone may compile nothing: it knows no new processor.
@@ -141,6 +146,11 @@ $(VENV)/docs-ready: $(VENV)/ready
 	$(PYTHON) -m venv .cache/torch
 	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,bench]' \
 	    expecttest transformers accelerate
+	touch $@
+
+.cache/optax/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .cache/optax
+	.cache/optax/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,optax]'
 	touch $@
 
 # Beside the environment, where it would be one more device in every test; the wheel is for Linux on x86-64.

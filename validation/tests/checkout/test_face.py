@@ -31,7 +31,7 @@ def test_all_names_what_users_import_and_each_is_there():
     assert all(issubclass(getattr(hypergrad, name), hypergrad.Optimizer) for name in classes)
 
 
-EXTRAS = ("torch",)
+EXTRAS = ("torch", "optax")
 """Packages that need an extra; their faces are tested where it is installed."""
 
 
@@ -75,7 +75,7 @@ def run(script, *flags):
 def test_import_loads_nothing_that_only_some_users_need():
     script = (
         "import sys; before = set(sys.modules); import hypergrad; "
-        "print([name for name in ('scipy', 'pyopencl', 'importlib.metadata', 'torch', 'hypergrad_validation') "
+        "print([name for name in ('scipy', 'pyopencl', 'importlib.metadata', 'torch', 'jax', 'hypergrad_validation') "
         "if name in set(sys.modules) - before])"
     )
     assert run(script) == "[]\n"
