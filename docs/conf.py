@@ -26,6 +26,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "extensions.reference",
     "extensions.torch_pages",
+    "extensions.optax_pages",
     "extensions.docstrings",
     "extensions.gallery",
     "extensions.pictures",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import hypergrad
-from extensions import docstrings, pictures, reference, torch_pages
+from extensions import docstrings, optax_pages, pictures, reference, torch_pages
 from hypergrad_reference import sums
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,19 +57,24 @@ def test_page_shows_what_happens(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for language, body in list_fences(page):
-        if language == "python" and "torch" not in body:
+        if language == "python" and not any(extra in body for extra in EXTRAS):
             run_python(body, names, page.name)
         elif language == "console":
             run_console(body)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "import torch" in page.read_text("utf-8")], ids=name_page)
-def test_page_shows_what_torch_does(page, tmp_path, monkeypatch):
-    pytest.importorskip("torch")
+EXTRAS = ("torch", "optax")
+"""Packages that need not be installed; a block of code that names one needs it."""
+NEEDED = [(extra, page) for extra in EXTRAS for page in PAGES if f"import {extra}" in page.read_text("utf-8")]
+
+
+@pytest.mark.parametrize(("extra", "page"), NEEDED, ids=lambda part: part if isinstance(part, str) else name_page(part))
+def test_page_shows_what_an_extra_does(extra, page, tmp_path, monkeypatch):
+    pytest.importorskip(extra)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for language, body in list_fences(page):
-        if language == "python":
+        if language == "python" and not any(other in body for other in EXTRAS if other != extra):
             run_python(body, names, page.name)
 
 
@@ -192,6 +197,8 @@ def exists(name):
         module = f"{module}.{part}"
         if module == "hypergrad.torch":  # which is imported only where torch is installed
             return set(rest[1:]) <= {symbol.name.split(".")[2] for symbol in torch_pages.list_torch_symbols()}
+        if module == "hypergrad.optax":
+            return set(rest[1:2]) <= set(optax_pages.list_public_names())
         if hasattr(thing, part):
             thing = getattr(thing, part)
         elif part.isupper() or part in ("py", "cl"):  # NAME is any name
@@ -213,6 +220,12 @@ def test_public_symbol_has_a_docstring():
 
 def test_public_symbol_of_torch_has_a_docstring():
     assert not [symbol.name for symbol in torch_pages.list_torch_symbols() if not symbol.doc]
+
+
+def test_public_symbol_of_optax_has_a_docstring():
+    found = {symbol.name: symbol.doc for symbol in optax_pages.list_optax_symbols()}
+    assert {f"hypergrad.optax.{name}" for name in optax_pages.list_public_names()} <= found.keys()
+    assert [name for name, doc in found.items() if not doc] == []
 
 
 def test_public_symbol_without_a_docstring_is_found(monkeypatch):

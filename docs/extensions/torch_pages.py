@@ -18,7 +18,7 @@ class Symbol(NamedTuple):
     """A class, method or property as its source has it."""
 
     name: str  # full
-    kind: str  # "class", "method", "property"
+    kind: str  # "class", "method", "property"; of other packages "function", "attribute", "data"
     signature: str
     doc: str
 
@@ -54,6 +54,11 @@ def _read_class(node: ast.ClassDef) -> Iterator[Symbol]:
 def _write_signature(function: ast.FunctionDef) -> str:
     arguments = function.args
     arguments.args = arguments.args[1:]
+    return write_signature(arguments)
+
+
+def write_signature(arguments: ast.arguments) -> str:
+    """Names and defaults, without types."""
     for argument in (*arguments.args, *arguments.kwonlyargs):
         argument.annotation = None  # what they name is torch's
     return f"({ast.unparse(arguments)})"
@@ -61,20 +66,24 @@ def _write_signature(function: ast.FunctionDef) -> str:
 
 def write_page(folder: Path) -> list[str]:
     """Write the page. Returns the names of the symbols without a docstring."""
-    about = ast.get_docstring(ast.parse((SOURCE / "__init__.py").read_text("utf-8"))) or ""
-    lines = ["torch", "=====", "", ".. py:module:: hypergrad.torch", "", *render(about.splitlines())]
+    return write_symbols(folder, "hypergrad.torch", SOURCE, list_torch_symbols())
+
+
+def write_symbols(folder: Path, package: str, source: Path, found: list[Symbol]) -> list[str]:
+    """Write the page of a package with these symbols. Returns the names of those without a docstring."""
+    about = ast.get_docstring(ast.parse((source / "__init__.py").read_text("utf-8"))) or ""
+    title = package.rpartition(".")[2]
+    lines = [title, "=" * len(title), "", f".. py:module:: {package}", "", *render(about.splitlines())]
     symbols = list_symbols()
     missing = []
-    for symbol in list_torch_symbols():
-        margin = "" if symbol.kind == "class" else "   "
+    for symbol in found:
+        margin = "   " if symbol.kind in ("method", "property", "attribute") else ""
         lines += [f"{margin}.. py:{symbol.kind}:: {symbol.name}{symbol.signature}", ""]
         rendered = render(symbol.doc.splitlines(), lambda word: symbols.find(word, "hypergrad"))
         lines += [f"{margin}   {line}".rstrip() for line in rendered]
         if not symbol.doc:
             missing.append(symbol.name)
-    page = folder / "hypergrad.torch.rst"
-    text = "\n".join(lines) + "\n"
-    pages.write_page(page, text)
+    pages.write_page(folder / f"{package}.rst", "\n".join(lines) + "\n")
     return missing
 
 
