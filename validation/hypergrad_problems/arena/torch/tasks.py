@@ -71,7 +71,7 @@ class Images(NamedTuple):
 
 def _read(pixels: Array, labels: Array) -> Batch:
     side = round(np.sqrt(pixels[0].size))
-    return Batch(torch.from_numpy(pixels.reshape(-1, 1, side, side)).float(), torch.from_numpy(labels).long())
+    return Batch(torch.tensor(pixels.reshape(-1, 1, side, side)).float(), torch.tensor(labels).long())
 
 
 @cache
