@@ -71,16 +71,15 @@ class Images(NamedTuple):
 
 def _read(pixels: Array, labels: Array) -> Batch:
     side = round(np.sqrt(pixels[0].size))
-    return Batch(torch.tensor(pixels.reshape(-1, 1, side, side)).float(), torch.tensor(labels).long())
+    return Batch(torch.tensor(pixels.reshape(-1, 1, side, side), dtype=torch.float32), torch.tensor(labels).long())
 
 
 @cache
 def load_mnist() -> Images:
     """The training images of MNIST, and its test images to validate on."""
     mnist = data.mnist()
-    return Images(
-        _read(mnist.train_images / 255.0, mnist.train_labels), _read(mnist.test_images / 255.0, mnist.test_labels)
-    )
+    parts = ((mnist.train_images, mnist.train_labels), (mnist.test_images, mnist.test_labels))
+    return Images(*(_read(np.float32(images) / np.float32(255), labels) for images, labels in parts))
 
 
 @cache
@@ -112,6 +111,13 @@ def classify(
 
 def adapt_convolution() -> nn.Module:
     """The convolutional network after 1000 steps on the digits 0 to 4."""
+    model = networks.make_convolution()
+    model.load_state_dict(_learn_first_digits())
+    return model
+
+
+@cache
+def _learn_first_digits() -> dict[str, Tensor]:
     torch.manual_seed(0)
     model, few = networks.make_convolution(), load_mnist().choose(range(5))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
@@ -123,7 +129,7 @@ def adapt_convolution() -> nn.Module:
         find_loss(model, task.draw(generator)).backward()
         optimizer.step()
         schedule.step()
-    return model
+    return dict(model.state_dict())
 
 
 # Text
