@@ -144,7 +144,7 @@ $(VENV)/docs-ready: $(VENV)/ready
 # trainer of an example.
 .cache/torch/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .cache/torch
-	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,bench]' \
+	.cache/torch/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,figures,torch,bench]' \
 	    expecttest transformers accelerate
 	touch $@
 

@@ -79,7 +79,7 @@ def load_mnist() -> Images:
     """The training images of MNIST, and its test images to validate on."""
     mnist = data.mnist()
     parts = ((mnist.train_images, mnist.train_labels), (mnist.test_images, mnist.test_labels))
-    return Images(*(_read(np.float32(images) / np.float32(255), labels) for images, labels in parts))
+    return Images(*(_read(images.astype(np.float32) / np.float32(255), labels) for images, labels in parts))
 
 
 @cache
