@@ -11,7 +11,7 @@ from hypergrad._core.checks import check_order
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.optax._learn import Last, Plan, Tree, check_numbers, check_steps, find_base, is_known, learn, widen
-from hypergrad_reference import adamw_auto, adamw_hd
+from hypergrad_reference import adamw_auto, adamw_auto_rule, adamw_hd
 
 
 def hypergradient_adamw(
@@ -128,7 +128,7 @@ def auto_hypergradient_adamw(
     check_options(normalization=normalization, decay_in_hypergradient=decay_in_hypergradient)
     check_numbers(hyper_lr=hyper_lr, warmup_steps=warmup_steps)
     constants = adamw_auto.Constants(hyper_lr, lr_min=lr_min, lr_max=lr_max, warmup_steps=warmup_steps)
-    rule = adamw_auto.Rule(constants, normalization=normalization)
+    rule = adamw_auto_rule.Rule(constants, normalization=normalization)
     inner = _AdamW(b1, b2, eps, weight_decay, mask, decay_in_hypergradient)
     return _learn_adamw(inner, rule, learning_rate, base_lr, lr_min, lr_max, delay, nonfinite)
 
