@@ -102,6 +102,20 @@ def test_fault_on_any_line_leaves_the_old_state_the_new_or_a_broken_optimizer(ki
     assert outcomes.count("old") > 20
 
 
+def test_squares_of_a_gradient_are_kept_only_once_its_step_is_taken(monkeypatch):
+    opt = AutoHypergradientAdamW([np.ones(3)], device="numpy")
+    opt.step(gradients=[np.ones(3)])
+    before = take_snapshot(opt)
+
+    def fail(work, clear_grad):
+        raise MemoryError
+
+    monkeypatch.setattr(opt._run.backend, "prepare", fail)  # the last thing that may fail before the first write
+    with pytest.raises(MemoryError):
+        opt.step(gradients=[np.full(3, 2.0)])
+    assert take_snapshot(opt) == before
+
+
 # Refusals.
 
 
