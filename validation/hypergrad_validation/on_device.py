@@ -154,10 +154,11 @@ def find_lack(device: Device, n: int, optimizers: int) -> str | None:
     """What a device or its host lacks for the steps of so many optimizers on n float32 elements; None if nothing."""
     array = 4 * n
     whole = array * (2 + KEPT * optimizers)
+    copies = 2 if device.cl_device.host_unified_memory else 1  # the host's own, and what stands for the device's
     limits = {
         f"an array takes {{}}, {device.name} gives one at most {{}}": (array, device.cl_device.max_mem_alloc_size),
         f"the arrays take {{}}, {device.name} has {{}}": (whole * 5 // 4, device.cl_device.global_mem_size),
-        "the arrays take {} beside the device, the host has {}": (whole * 5 // 4, _find_memory()),
+        "the arrays take {} of the host's memory, it has {}": (whole * copies * 5 // 4, _find_memory()),
     }
     for text, (needed, there) in limits.items():
         if needed > there:

@@ -114,7 +114,7 @@ class Small:
 
     name = "SMALL"
 
-    cl_device = SimpleNamespace(max_mem_alloc_size=4 << 20, global_mem_size=16 << 20)
+    cl_device = SimpleNamespace(max_mem_alloc_size=4 << 20, global_mem_size=16 << 20, host_unified_memory=False)
 
 
 def test_size_that_the_memory_does_not_allow_is_named(monkeypatch):
@@ -126,7 +126,7 @@ def test_size_that_the_memory_does_not_allow_is_named(monkeypatch):
     ]
     assert on_device.find_lack(Small, 1 << 18, 3) is None
     monkeypatch.setattr(on_device, "_find_memory", lambda: 1 << 20)
-    assert "the host has 0.000977 GiB" in on_device.find_lack(Small, 1 << 18, 3)
+    assert "the host's memory, it has 0.000977 GiB" in on_device.find_lack(Small, 1 << 18, 3)
 
 
 @pytest.mark.parametrize("median", [0.89, 0.91])
