@@ -101,7 +101,7 @@ ICD_debian   = /etc/OpenCL/vendors/pocl.icd
 ICD_oclgrind = /usr/lib/oclgrind/liboclgrind-rt-icd.so
 # What the runtime has no part in is left to make test, and so are groups of 128 items: those of 512 are tested.
 OF_A_RUNTIME = not (is_the_reference or leaves_its_inputs or resumed_run or names_the_arrays or 4097-128 or n17-128)
-SMALL        = (test_kernels and (n1 or n17) and not n1000003) or (short_run and delayed and not TuningFree)
+SMALL        = (test_kernels and (n1 or n17) and not n1000003) or (short_run and delayed)
 
 test-runtimes:
 	status=0; for runtime in intel pip debian oclgrind; do $(MAKE) --no-print-directory on-$$runtime || status=1; done; exit $$status
