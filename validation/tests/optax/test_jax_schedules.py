@@ -1,4 +1,4 @@
-"""Schedules on arrays of JAX against those of the reference, on 20 000 drawn inputs."""
+"""Schedules on arrays of JAX against those of the reference, on 5000 drawn inputs."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 from hypergrad._core.array_schedules import REASONS, SCHEDULES
 from hypergrad_problems.drawn_schedules import RULES, draw_inputs, find_differences
 
-COUNT = 20_000
+COUNT = 5_000
 
 
 @pytest.mark.usefixtures("x64")
