@@ -93,6 +93,23 @@ def test_a_run_has_the_bits_of_the_numpy_class(name, engine, dtype):
     assert found == run_numpy(name, dtype)
 
 
+@pytest.mark.parametrize("kind", [rules.SGDHD, rules.HypergradientAdamW])
+def test_a_delayed_run_with_the_loops_of_numpy_is_that_of_torch_to_rounding(kind):
+    rng = np.random.default_rng(0)
+    params = [torch.nn.Parameter(torch.ones(50, dtype=torch.float64)) for _ in range(2)]
+    optimizers = [
+        kind([p], lr=0.01, hyper_lr=1e-4, delay=1, engine=engine)
+        for p, engine in zip(params, ("numpy", "torch"), strict=True)
+    ]
+    for _ in range(20):
+        noise = torch.from_numpy(rng.normal(size=50))
+        for p, optimizer in zip(params, optimizers, strict=True):
+            p.grad = p.detach() + noise
+            optimizer.step()
+    torch.testing.assert_close(*params, rtol=1e-12, atol=1e-12)  # sums of 50 products, in another order
+    assert optimizers[0].learned_lr == pytest.approx(optimizers[1].learned_lr, rel=1e-12) != 0.01
+
+
 def test_a_graph_that_holds_old_values_is_refused_after_a_step_by_another_engine():
     p = torch.nn.Parameter(torch.ones(3))
     optimizer = rules.HypergradientAdamW([p], engine="numpy")
