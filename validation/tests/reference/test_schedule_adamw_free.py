@@ -166,3 +166,10 @@ def test_stale_averages_lose_a_tenth_of_their_clock():
         assert record.reach < 1 / 3
         assert learned.next_clock == clock
     assert schedule(12, NOW, stale, K)[0].next_clock == 10
+
+
+def test_delayed_reach_counts_by_the_clock_of_the_step_before():
+    given = sums(1.0, 0.5, 1.0, 0.09)
+    for delay, clock in ((False, NOW.next_clock), (True, NOW.clock)):
+        _, record = schedule(20, NOW, given, G._replace(delay=delay))
+        assert record.reach == (clock + 1) * G.straight * math.sqrt(0.09) < 1
