@@ -28,7 +28,7 @@ from hypergrad.torch._host_step import HostStep
 from hypergrad.torch._left import Left
 from hypergrad.torch._loops import compile_loops, make_loops
 from hypergrad.torch._numbers import Numbers, name_learned
-from hypergrad.torch._plan import Plan
+from hypergrad.torch._plan import Plan, check_eps
 from hypergrad.torch._ring import COLUMNS, read_records
 from hypergrad.torch._ring import RECORDS as RING
 
@@ -54,6 +54,8 @@ class Optimizer(torch.optim.Optimizer):
         self._loops = make_loops()
         super().__init__(params, {**defaults, "capturable": plan.capturable})
         self._adopt(self.param_groups)
+        for number, group in enumerate(self.param_groups):
+            check_eps(number, group)
         check_rounding(plan.stochastic_rounding, {p.dtype for group in self.param_groups for p in group["params"]})
         if plan.capturable:
             check_capturable(plan, self.param_groups)

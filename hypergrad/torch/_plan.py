@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from hypergrad._core.options import check_options
@@ -188,11 +189,27 @@ def _check(options: tuple[tuple[str, Any], ...]) -> None:
     check_options(**dict(options))
 
 
+def check_eps(number: int, group: Mapping[str, Any]) -> None:
+    """Raise ArgumentError for an eps by which nothing could be divided, or after which nothing would move."""
+    eps = float(group.get("eps", 1.0))
+    if ORDINARY[0] < eps < ORDINARY[1] or all(param.dtype == torch.float64 for param in group["params"]):
+        return
+    rounded = float(torch.tensor(eps, dtype=torch.float32))  # in which 16 bits are computed, too
+    if rounded == 0 or math.isinf(rounded):
+        remedy = "less" if rounded else "more"
+        raise ArgumentError(f"eps={eps!r} of group {number} is {rounded:g} in float32: give {remedy}")
+
+
+ORDINARY = (1e-37, 1e38)
+"""An eps between these is a number in float32."""
+
+
 def read_group(number: int, group: Mapping[str, Any]) -> Present:
     """What a group steps with now. Raises ArgumentError for an option out of range."""
     rate, base = group["lr"], group["base_lr"]
     options = [(name, group[name]) for name in ("betas", "eps", "weight_decay", "momentum") if name in group]
     _check(tuple((name, tuple(value) if name == "betas" else value) for name, value in options))
+    check_eps(number, group)
     if not (group["capturable"] and isinstance(rate, Tensor)):  # to look at it, the host would have to wait
         rate = float(rate)
         if not math.isfinite(rate):

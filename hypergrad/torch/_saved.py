@@ -19,7 +19,7 @@ MADE_LATER = ("velocity", "last_grad", "left")
 def load(optimizer: "Optimizer", of_torch: Callable[[dict[str, Any]], None], state_dict: dict[str, Any]) -> None:
     """Take up a state by torch's own load_state_dict, which casts arrays to the dtype of the parameters, and uncast.
 
-    Raises CheckpointError, with nothing changed, for a state of another rule or scope.
+    Raises CheckpointError, with nothing changed, for a state of another rule, scope or model.
     """
     kept: dict[str, Any] = {}
 
@@ -52,11 +52,28 @@ def check(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
             raise CheckpointError(
                 f"state_dict has {sorted(entry)} of a parameter and no {missing}: load a state of the same rule"
             )
+    _check_shapes(optimizer, state_dict)
     for group in state_dict["param_groups"]:
         if "base_lr" in group and (name_learned("lr") in group) == numbers.has_rate_per_tensor:
             raise CheckpointError(
                 f"state_dict is of another lr_scope than {numbers.plan.lr_scope!r}: make the optimizer with the same"
             )
+
+
+def _check_shapes(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
+    """Raise CheckpointError unless arrays are as large as their parameters: a kernel would read past their end."""
+    saved = [index for group in state_dict["param_groups"] for index in group["params"]]
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    arrays = {*optimizer._numbers.plan.traits.keeps, "grad_ema"} - {"left"}
+    for index, param in zip(saved, params, strict=False):  # of another number of parameters torch itself complains
+        for name, array in state_dict["state"].get(index, {}).items():
+            fits = isinstance(array, Tensor) and array.shape == param.shape and array.is_floating_point()
+            if name in arrays and not fits:
+                found = f"{array.dtype}{list(array.shape)}" if isinstance(array, Tensor) else type(array).__name__
+                raise CheckpointError(
+                    f"state_dict has {name!r} of parameter {index} as {found}, the parameter is "
+                    f"{param.dtype}{list(param.shape)}: load a state of the same model"
+                )
 
 
 def restore(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:

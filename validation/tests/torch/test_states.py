@@ -13,7 +13,7 @@ import torch
 from problems import CASES
 
 from hypergrad.errors import ArgumentError, CheckpointError
-from hypergrad.torch import SGDHD, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
 
 
 def make_model(dtype=torch.float32):
@@ -187,6 +187,54 @@ def test_a_state_of_another_rule_or_scope_is_refused_and_nothing_changes():
         with pytest.raises(CheckpointError, match=words):
             optimizer.load_state_dict(state)
     assert str(optimizer.state_dict()) == str(before)
+
+
+SPOILED = {
+    "shorter": lambda array: array.reshape(-1)[:-1],
+    "longer": lambda array: torch.cat([array.reshape(-1), torch.ones(1)]),
+    "of another shape": lambda array: array.reshape(-1),
+    "without elements": lambda array: array.reshape(-1)[:0],
+    "of whole numbers": lambda array: array.to(torch.int64),
+    "complex": lambda array: array.to(torch.complex64),
+    "a number": lambda array: 1.0,
+    "a list": lambda array: array.tolist(),
+    "an array of NumPy": lambda array: array.numpy(),
+    "None": lambda array: None,
+}
+
+
+@pytest.mark.filterwarnings("ignore::hypergrad.errors.AveragesWarning")
+@pytest.mark.parametrize("spoil", SPOILED)
+@pytest.mark.parametrize("kind", [SGDHD, AdamHD, HypergradientAdamW, AutoHypergradientAdamW, TuningFreeAdamW])
+def test_a_state_whose_arrays_are_not_those_of_the_parameters_is_refused_by_name(kind, spoil):
+    model = make_model()
+    optimizer = kind(model.parameters())
+    train(model, optimizer, 0, 3)
+    before = deepcopy(optimizer.state_dict())
+    names = [name for name, value in before["state"][0].items() if getattr(value, "shape", ()) == (6, 4)]
+    assert names
+    for name in names:
+        state = deepcopy(before)
+        state["state"][0][name] = SPOILED[spoil](state["state"][0][name])
+        with pytest.raises(CheckpointError, match=f"{name!r} of parameter 0 as .*: load a state of the same model"):
+            optimizer.load_state_dict(state)
+        assert str(optimizer.state_dict()) == str(before)
+    optimizer.load_state_dict(before)
+    train(model, optimizer, 3, 5)
+
+
+@pytest.mark.parametrize(("eps", "words"), [(1e60, "inf in float32: give less"), (1e-60, "0 in float32: give more")])
+@pytest.mark.parametrize("kind", [AdamHD, HypergradientAdamW, AutoHypergradientAdamW, TuningFreeAdamW])
+def test_an_eps_that_leaves_float32_is_refused(kind, eps, words):
+    for dtype in (torch.float32, torch.bfloat16):
+        with pytest.raises(ArgumentError, match=words):
+            kind([torch.ones(3, dtype=dtype, requires_grad=True)], eps=eps)
+    optimizer = kind([torch.ones(3, requires_grad=True)])
+    optimizer.param_groups[0]["params"][0].grad = torch.ones(3)
+    optimizer.param_groups[0]["eps"] = eps
+    with pytest.raises(ArgumentError, match=words):
+        optimizer.step()
+    kind([torch.ones(3, dtype=torch.float64, requires_grad=True)], eps=eps)
 
 
 def test_a_group_that_is_added_steps_in_the_proportion_of_its_rate():
