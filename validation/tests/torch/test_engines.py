@@ -164,3 +164,14 @@ def test_a_state_of_the_numpy_class_is_taken_over_and_given_back_without_a_chang
     walk_numpy(whole, thetas, 25, 55)
     assert all(np.array_equal(mine, its) for mine, its in zip(arrays, thetas, strict=True))
     assert last.current_lr == whole.current_lr
+
+
+def test_a_state_of_the_numpy_class_brings_the_proportions_of_its_groups():
+    numpy = hypergrad.HypergradientAdamW(
+        [{"params": [np.ones(3)]}, {"params": [np.ones(2)], "lr": 0.005}], lr=0.01, device="numpy"
+    )
+    numpy.step(gradients=[np.ones(3), np.ones(2)])
+    params = [torch.nn.Parameter(torch.ones(size, dtype=torch.float64)) for size in (3, 2)]
+    optimizer = rules.HypergradientAdamW([{"params": [p]} for p in params], lr=0.01)
+    optimizer.load_numpy_state_dict(numpy.state_dict())
+    assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.005]
