@@ -210,8 +210,9 @@ class Optimizer(Guarded):
         memory with parameters or with another gradient: what counts is the value that it had when it was given.
         Raises ArgumentError or ArrayTypeError for a gradient of the wrong kind or a group that was changed, and
         NonFiniteError for NaN or inf in a gradient or in what the step would write (unless nonfinite says otherwise).
-        A step that raises has changed nothing, with one exception: after BrokenOptimizerError something has failed
-        while the step was writing. Ctrl-C meanwhile is answered after the step. Threads that step the same optimizer,
+        A step that raises has changed nothing, with two exceptions: after BrokenOptimizerError something has failed
+        while the step was writing, and a class with delay=1 says what it learns after the step only. Ctrl-C meanwhile is
+        answered after the step. Threads that step the same optimizer,
         or take its state, wait for each other.
         """
         if closure is not None and not callable(closure):
