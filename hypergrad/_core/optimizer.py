@@ -211,9 +211,8 @@ class Optimizer(Guarded):
         Raises ArgumentError or ArrayTypeError for a gradient of the wrong kind or a group that was changed, and
         NonFiniteError for NaN or inf in a gradient or in what the step would write (unless nonfinite says otherwise).
         A step that raises has changed nothing, with two exceptions: after BrokenOptimizerError something has failed
-        while the step was writing, and a class with delay=1 says what it learns after the step only. Ctrl-C meanwhile is
-        answered after the step. Threads that step the same optimizer,
-        or take its state, wait for each other.
+        while the step was writing, and a class with delay=1 says what it learns after the step only. Ctrl-C meanwhile
+        is answered after the step. Threads that step the same optimizer, or take its state, wait for each other.
         """
         if closure is not None and not callable(closure):
             raise ArrayTypeError(f"closure is {type(closure).__name__}: give gradients by name, step(gradients=[...])")

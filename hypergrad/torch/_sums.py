@@ -94,7 +94,7 @@ def _rebuild_direction(batch: Batch, s: ExactScalars, scratch: Scratch | None) -
 
 
 def _derive_by_beta1(batch: Batch, s: ExactScalars, last_beta1_power: float) -> list[Tensor]:
-    """[(m - g) p + m q] / (sqrt(u i2) + eps), see `hypergrad_reference.adamw.direction_beta1_derivative`."""
+    """[(m - g) p + m q] / (sqrt(u i2) + eps), see `hypergrad_reference.adamw_beta1.direction_beta1_derivative`."""
     p, q = beta1_derivative_scalars(s.b1, last_beta1_power)
     m = batch.arrays["exp_avg"]
     slope = list(torch._foreach_mul(m, p + q))

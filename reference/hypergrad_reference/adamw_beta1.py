@@ -23,6 +23,7 @@ def direction_beta1_derivative(
 
     p and q are formed in float64 and rounded once. Source: derived here.
 
+    >>> from hypergrad_reference.adamw import exact_scalars
     >>> scalars = exact_scalars(0.5, 0.5, 0.75, 1.0, 0.25, beta1_power=0.5, beta2_power=0.75)
     >>> moments = Moments(1, np.array([0.5, 1.5]), np.array([0.25, 2.25]))
     >>> direction_beta1_derivative(moments, scalars, np.array([1.0, 3.0]), 1.0)
