@@ -136,10 +136,15 @@ def main(part: str = "") -> int:
                 trees.put(tree)
 
         selections = sorted({mutant.tests for mutant in mutants})
-        for tests, (code, output) in zip(selections, pool.map(partial(in_a_tree, run_tests), selections), strict=True):
-            if code != GREEN:
-                print(f"the original does not pass: pytest {tests}\n{output}")
-                return 1
+        originals = pool.map(partial(in_a_tree, run_tests), selections)
+        try:
+            for tests, (code, output) in zip(selections, originals, strict=True):
+                if code != GREEN:
+                    print(f"the original does not pass: pytest {tests}\n{output}")
+                    return 1
+        except subprocess.TimeoutExpired as late:
+            print(f"the original takes more than {TIMEOUT} s: {shlex.join(late.cmd)}")
+            return 1
         bad = 0
         for mutant, (good, verdict) in zip(mutants, pool.map(partial(in_a_tree, judge), mutants), strict=True):
             print(f"{'  ' if good else '! '}{mutant.name:<55} {verdict}", flush=True)
