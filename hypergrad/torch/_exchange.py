@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,12 +10,9 @@ import torch
 from hypergrad._core.saved import list_numbers, read_numbers
 from hypergrad.errors import CheckpointError
 from hypergrad.torch._items import Item, localize
-from hypergrad.torch._numbers import LEARNED, read_steps
+from hypergrad.torch._numbers import LEARNED, Numbers, read_steps
 from hypergrad_reference import surprise
 from hypergrad_reference.sums import BLOCK, total
-
-if TYPE_CHECKING:
-    from hypergrad.torch._optimizer import Optimizer
 
 State = Mapping[str, Any]
 
@@ -23,36 +20,30 @@ LAST_NUMBERS = {"lr": "lr", "weight_decay": "weight_decay", "beta1": "b1", "beta
 """What is kept per group of its latest step, and its name among the numbers of a NumPy state."""
 
 
-def check(optimizer: "Optimizer", state: State) -> list[torch.Tensor]:
+def check(kind: str, numbers: Numbers, state: State) -> list[torch.Tensor]:
     """The parameters, in order. Raises CheckpointError if the state is of another class, scope or model."""
-    if state["kind"] != type(optimizer).__name__:
-        raise CheckpointError(
-            f"state['kind'] is {state['kind']!r}: load it into that class, not {type(optimizer).__name__}"
-        )
+    if state["kind"] != kind:
+        raise CheckpointError(f"state['kind'] is {state['kind']!r}: load it into that class, not {kind}")
     scopes = sum(name.startswith("lr") and name[2:].isdigit() for name in state["schedule"])
-    if optimizer._numbers.has_rate_per_tensor or scopes != (
-        1 if optimizer._numbers.shares_rate else len(optimizer.param_groups)
-    ):
+    if numbers.has_rate_per_tensor or scopes != (1 if numbers.shares_rate else len(numbers.groups)):
         raise CheckpointError(f"state has {scopes} learned rates: make the optimizer with the same lr_scope and groups")
-    params = [param for group in optimizer.param_groups for param in group["params"]]
+    params = [param for group in numbers.groups for param in group["params"]]
     shapes = [tuple(entry["shape"]) for entry in state["tensors"]]
     if shapes != [tuple(param.shape) for param in params]:
         raise CheckpointError(f"state is of tensors with the shapes {shapes}: make the optimizer for the same ones")
-    own = optimizer.param_groups[0]
-    other = [f"{n}={state['options'][n]!r} instead of {own[n]!r}" for n in optimizer._plan.form
-             if state["options"][n] != own[n]]  # fmt: skip
+    own, options = numbers.groups[0], state["options"]
+    other = [f"{n}={options[n]!r} instead of {own[n]!r}" for n in numbers.plan.form if options[n] != own[n]]
     if other:
         raise CheckpointError(f"state is of {', '.join(other)}: make the optimizer with the options of the state")
     return params
 
 
-def take(optimizer: "Optimizer", state: State) -> None:
+def take(kind: str, numbers: Numbers, state: State) -> None:
     """Go on from `state_dict()` of the NumPy class of the same name. group["lr"] is set so that its rate goes on."""
-    params = check(optimizer, state)
-    numbers, schedule = optimizer._numbers, state["schedule"]
+    params, schedule = check(kind, numbers, state), state["schedule"]
     for position, (param, entry) in enumerate(zip(params, state["tensors"], strict=True)):
         group = numbers.find_param(position)[1]
-        own = optimizer.state[param]
+        own = numbers.states[param]
         own.clear()
         if not entry["step"]:
             continue
@@ -61,12 +52,10 @@ def take(optimizer: "Optimizer", state: State) -> None:
         own["moved"] = bool(entry["moved"])
         for name, array in entry["arrays"].items():
             if name == "left":
-                if optimizer._plan.engine != "torch":
+                if numbers.plan.engine != "torch":
                     own[name] = torch.from_numpy(np.array(array))
             elif name == "grad_grad":
-                own["grad_sq"] = (
-                    torch.from_numpy(np.array(array)) if optimizer._plan.engine != "torch" else total([array])
-                )
+                own["grad_sq"] = torch.from_numpy(np.array(array)) if numbers.plan.engine != "torch" else total([array])
             else:
                 own[name] = torch.from_numpy(np.array(array)).view(param.shape).to(param.device)
         if numbers.plan.left:
@@ -85,7 +74,7 @@ def take(optimizer: "Optimizer", state: State) -> None:
                     "beta2": last["b2"],
                 }
                 group.update({f"last_{name}": value for name, value in {**used, "eps": last["eps"]}.items()})
-    for number, group in enumerate(optimizer.param_groups):
+    for number, group in enumerate(numbers.groups):
         scope = numbers.find_scope(number, 0)
         ratio = schedule[f"ratio{number}"]
         group["lr"] = group["base_lr"] * ratio
@@ -102,18 +91,15 @@ def take(optimizer: "Optimizer", state: State) -> None:
             group["last_lr"] = group["effective_lr"]
         if numbers.plan.watch is not None:
             group.update({f"surprise_{name}": schedule[name] for name in surprise.State._fields})
-    optimizer._forget()
 
 
-def give(optimizer: "Optimizer", like: State) -> dict[str, Any]:
+def give(kind: str, numbers: Numbers, like: State) -> dict[str, Any]:
     """The state for the NumPy class of the same name.
 
     like    `state_dict()` of such an optimizer, new and for the same parameters: its options stay, its numbers do not
     """
-    params = check(optimizer, like)
-    optimizer._settle()
-    numbers = optimizer._numbers
-    result: dict[str, Any] = {**like, "steps": numbers.groups[0]["steps"], "skipped": optimizer.skipped}
+    params, first = check(kind, numbers, like), numbers.groups[0]
+    result: dict[str, Any] = {**like, "steps": first["steps"], "skipped": int(first["skipped"])}
     result["schedule"] = dict(like["schedule"])
     result["groups"] = [dict(group) for group in like["groups"]]
     for number, group in enumerate(numbers.groups):
@@ -130,11 +116,11 @@ def give(optimizer: "Optimizer", like: State) -> dict[str, Any]:
         if numbers.plan.watch is not None:
             result["schedule"].update({name: group[f"surprise_{name}"] for name in surprise.State._fields})
     result["tensors"] = [
-        _give_tensor(optimizer, position, param, entry)
+        _give_tensor(numbers, position, param, entry)
         for position, (param, entry) in enumerate(zip(params, like["tensors"], strict=True))
     ]
-    if optimizer._plan.engine == "torch":
-        _write_left(numbers.plan.left, numbers.groups[0], result["tensors"])
+    if numbers.plan.engine == "torch":
+        _write_left(numbers.plan.left, first, result["tensors"])
     return result
 
 
@@ -159,8 +145,8 @@ def _write_left(names: Sequence[str], group: Mapping[str, Any], tensors: Sequenc
             entry["arrays"]["left"] = rows.reshape(-1)
 
 
-def _give_tensor(optimizer: "Optimizer", position: int, param: torch.Tensor, entry: State) -> dict[str, Any]:
-    numbers, own = optimizer._numbers, optimizer.state.get(param, {})
+def _give_tensor(numbers: Numbers, position: int, param: torch.Tensor, entry: State) -> dict[str, Any]:
+    own = numbers.states.get(param, {})
     if not read_steps(own):
         return dict(entry)
     group = numbers.find_param(position)[1]

@@ -299,7 +299,7 @@ class Optimizer(torch.optim.Optimizer):
         rate that stands in it. Arrays keep their dtype, whatever that of the parameters. Raises CheckpointError, with
         nothing changed, for a state of another rule or scope.
         """
-        _saved.load(self, super().load_state_dict, state_dict)
+        _saved.load(self, lambda: self._numbers, super().load_state_dict, state_dict)
         self._forget()
 
     def load_numpy_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -307,7 +307,8 @@ class Optimizer(torch.optim.Optimizer):
 
         The options are the caller's to give alike. Raises CheckpointError for a state of another class, scope or model.
         """
-        _exchange.take(self, state)
+        _exchange.take(type(self).__name__, self._numbers, state)
+        self._forget()
 
     def numpy_state_dict(self, like: Mapping[str, Any]) -> dict[str, Any]:
         """A state for load_state_dict of the NumPy class of the same name.
@@ -316,7 +317,8 @@ class Optimizer(torch.optim.Optimizer):
 
         Raises CheckpointError if `like` is of another class, scope or model. Histories are those of `like`.
         """
-        return _exchange.give(self, like)
+        self._settle()
+        return _exchange.give(type(self).__name__, self._numbers, like)
 
     def _forget(self) -> None:
         """Records and histories start again."""
