@@ -74,12 +74,15 @@ def test_lock_that_a_killed_process_left_is_not_waited_for(some_device, tmp_path
     from hypergrad_kernels.device import explain_cache
 
     cache = tmp_path / "cache"
-    first = run_script(STEP, XDG_CACHE_HOME=cache)
-    (folder,) = (cache / "pyopencl").glob("*/")
-    lock = folder / "lock"
+    variables = {"XDG_CACHE_HOME": cache, "PYOPENCL_NO_CACHE": None}
+    first = run_script(STEP, **variables)
+    folders = list((cache / "pyopencl").glob("*/"))
+    if not folders:
+        pytest.skip("needs Intel's runtime: others remember what they compile themselves")
+    lock = folders[0] / "lock"
     lock.touch()
     os.utime(lock, (0, 0))
-    again = run_script(STEP, XDG_CACHE_HOME=cache, timeout=50)
+    again = run_script(STEP, **variables, timeout=50)
     assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     assert explain_cache() == f"a process that was killed has left {lock}: delete it"
