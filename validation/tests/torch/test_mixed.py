@@ -164,6 +164,7 @@ def test_a_closure_as_lightning_passes_it_trains():
 
 @pytest.mark.parametrize("options", [{}, {"capturable": True, "nonfinite": "skip"}], ids=["host", "capturable"])
 def test_compiled_loops_give_the_step_are_compiled_once_and_a_compiled_step_calls_them(options):
+    torch.compiler.reset()  # the graphs of other tests count against torch's limit for a function
     options = {"lr": 0.01, "normalization": "cosine", **options}
     model, twin = make_model(), make_model()
     optimizer, plain = (AutoHypergradientAdamW(m.parameters(), **options) for m in (model, twin))
