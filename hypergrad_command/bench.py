@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from hypergrad_validation.timing import Row
 
 PART_NAMES = (
-    "large", "tuning-free", "divisions", "many", "small", "iteration", "long", "builds", "sizes", "bits", "copies",
-    "steps",
+    "large", "tuning-free", "many", "small", "iteration", "long", "builds", "sizes", "bits", "copies", "steps",
 )  # fmt: skip
 """Keys of hypergrad_validation.parts.PARTS, which is not imported before it is needed."""
 FIRST_STEP = "first step, seconds"

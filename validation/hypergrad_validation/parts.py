@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hypergrad_kernels.device import Device
-from hypergrad_validation import bench, divisions, on_device, small_models
+from hypergrad_validation import bench, on_device, small_models
 from hypergrad_validation.budget import Budget
 from hypergrad_validation.conformance import LONG_RUN
 from hypergrad_validation.timing import Figure, Row
@@ -52,13 +52,6 @@ def _measure_tuning_free(wish: Wish) -> Findings:
     return Findings(rows)
 
 
-def _measure_divisions(wish: Wish) -> Findings:
-    rows: list[Row] = []
-    for power in wish.powers or (20, 24):
-        rows += divisions.measure_divisions(wish.device, 1 << power)
-    return Findings(rows)
-
-
 def _measure_sizes(wish: Wish) -> Findings:
     return Findings(tables={"sizes": list(bench.measure_sizes(wish.device))})
 
@@ -96,7 +89,6 @@ def _flatten(row: NamedTuple) -> dict[str, Any]:
 PARTS: dict[str, Part] = {
     "large": Part("kernels, steps and rivals on one large tensor", _measure_large),
     "tuning-free": Part("TuningFreeAdamW beside AdamW", _measure_tuning_free),
-    "divisions": Part("kernels without divisions and roots", _measure_divisions, usual=False),
     "many": Part("many tensors beside one", lambda wish: Findings(bench.measure_many(wish.device))),
     "small": Part(
         "small models beside torch, where it is installed",

@@ -14,7 +14,7 @@ from hypergrad_command import command
 from hypergrad_command.bench import PART_NAMES
 from hypergrad_kernels.device import AS_GPU, Device, find_name, open_device
 from hypergrad_kernels.kernels import KERNELS
-from hypergrad_validation import conformance, divisions, on_device
+from hypergrad_validation import conformance, on_device
 from hypergrad_validation.budget import Budget
 from hypergrad_validation.conformance import compare_kernels, hash_long_run
 from hypergrad_validation.parts import PARTS
@@ -156,18 +156,6 @@ def test_kernel_that_computes_other_bits_is_not_timed(device, monkeypatch):
         list(on_device.measure_copies(open_device(device), Budget(60.0), 4096, repeats=3))
 
 
-@pytest.mark.parametrize("name", divisions.CUTS)
-def test_kernel_without_divisions_is_another(name, device, monkeypatch):
-    text = divisions.cut(name)
-    assert text != divisions.read_text(KERNELS[name].file)
-    assert "SQRT(x) sqrt" not in text
-    rows = divisions.measure_divisions(open_device(device), 4096, repeats=3)
-    assert len(rows) == len(divisions.CUTS) + 2
-    monkeypatch.setitem(divisions.CUTS, name, (("no such text", ""),))
-    with pytest.raises(ValueError, match="adapt CUTS"):
-        divisions.cut(name)
-
-
 # A GPU is tried on a CPU: the variable gives it the shapes of GPUs, and copies of arrays.
 
 
@@ -196,13 +184,14 @@ def test_script_for_gpus_refuses_a_cpu_unless_it_is_named(some_device):
     assert "name it by --device" in done.stderr
 
 
-def test_script_for_gpus_measures_bits_copies_and_steps(some_device, tmp_path):
+def test_script_for_gpus_measures_bits_copies_and_steps_or_names_them(some_device, tmp_path):
     options = ("--power", "11", "--steps", "10", "--seconds", "30", "--save", str(tmp_path / "gpu.json"))
     done = run_gpu(some_device, *options, **{AS_GPU: "1"})
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert json.loads((tmp_path / "gpu.json").read_text()) == document
-    assert set(TABLES) <= set(document)
+    late = {what.split(":")[0] for what in document["not measured"]}  # on a slow machine the kernels' builds take all
+    assert set(TABLES) <= set(document) | late
     assert all(row["differ"] == 0 for row in document["bits"])
 
 

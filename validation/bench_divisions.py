@@ -1,12 +1,14 @@
-"""What divisions and square roots cost: kernels beside themselves with something cheaper in their place.
+"""What divisions and roots cost, beside something cheaper in their place: `python validation/bench_divisions.py`.
 
 Where memory is fast, or all arrays are in a cache, a kernel waits for the part of the processor that divides and takes
 roots. One with delay 1 needs it twice per element, for the direction of the last step and for the step itself, and both
-quotients must have NumPy's bits.
+quotients must have NumPy's bits. Arguments: the device, if it is not to be any, and powers of 2, of elements.
 """
 
+import sys
+
 from hypergrad_kernels.arrays import Arrays
-from hypergrad_kernels.device import Device
+from hypergrad_kernels.device import Device, open_device
 from hypergrad_kernels.kernels import KERNELS
 from hypergrad_kernels.launcher import Launcher, read_text
 from hypergrad_validation.timing import REPEATS, Row, Run, compare, take_turns
@@ -62,3 +64,16 @@ def measure_divisions(device: Device, n: int, repeats: int = REPEATS) -> list[Ro
         ratio("adamw_delayed kernel / adamw kernel", "adamw_delayed False", "adamw False"),
         ratio("the same without divisions and roots", "adamw_delayed True", "adamw True"),
     ]
+
+
+def main(named: str = "opencl", *powers: str) -> None:
+    """Print the table."""
+    device = open_device(named)
+    print(f"{device.name}\n\n| time / time | median | quartiles |\n|---|---|---|")
+    for power in map(int, powers or ("20", "24")):
+        for what, _, (median, low, high), _ in measure_divisions(device, 1 << power):
+            print(f"| {what} | {median:.2f} | {low:.2f} to {high:.2f} |")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
