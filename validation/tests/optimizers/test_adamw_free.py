@@ -9,12 +9,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from trajectories import find_gradient, start_run
 
 from hypergrad import TuningFreeAdamW
 from hypergrad.errors import ArgumentError, AveragesWarning, CheckpointError, NonFiniteError
 from hypergrad_reference import adamw_free, adamw_free_variants
 from hypergrad_reference.adamw_free_schedule import VARIANTS
-from hypergrad_validation.trajectories import find_gradient, start_run
 
 FORMS = {
     "exact": {},

@@ -5,10 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
+from trajectories import TRAJECTORIES, find_gradient, start_run
 
 from hypergrad import AdamW
 from hypergrad.errors import ArrayTypeError, DeviceNotFoundError
-from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 NAMES = (

@@ -6,10 +6,10 @@ import inspect
 import numpy as np
 import pytest
 from snapshots import OPTIMIZERS, freeze, show
+from trajectories import TRAJECTORIES, find_gradient, start_run
 
 from hypergrad import SGDHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import BrokenOptimizerError, CheckpointError
-from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 

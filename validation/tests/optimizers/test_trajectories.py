@@ -6,6 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
+from trajectories import TRAJECTORIES, find_gradient, start_run
 
 import hypergrad
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
@@ -14,7 +15,6 @@ from hypergrad_kernels.device import open_device
 from hypergrad_reference import adam_hd, adamw, adamw_auto, adamw_hd, adamw_rule, delayed, sgd_hd, surprise
 from hypergrad_reference.hypergradient import SCHEDULES, schedule_additive
 from hypergrad_reference.sums import BLOCK
-from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snapshots import freeze
+from trajectories import TRAJECTORIES, find_gradient, start_run
 
 from hypergrad.errors import CheckpointError
-from hypergrad_validation.trajectories import TRAJECTORIES, find_gradient, start_run
 
 BY_NAME = {trajectory.name: trajectory for trajectory in TRAJECTORIES}
 NAMES = (
