@@ -4,20 +4,28 @@ A case knows its arrays: they are drawn from a generator seeded by size and arra
 GUARD_VALUE on either side, so that `array.base` shows what was written past the ends.
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from hypergrad_reference import sgd_hd
+from hypergrad_reference import hdm_loops, sgd_hd
 from hypergrad_reference.adamw import FORM_SCALARS, Constants
 from hypergrad_reference.adamw_free import form_scalars
 from hypergrad_reference.adamw_free_schedule import G
 from hypergrad_reference.loops import INNER_PRODUCTS, LEFT_BEHIND, STOPPED, Arrays, Operands, Update
 from hypergrad_reference.rule import Averages
-from hypergrad_validation.drawn import EVERY_SIZE, EVERY_TAIL, EXTREMES, ODD_ADDRESSES, Data
-from hypergrad_validation.hdm_cases import AdaptCase, HDMSumsCase
+from hypergrad_reference.types import Vector
+from hypergrad_validation.drawn import EVERY_SIZE, EVERY_TAIL, EXTREMES, LARGE, ODD_ADDRESSES, SHORT, Data
+
+C = TypeVar("C")
 
 EPS = 1e-3
 """Of every update here: large enough to show where it stands."""
+
+
+def list_cases(case: Callable[..., C], variants: Mapping[str, Mapping[str, Any]], large: str) -> list[C]:
+    """Cases of each variant on SHORT, and of the one that `large` names on LARGE."""
+    short = [case(f"{variant}-{data.name}", data, **options) for variant, options in variants.items() for data in SHORT]
+    return short + [case(f"{large}-large-{data.name}", data, **variants[large]) for data in LARGE]
 
 
 # The update of the AdamW family.
@@ -41,21 +49,12 @@ class UpdateCase(NamedTuple):
     def make(self) -> Update:
         """The update with fresh arrays."""
         draw = self.data.draw
-        return Update(
-            draw("theta"),
-            draw("grad"),
-            self.grad_scale,
-            Arrays(
-                draw("exp_avg"),
-                draw("exp_avg_sq"),
-                draw("max_exp_avg_sq") if self.amsgrad else None,
-                grad_ema=draw("grad_ema") if self.follow else None,
-                last_grad=draw("last_grad") if self.keep_grad else None,
-            ),
-            FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, EPS, 1e-2, *self.beta_powers),
-            self.gamma,
-            self.l2,
-        )
+        arrays = Arrays(
+            draw("exp_avg"), draw("exp_avg_sq"), draw("max_exp_avg_sq") if self.amsgrad else None,
+            grad_ema=draw("grad_ema") if self.follow else None, last_grad=draw("last_grad") if self.keep_grad else None,
+        )  # fmt: skip
+        scalars = FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, EPS, 1e-2, *self.beta_powers)
+        return Update(draw("theta"), draw("grad"), self.grad_scale, arrays, scalars, self.gamma, self.l2)
 
     def arguments(self) -> tuple[Any, ...]:
         """Those of adamw.call_update."""
@@ -73,10 +72,7 @@ UPDATE_VARIANTS: dict[str, dict[str, Any]] = {
     "exact-amsgrad": {"amsgrad": True},
     "shader": {"convention": "shader"},
     "shader-clear_grad": {"convention": "shader", "clear_grad": True},
-    "shader-guarded": {
-        "convention": "shader",
-        "beta_powers": (1.0, 1.0),
-    },  # where nothing but 1e-12 is left to divide by
+    "shader-guarded": {"convention": "shader", "beta_powers": (1.0, 1.0)},  # nothing but 1e-12 is left to divide by
 }
 ALL_AT_ONCE = {"grad_scale": -0.3, "l2": 1e-2, "follow": True, "gamma": 0.9, "keep_grad": True, "clear_grad": True}
 UPDATE_VARIANTS["exact-all"] = {"amsgrad": True, **ALL_AT_ONCE}
@@ -123,22 +119,12 @@ class SumsCase(NamedTuple):
     def make(self) -> Operands:
         """The operands with fresh arrays."""
         draw = self.data.draw
-        return Operands(
-            draw("theta"),
-            draw("grad"),
-            self.grad_scale,
-            Arrays(
-                draw("exp_avg"),
-                draw("exp_avg_sq"),
-                draw("max_exp_avg_sq") if self.amsgrad else None,
-                draw("direction") if self.kept else None,
-                grad_ema=draw("grad_ema"),
-                last_grad=draw("last_grad"),
-            ),
-            FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, EPS, 1e-2, *self.beta_powers),
-            0.9**6,
-            self.l2,
-        )
+        arrays = Arrays(
+            draw("exp_avg"), draw("exp_avg_sq"), draw("max_exp_avg_sq") if self.amsgrad else None,
+            draw("direction") if self.kept else None, grad_ema=draw("grad_ema"), last_grad=draw("last_grad"),
+        )  # fmt: skip
+        scalars = FORM_SCALARS[self.convention](1e-2, 0.9, 0.999, EPS, 1e-2, *self.beta_powers)
+        return Operands(draw("theta"), draw("grad"), self.grad_scale, arrays, scalars, 0.9**6, self.l2)
 
     def arguments(self) -> tuple[Any, ...]:
         """Those of sums.call_sums."""
@@ -178,17 +164,12 @@ class FreeCase(NamedTuple):
 
     def make(self) -> Update:
         """The update with fresh arrays."""
-        draw, c = self.data.draw, G
+        draw, slow = self.data.draw, "average_slow" if self.lazy else "lag_slow"
         rows = len(LEFT_BEHIND) if self.delayed else 1
-        arrays = Arrays(
-            draw("exp_avg"),
-            draw("exp_avg_sq"),
-            lag_slow=None if self.lazy else draw("lag_slow"),
-            lag_fast=draw("lag_fast"),
-            average_slow=draw("average_slow") if self.lazy else None,
-            left=self.data.make_out(rows).reshape(-1),
-        )
-        scalars = form_scalars(1e-2, 40.0, 6, c, Constants(0.7, 0.999, EPS, 1e-2))
+        left = self.data.make_out(rows).reshape(-1)
+        arrays = Arrays(draw("exp_avg"), draw("exp_avg_sq"), lag_fast=draw("lag_fast"), left=left)
+        arrays = arrays._replace(**{slow: draw(slow)})
+        scalars = form_scalars(1e-2, 40.0, 6, G, Constants(0.7, 0.999, EPS, 1e-2))
         scalars = scalars if self.look else scalars._replace(keep_slow=1.0)
         return Update(draw("theta"), draw("grad"), self.grad_scale, arrays, scalars)
 
@@ -207,11 +188,7 @@ FREE_VARIANTS: dict[str, dict[str, Any]] = {
     "free-lazy-delayed": {"lazy": True, "delayed": True},
     "free-lazy-delayed-between": {"lazy": True, "delayed": True, "look": False, "clear_grad": True},
 }
-FREE = [
-    FreeCase(f"{variant}-{data.name}", data, **options)
-    for variant, options in FREE_VARIANTS.items()
-    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
-] + [FreeCase(f"free-delayed-large-{d.name}", d, delayed=True) for d in EVERY_SIZE if d.n > 4097]
+FREE = list_cases(FreeCase, FREE_VARIANTS, large="free-delayed")
 
 
 class LagsCase(NamedTuple):
@@ -224,12 +201,8 @@ class LagsCase(NamedTuple):
 
     def make(self) -> Operands:
         """The operands with fresh arrays."""
-        draw = self.data.draw
-        arrays = Arrays(
-            lag_slow=None if self.lazy else draw("lag_slow"),
-            lag_fast=draw("lag_fast"),
-            average_slow=draw("average_slow") if self.lazy else None,
-        )
+        draw, slow = self.data.draw, "average_slow" if self.lazy else "lag_slow"
+        arrays = Arrays(lag_fast=draw("lag_fast"))._replace(**{slow: draw(slow)})
         averages = Averages(G.interpolation, G.rho, LEFT_BEHIND)
         return Operands(draw("theta"), draw("grad"), self.grad_scale, arrays, averages=averages)
 
@@ -239,11 +212,7 @@ class LagsCase(NamedTuple):
 
 
 LAGS_VARIANTS: dict[str, dict[str, Any]] = {"lags": {"grad_scale": -0.3}, "lags-lazy": {"lazy": True}}
-LAGS = [
-    LagsCase(f"{variant}-{data.name}", data, **options)
-    for variant, options in LAGS_VARIANTS.items()
-    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
-] + [LagsCase(f"lags-large-{d.name}", d) for d in EVERY_SIZE if d.n > 4097]
+LAGS = list_cases(LagsCase, LAGS_VARIANTS, large="lags")
 
 
 # The update of SGD-HD.
@@ -281,11 +250,7 @@ MOVE_VARIANTS: dict[str, dict[str, Any]] = {
     "nesterov": {"momentum": 0.9, "nesterov": True},
     "nesterov-l2": {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-2},
 }
-MOVES = [
-    MoveCase(f"{variant}-{data.name}", data, **options)
-    for variant, options in MOVE_VARIANTS.items()
-    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
-] + [MoveCase(f"nesterov-l2-large-{d.name}", d, **MOVE_VARIANTS["nesterov-l2"]) for d in EVERY_SIZE if d.n > 4097]
+MOVES = list_cases(MoveCase, MOVE_VARIANTS, large="nesterov-l2")
 
 
 # Updates with inner products in the same pass.
@@ -332,8 +297,57 @@ DELAYED_MOVES = [
     DelayedCase(f"delayed-{variant}-{mode}-{data.name}", data, MoveCase("", data, **options), products)
     for variant, options in MOVE_VARIANTS.items()
     for mode, products in (("kept", KEPT_PRODUCTS), ("stopping", (*KEPT_PRODUCTS, STOPPED)), ("first", (STOPPED,)))
-    for data in (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
+    for data in SHORT
 ]
+
+
+# An iteration of HDM.
+
+
+class AdaptCase(NamedTuple):
+    """A call of one of the `adapt` functions of `hypergrad_reference.hdm_loops`."""
+
+    name: str
+    data: Data
+    learner: hdm_loops.Learner
+    accepted: bool
+    scalars: hdm_loops.Scalars = hdm_loops.Scalars(denominator=3.0, rate=0.7, eps=1e-3, low=-0.2, high=0.9, beta=0.95)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of hdm.call_adapt."""
+        return self.learner, *draw_iteration(self.data), self.accepted, self.scalars
+
+
+class HDMSumsCase(NamedTuple):
+    """A call of `hypergrad_reference.hdm_loops.inner_products`."""
+
+    name: str
+    data: Data
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of hdm.call_inner_products."""
+        return *draw_iteration(self.data), self.data.make_out(len(hdm_loops.INNER_PRODUCTS))
+
+
+def draw_iteration(data: Data) -> tuple[hdm_loops.Arrays, Vector]:
+    """Fresh arrays, and the gradient at the trial point."""
+    return hdm_loops.Arrays(*map(data.draw, hdm_loops.Arrays._fields)), data.draw("trial_gradient")
+
+
+ADAPT_VARIANTS: dict[str, dict[str, Any]] = {
+    f"{learner.__name__.removeprefix('adapt_')}-{outcome}": {"learner": learner, "accepted": outcome == "accepted"}
+    for learner in (hdm_loops.adapt_adagrad, hdm_loops.adapt_adagrad_inside, hdm_loops.adapt_ogd)
+    for outcome in ("accepted", "refused")
+}
+ADAPTS = list_cases(AdaptCase, ADAPT_VARIANTS, large="adagrad-accepted")
+HDM_SUMS = list_cases(HDMSumsCase, {"sums": {}}, large="sums")
 
 Case = UpdateCase | SumsCase | FreeCase | LagsCase | MoveCase | DelayedCase | AdaptCase | HDMSumsCase
 """What a kernel is called with, under a name; `arguments` are those of its `call`."""
+
+CASES: dict[str, Sequence[Case]] = {
+    "adamw": UPDATES, "sums": SUMS, "sgd_hd": MOVES, "adamw_delayed": DELAYED,
+    "sgd_hd_delayed": DELAYED_MOVES, "hdm": ADAPTS, "hdm_sums": HDM_SUMS,
+    "adamw_free": FREE, "lags": LAGS,
+}  # fmt: skip
+"""By key of KERNELS."""

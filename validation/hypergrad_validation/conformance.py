@@ -5,7 +5,7 @@ What the kernel tests, `hypergrad doctor` and `hypergrad conform` share.
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,9 +20,8 @@ from hypergrad_kernels.launcher import Launcher
 from hypergrad_reference.adamw_auto import Record
 from hypergrad_reference.types import Vector
 from hypergrad_validation.budget import Budget
-from hypergrad_validation.cases import DELAYED, DELAYED_MOVES, FREE, LAGS, MOVES, SUMS, UPDATES, Case
+from hypergrad_validation.cases import CASES, Case
 from hypergrad_validation.compare import find_differences
-from hypergrad_validation.hdm_cases import ADAPTS, HDM_SUMS
 
 LONG_RUN = 10_000
 """Steps of a long run."""
@@ -45,14 +44,6 @@ class Trial(NamedTuple):
         launcher.launch("case", self.call)
         launcher.arrays.collect()
         launcher.arrays.fetch()
-
-
-CASES: dict[str, Sequence[Case]] = {
-    "adamw": UPDATES, "sums": SUMS, "sgd_hd": MOVES, "adamw_delayed": DELAYED,
-    "sgd_hd_delayed": DELAYED_MOVES, "hdm": ADAPTS, "hdm_sums": HDM_SUMS,
-    "adamw_free": FREE, "lags": LAGS,
-}  # fmt: skip
-"""By key of KERNELS."""
 
 
 def make_trial(kernel: Kernel, case: Case) -> Trial:

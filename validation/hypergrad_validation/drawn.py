@@ -106,3 +106,5 @@ EXTREMES = [
         Data(dtype, 19, planted=(math.nan, math.inf, -math.inf)),
     )
 ]
+SHORT = (*EVERY_TAIL, *ODD_ADDRESSES, *EXTREMES)
+LARGE = [data for data in EVERY_SIZE if data.n > 4097]
