@@ -77,9 +77,16 @@ class AutoHypergradientAdamW(Optimizer, Options):
         h  = clip(-<g_t, d_{t-1}> / ||g_{t-1}||^2, -1, 1),   G = 0.99 G + 0.01 h^2
         lr = lr - hyper_lr h / (sqrt(G) + 1e-12),   by at most a tenth of lr, within [lr_min, lr_max]
 
-    >>> opt = AutoHypergradientAdamW([np.array([4.0])], device="numpy")
+    g_t is the gradient of step t, d_{t-1} the direction in which AdamW moved in the step before, G a running mean.
+
+    >>> x = np.array([4.0])
+    >>> opt = AutoHypergradientAdamW([x], device="numpy")
+    >>> for _ in range(12):
+    ...     opt.step(gradients=[x])
+    >>> f"{opt.current_lr:.6f}", opt.last_record.reason
+    ('0.001210', 'limited')
     >>> opt
-    AutoHypergradientAdamW(lr=0.001000, beta1=0.9000, hyper_lr=0.01, lr_range=[1e-06, 1.0], adapt_momentum=False, \
+    AutoHypergradientAdamW(lr=0.001210, beta1=0.9000, hyper_lr=0.01, lr_range=[1e-06, 1.0], adapt_momentum=False, \
 track_surprise=False)
     """
 

@@ -1,15 +1,15 @@
 """SGDHD: gradient descent, plain or with momentum, that learns its rate."""
 
-import math
 from collections.abc import Iterable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from hypergrad._core.baydin import MEANINGS, BaydinOptions, form_policy
 from hypergrad._core.defaults import AUTO, DefaultNumber
 from hypergrad._core.describe import describe
 from hypergrad._core.optimizer import Optimizer
 from hypergrad._core.options import DelayedNonfinite, LrScope, RateRule, freeze
-from hypergrad._core.policy import Kind, Policy
+from hypergrad._core.policy import Kind
 from hypergrad.errors import ArgumentError
 from hypergrad_reference.sgd_hd import Rule
 
@@ -18,25 +18,15 @@ if TYPE_CHECKING:
     from hypergrad._core.files import PathName
 
 
-class Options:
+class Options(BaydinOptions):
     """The options of SGDHD, those of groups excepted."""
 
     momentum: float
     dampening: float
     nesterov: bool
-    hyper_lr: float
-    rule: RateRule
-    lr_scope: LrScope
-    nonfinite: DelayedNonfinite
-    delay: int
 
 
 Settings = freeze(Options)
-
-
-def form_policy(o: Options) -> Policy:
-    """The constants of the step."""
-    return Policy(o.lr_scope, -math.inf, math.inf, o.nonfinite, delay=o.delay)
 
 
 def form_rule(o: Options) -> Rule:
@@ -48,12 +38,7 @@ def form_rule(o: Options) -> Rule:
     return Rule(o.hyper_lr, o.rule, o.momentum, o.dampening, o.nesterov, o.delay)
 
 
-@describe(
-    lr="alpha_0; the rate has no bounds and may turn negative, as in the paper",
-    weight_decay="L2, coupled: g = grad + weight_decay theta, before everything else",
-    lr_scope='"global": one rate for all groups, as in the paper; "group": a learned rate per group',
-    hyper_lr="the pace at which the rate learns, in units of lr / h, or a pure number where the rule is multiplicative",
-)
+@describe(**MEANINGS)
 class SGDHD(Optimizer, Options):
     """SGD-HD, SGD-HD with heavy-ball momentum and SGDN-HD (Baydin et al. 2018).
 

@@ -23,6 +23,8 @@ OTHERS = {
 }
 """What the arguments mean that are no options of a run."""
 
+ATTRIBUTES = "Attributes, which can be read at any time:"
+
 RAISES = (
     "Raises ArgumentError or ArrayTypeError for what cannot be used, DeviceNotFoundError for a device that is not "
     "there."
@@ -30,8 +32,8 @@ RAISES = (
 
 DELAY = """\
 With delay=1 h_t is summed in the pass that takes step t, and moves the rate of step t+1: one pass over the arrays,
-as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` proves how far its rates can be
-from those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
+as without a rate to learn. It is another rule: `hypergrad_reference.delay_bounds` says how far its rates can be from
+those of delay=0. A sum that is not finite, though every gradient is, is known after the step only: the step
 stays taken, the rate stays as it is, and under "raise" and "stop" NonFiniteError says so. nonfinite="stop" reads
 nothing twice: an element that the step would not leave finite keeps all that it had, the rest takes the step,
 NonFiniteError says which, and the rate learns again from the step after the next."""
@@ -51,7 +53,9 @@ def describe(**meanings: str) -> Callable[[Class], Class]:
             return kind
         head, prompt, example = kind.__doc__.partition("\n\n    >>>")
         delay = f"{DELAY}\n\n" if "delay" in inspect.signature(kind).parameters and "delay" not in meanings else ""
-        tables = f"{_tabulate(_list_arguments(kind, meanings))}\n\n{_tabulate(_list_attributes(kind))}\n\n{RAISES}"
+        tables = "\n\n".join((
+            _tabulate(_list_arguments(kind, meanings)), ATTRIBUTES, _tabulate(_list_attributes(kind)), RAISES
+        ))  # fmt: skip
         kind.__doc__ = f"{head}\n\n{indent(delay + tables, '    ')}{prompt}{example}"
         return kind
 
@@ -88,8 +92,8 @@ def _list_attributes(kind: Any) -> Iterator[tuple[str, str]]:
     hidden = [name for name in ("params", "use_gpu", "lr_start") if name in inspect.signature(kind).parameters]
     yield (
         "settable",
-        f"{', '.join((*kind.settable, *_list_written(kind)))}: attributes that may be written between steps. All "
-        f"arguments but {', '.join(hidden)} and those in param_groups are attributes",
+        f"{', '.join((*kind.settable, *_list_written(kind)))}: what may be written between steps. All arguments but "
+        f"{', '.join(hidden)} and those in param_groups are attributes as well",
     )
     if kind.aliases:
         yield "aliases", "; ".join(f"{alias} is {name}" for alias, name in kind.aliases.items())

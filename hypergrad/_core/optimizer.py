@@ -98,7 +98,7 @@ class Optimizer(Guarded):
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        """The options of a group that says nothing else, "lr" as it is now."""
+        """The options of a group that gives none, "lr" as it is now."""
         return ReadOnly(
             self._run.defaults,
             "defaults can only be read: write to param_groups, as in opt.param_groups[0]['lr'] = 0.1",
@@ -111,7 +111,7 @@ class Optimizer(Guarded):
 
     @property
     def current_lr(self) -> float:
-        """The base rate; of the first group where each group has its own."""
+        """The base rate, which is learned (in AdamW the rate); of the first group where each group has its own."""
         lr: float = self._run.state.learned[0].lr
         return lr
 
@@ -125,7 +125,7 @@ class Optimizer(Guarded):
 
     @property
     def lr_histories(self) -> list[NDArray[np.float64]]:
-        """The same for each base rate: of each group under lr_scope="group"."""
+        """The base rates at first and after every adaptation: one, or that of each group under lr_scope="group"."""
         return [series["lr"].read() for series in self._run.state.series]
 
     @property

@@ -16,9 +16,6 @@ from hypergrad_reference.sums import BLOCK, total
 
 State = Mapping[str, Any]
 
-LAST_NUMBERS = {"lr": "lr", "weight_decay": "weight_decay", "beta1": "b1", "beta2": "b2", "eps": "eps"}
-"""What is kept per group of its latest step, and its name among the numbers of a NumPy state."""
-
 
 def check(kind: str, numbers: Numbers, state: State) -> list[torch.Tensor]:
     """The parameters, in order. Raises CheckpointError if the state is of another class, scope or model."""

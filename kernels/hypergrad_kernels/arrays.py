@@ -38,14 +38,6 @@ class Arrays:
         self._here: set[Hashable] = set()  # names whose buffer holds what the array holds, or something newer
         self._written: dict[Hashable, None] = {}  # newer, in the order of the writes
         self._kept: set[Hashable] = set()
-        self._rooms: dict[Hashable, HostArray] = {}
-
-    def find_room(self, name: Hashable, shape: tuple[int, ...], dtype: np.dtype[np.floating[Any]]) -> HostArray:
-        """Memory for what kernels leave for a name: the same at each call, with what the last one left there."""
-        room = self._rooms.get(name)
-        if room is None or room.shape != shape or room.dtype != dtype:
-            room = self._rooms[name] = np.empty(shape, dtype)
-        return room
 
     def begin(self) -> None:
         """A step begins: what is not kept may have been changed by the host since the last."""

@@ -82,11 +82,6 @@ class Huber(Problem):
     weights: Vector
     threshold: float
 
-    @property
-    def gradient_bound(self) -> float:
-        """M = delta |a|, the largest norm of a gradient."""
-        return self.threshold * float(np.linalg.norm(self.weights))
-
     def value(self, x: Vector) -> float:
         return float(self.weights @ special.huber(self.threshold, x))
 

@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad import AdamW, AutoHypergradientAdamW, TuningFreeAdamW
-from hypergrad._core.optimizer import Optimizer
+from hypergrad import AdamW, AutoHypergradientAdamW, Optimizer, TuningFreeAdamW
 from hypergrad_kernels.device import Device, open_device
 from hypergrad_kernels.errors import BuildError, DeviceNotFoundError
 from hypergrad_kernels.hdm_loops import open_loops

@@ -11,8 +11,7 @@ import pyopencl as cl
 import pyopencl.array
 from numpy.typing import NDArray
 
-from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW
-from hypergrad._core.optimizer import Optimizer
+from hypergrad import AdamW, AutoHypergradientAdamW, HypergradientAdamW, Optimizer
 from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.calls import SUMS
 from hypergrad_kernels.device import Device

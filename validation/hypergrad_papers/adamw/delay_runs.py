@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad import SGDHD
-from hypergrad._core.optimizer import Optimizer
+from hypergrad import SGDHD, Optimizer
 from hypergrad_papers.adamw.runs import METHODS, PROBLEMS, open_task
 from hypergrad_reference.adamw_auto import Constants
 from hypergrad_reference.delay_bounds import bound_by_curvature, bound_by_hypergradients, bound_by_moves, form_moves

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
-from hypergrad._core.optimizer import Optimizer
+from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW, Optimizer, TuningFreeAdamW
 from hypergrad_reference.types import Vector
 
 
