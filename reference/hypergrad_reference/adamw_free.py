@@ -165,22 +165,26 @@ def step(
     """
     check_gradients(points, grads)
     t = state.step + 1
-    tensors = [
-        (g, form_lag(kept.lag_slow, kept.lag_fast, constants.rho))
-        for g, kept in zip(grads, state.kept, strict=True)
-        if g is not None
-    ]
     # loop 1, and the scalars between the loops
-    sums = Sums(
-        grad_grad=total(block_sums(g, g) for g, _ in tensors),
-        grad_lag=total(block_sums(g, a) for g, a in tensors),
-        lag_lag=total(block_sums(a, a) for _, a in tensors),
-        step_step=state.step_step,
-    )
+    sums = find_sums(grads, state.kept, constants)._replace(step_step=state.step_step)
     learned, record = schedule(t, state.learned, sums, constants)
     # loop 2
     points, kept, squares = apply_all(points, grads, state.kept, learned, constants, of_adamw)
     return points, State(t, learned, total(squares), kept), record
+
+
+def find_sums(grads: Sequence[Vector | None], keeps: Sequence[Kept], constants: Constants) -> Sums:
+    """||g||^2, <g, a> and ||a||^2 over the tensors that have a gradient; s^2 is known once the step is taken."""
+    tensors = [
+        (g, form_lag(kept.lag_slow, kept.lag_fast, constants.rho))
+        for g, kept in zip(grads, keeps, strict=True)
+        if g is not None
+    ]
+    return Sums(
+        grad_grad=total(block_sums(g, g) for g, _ in tensors),
+        grad_lag=total(block_sums(g, a) for g, a in tensors),
+        lag_lag=total(block_sums(a, a) for _, a in tensors),
+    )
 
 
 def apply_all(

@@ -22,7 +22,7 @@ from hypergrad_reference.adamw_free import (
     Kept,
     Scalars,
     apply_all,
-    form_lag,
+    find_sums,
     form_scalars,
     keep,
     round_scalars,
@@ -77,19 +77,10 @@ def step_delayed(
     check_gradients(points, grads)
     t = state.step + 1
     learned, record = schedule(t, state.learned, state.sums, constants)
-    tensors = [
-        (g, form_lag(kept.lag_slow, kept.lag_fast, constants.rho))
-        for g, kept in zip(grads, state.kept, strict=True)
-        if g is not None
-    ]
+    # one loop: what is summed is as step t-1 left it
+    sums = find_sums(grads, state.kept, constants)
     points, kept, squares = apply_all(points, grads, state.kept, learned, constants, of_adamw)
-    sums = Sums(
-        grad_grad=total(block_sums(g, g) for g, _ in tensors),
-        grad_lag=total(block_sums(g, a) for g, a in tensors),
-        lag_lag=total(block_sums(a, a) for _, a in tensors),
-        step_step=total(squares),
-    )
-    return points, DelayedState(t, learned, sums, kept), record
+    return points, DelayedState(t, learned, sums._replace(step_step=total(squares)), kept), record
 
 
 class LazyKept(NamedTuple):
