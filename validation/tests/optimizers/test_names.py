@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from snapshots import EVERY, OPTIMIZERS, freeze, get_record
+from snapshots import EVERY, FULL, OPTIMIZERS, freeze, get_record
+from trajectories import TRAJECTORIES
 
+import hypergrad
 from hypergrad import SGDHD, AdamHD, AdamW, AutoHypergradientAdamW, HypergradientAdamW
 from hypergrad.errors import ArgumentError, CheckpointError, SettingError
 from hypergrad_command import command
@@ -22,6 +24,13 @@ SCHEMA3 = Path(__file__).with_name("schema3")
 
 def make(kind, **options):
     return kind([np.ones(3)], **({"device": "numpy", "lr": 0.01} | options))
+
+
+def test_optimizer_that_users_import_is_tried_by_every_test_of_the_interface():
+    classes = [getattr(hypergrad, name) for name in hypergrad.__all__ if name[0].isupper() and name != "Optimizer"]
+    assert len(classes) == len(EVERY)
+    for tried in (EVERY, FULL, {trajectory.optimizer for trajectory in TRAJECTORIES}):
+        assert {kind.__name__ for kind in tried} == {kind.__name__ for kind in classes}
 
 
 # hyper_lr and its aliases.
