@@ -110,7 +110,7 @@ def examine() -> Report:
     remedies += [found.trouble] if found.trouble is not None and found.trouble not in remedies else []
     remedies += [f"{name} computes other bits than NumPy: choose another by device=" for name in wrong]
     if devices and not wrong and not healthy:
-        remedies.append(f"no device is of use: {runtime.find_remedy()}")
+        remedies.append(f"no device is usable: {runtime.find_remedy()}")
     variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith(PREFIXES)}
     variables.pop("PYOPENCL_HOME", None)  # pyopencl's own
     return Report(

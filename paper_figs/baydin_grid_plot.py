@@ -28,7 +28,7 @@ CAPTION = (
 )
 
 DECADES = 2
-"""Of the colour scale, either way."""
+"""How far the colour scale goes, either way."""
 UNKNOWN = "0.85"
 """Where neither count is known, this grey."""
 

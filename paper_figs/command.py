@@ -24,7 +24,7 @@ from paper_figs.figures import ARENA, FIGURES, Figure
 
 OUT = Path("out")
 CLAIMS = "claims"
-"""Beside the figures' names: the table of claims."""
+"""The name of the table of claims, beside those of the figures."""
 KERNELS = "kernels against NumPy"
 EXTENTS = {"1": Extent.FULL, "mlp": Extent.NETWORKS}
 

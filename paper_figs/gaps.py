@@ -11,7 +11,7 @@ from hypergrad_papers.osgm2025.runs import first_index
 from paper_figs.style import METHODS
 
 POINTS = 250
-"""Of a curve at most: all that can be seen."""
+"""The most points of a curve: more cannot be seen."""
 FLOOR = -20.0
 """log10 of the least gap that is distinguished from 0."""
 

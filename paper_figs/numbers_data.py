@@ -15,7 +15,7 @@ LARGEST = 24  # power of two that is added with all data sets
 SEEDS = 3
 STEPS = 20_000
 UNIT = 2.0**-24
-"""Of rounding to float32, relative."""
+"""The relative error of rounding to float32."""
 
 
 def compute(runner: Runner) -> Result:

@@ -31,7 +31,7 @@ LOOKS = (
     {"color": "#7f7f7f", "linestyle": (0, (5, 1.5)), "marker": "^"},
     {"color": "#0072b2", "linestyle": "-", "marker": "o"},
 )
-"""Of ORDERS."""
+"""The lines of ORDERS."""
 CONVENTIONS = {
     "shader": ("1 $-$ beta2 in float32 (shader)", {"color": "#d55e00", "linestyle": (0, (5, 1.5))}),
     "exact": ("in float64, rounded once (exact)", {"color": "#0072b2", "linestyle": "-"}),

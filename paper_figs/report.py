@@ -16,7 +16,7 @@ from paper_figs.figures import Figure
 Row = Mapping[str, Any]
 """A claim and what became of it, as `describe` makes it."""
 ORDER = [Verdict.NOT_REPRODUCED, Verdict.REPRODUCED, Verdict.NO_VALUE]
-"""Of the claims that were run, in their table."""
+"""The order of the claims that were run, in their table."""
 
 
 class Entry(NamedTuple):

@@ -22,7 +22,7 @@ from paper_figs.solver_cases import FIXED, name_case
 from paper_figs.store import Result
 
 POINTS = 160
-"""Of a curve: there are many."""
+"""The points of a curve: there are many curves."""
 BELOW = 1e-10
 """The authors draw the gap to the least value that any solver ends with, less this."""
 

@@ -28,7 +28,7 @@ CAPTION = (
 TITLES = {"OGD": "Online gradient descent", "AdaGrad": "AdaGrad"}
 LIMITS = {"OGD": (1e-10, 1e4), "AdaGrad": (1e-10, 1e23)}
 FLOOR = 1e-30
-"""Below every axis; the logarithm of 0 is not drawn."""
+"""A value below every axis, drawn for 0, which has no logarithm."""
 
 
 def draw(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Figure:

@@ -58,9 +58,9 @@ LOOKS = {"AGD-CVX": "AGD", "AGD-SCVX": "SAGD", "L-BFGS-M10": "L-BFGS"}
 """Where the solver table has another name for a method: that of its look."""
 
 WIDTH = 4.2
-"""Of every figure, in inches: on the narrowest screen, 358 pixels of page, text of 8 points is 9.5 pixels high."""
+"""Inches across every figure: on the narrowest screen, 358 pixels of page, text of 8 points is 9.5 pixels high."""
 LABEL = "#404040"
-"""Of names at curves: the colours of some curves are too light for small text."""
+"""The colour of names at curves: the colours of some curves are too light for small text."""
 SETTINGS = {
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",

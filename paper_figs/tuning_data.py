@@ -30,7 +30,7 @@ GROUPS = {
 
 
 class Loss(NamedTuple):
-    """Of one method on one problem, means over the seeds."""
+    """The losses of one method on one problem, means over the seeds."""
 
     train: float
     test: float

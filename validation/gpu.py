@@ -22,7 +22,7 @@ NEEDED = ("numpy", "scipy", "pyopencl", "platformdirs", "tabulate")
 """What the kernels, their reference and the command import; not the runtime for CPUs, which is large."""
 CHAPTERS = (".", "reference", "kernels", "validation")
 SECONDS = 460
-"""Of the eight minutes, what is left to the measurements where nothing is to be installed."""
+"""What the measurements have of the eight minutes where nothing has to be installed."""
 
 
 def find_python() -> str:

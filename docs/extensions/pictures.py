@@ -52,7 +52,7 @@ class Regression:
         return float(np.logaddexp(0, -self.A @ w).mean() + 5e-4 * w @ w)
 
     def find_gradient(self, w: Vector, rows: Any = slice(None)) -> Vector:
-        """Of the mean over some rows."""
+        """The gradient of the mean over some rows."""
         A = self.A[rows]
         return -A.T @ (1 / (1 + np.exp(np.minimum(A @ w, 500.0)))) / len(A) + 1e-3 * w
 

@@ -34,7 +34,7 @@ def save(path: PathName, state: Mapping[str, Any]) -> None:
 def load(path: PathName, fit: Fit) -> dict[str, Any]:
     """Read a state for an optimizer from a file that save wrote. What schema 2 lacks is completed from the fit.
 
-    Raises CheckpointError as read does. Whether the state fits is for check_state to say.
+    Raises CheckpointError as read does. check_state says whether the state fits.
     """
     state = read(path)
     if state["schema"] == WITHOUT_OPTIONS:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hypergrad.errors import ArgumentError
 
 LARGEST_RATIO = 1e100
-"""Of a group's rate to the base rate: its square is a number, too."""
+"""The largest ratio of a group's rate to the base rate: its square is a number, too."""
 
 
 class Rates(NamedTuple):

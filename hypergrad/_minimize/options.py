@@ -111,8 +111,8 @@ OPTIONS: dict[str, Option] = {
         Option("memory", SIZE, "the pairs of steps that are stored"),
         Option("ftol", NONNEGATIVE, "the run ends too when f falls by less than this, relative to f"),
         Option("device", DEVICE, "who runs the loops over the variables, with the same bits on each: auto is OpenCL, "
-               "or NumPy with a warning where there is no OpenCL device; PART is part of a device's name. f is the "
-               "user's wherever"),
+               "or NumPy with a warning where there is no OpenCL device; PART is part of a device's name. f runs where "
+               "the user has it run"),
     )
 }  # fmt: skip
 """The options of methods, by name."""

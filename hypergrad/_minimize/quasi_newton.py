@@ -27,7 +27,7 @@ from hypergrad_reference.types import Vector
 
 SCIPY_NAMES = {"bfgs": "BFGS", "l_bfgs": "L-BFGS-B"}
 SCIPY_DEFAULTS: dict[str, Number] = {"memory": 10, "ftol": 0.0}
-"""Of the options of L-BFGS."""
+"""The defaults of the options of L-BFGS."""
 
 STALLED, STALLED_MESSAGE = 2, "f falls no further, but the largest entry of the gradient is above gtol."
 """SciPy's own status 2 means the same: its line search has failed."""

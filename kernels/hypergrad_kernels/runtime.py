@@ -29,7 +29,7 @@ from typing import NamedTuple
 from hypergrad_kernels.errors import DeviceError
 
 DESCRIPTION = re.compile("opencl(:(?P<part>[^:]*)(:(?P<index>[0-9]+))?)?")
-"""Of a device, as a user gives it."""
+"""How a user names a device."""
 SYSTEM = "/etc/OpenCL/vendors"
 VENDORS = "OCL_ICD_VENDORS"
 VARIABLES = (VENDORS, "OPENCL_VENDOR_PATH")

@@ -20,9 +20,9 @@ from hypergrad_kernels.shapes import DEFAULT, DEFAULT_GPU, Key, Shape
 WIDTHS = (1, 2, 4, 8, 16)
 ACCESSES = ("PACKED", "VLOAD", "ALIGNED")
 GROUP_SIZES = (128, 256, 512)
-"""Of a group that takes a block, see common.cl: 16 items for each of at most 7 sums."""
+"""The items of a group that takes a block, see common.cl: 16 for each of at most 7 sums."""
 MOST = 4096
-"""Of the items of a work-group, and of the vectors that an item takes."""
+"""The most items of a work-group, and the most vectors that an item takes."""
 
 
 def find_place(device: Device, key: Key, text: str) -> Path:

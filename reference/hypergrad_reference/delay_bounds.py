@@ -46,7 +46,7 @@ from hypergrad_reference.adamw_auto import DECAY, EPS, LARGEST_CHANGE
 from hypergrad_reference.types import Vector
 
 GROWTH = float(np.sqrt(-np.log(DECAY) / (1 - DECAY)))
-"""Of sum |u_s| with hyper_lr and the number of moves: 1.0026 and less."""
+"""How fast sum |u_s| grows, at most, with hyper_lr and the number of moves: less than 1.0026."""
 
 
 def bound_by_hypergradients(h: Vector, delayed_h: Vector, hyper_lr: float) -> Vector:

@@ -33,7 +33,7 @@ DENSE_UP_TO = 1000
 FAMILIES = ("classic", "scaled", "bundled", "libsvm")
 
 UNITS = (1e-4, 1e4)
-"""Of the scaled problems."""
+"""The units of the scaled problems."""
 
 
 class Problem(NamedTuple):

@@ -6,7 +6,8 @@ A set is looked for, plain or compressed (.bz2, .gz), in
     the folder given, or the one that HYPERGRAD_DATA names    FOLDER/libsvm/a1a, FOLDER/mnist/..., FOLDER/baydin2018/...
     the cache of earlier downloads                            the same layout, in pooch's cache folder for hypergrad
 
-and else fetched into the cache. Whatever is read is held against the sha256 of its content in `registry`.
+If it is in none of them, it is fetched into the cache. The sha256 of whatever is
+read is compared with that in `registry`.
 """
 
 import csv
@@ -90,7 +91,7 @@ def describe(names: Iterable[str]) -> str:
 
 
 def is_in_repository(name: str) -> bool:
-    """Whether a checkout holds a classification set; False for a bundled one, for it comes with scikit-learn."""
+    """Whether a checkout holds a classification set; False for a bundled one, which comes with scikit-learn."""
     return files.find_in(files.CHECKOUT, f"libsvm/{name}") is not None
 
 

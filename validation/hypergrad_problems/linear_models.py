@@ -49,7 +49,7 @@ class LinearModel(Problem):
 
     @classmethod
     def loss_and_slope(cls, margins: Vector) -> tuple[float, Vector]:
-        """Both, sharing what they can."""
+        """The value and the gradient, sharing what they can."""
         return cls.loss(margins), cls.slope(margins)
 
     @staticmethod

@@ -9,7 +9,7 @@ from hypergrad_problems.quadratics import LeastSquares, Quadratic, least_squares
 from hypergrad_reference.types import Vector
 
 TOY_KAPPA, TOY_KAPPA_STAR, TOY_GAP = 67.54, 4.69, 10**0.197
-"""Of the near-diagonal toy: the panel's title, and its first gap as read off the curves (figure 1)."""
+"""The panel's title says the first two of the near-diagonal toy; its first gap is read off the curves (figure 1)."""
 
 COLT_CONDITION_NUMBERS = {1e-4: 32443.53, 1e-3: 24468.83, 1e-2: 4611.81, 1e-1: 120.87}
 """The condition numbers of A^T A by sigma in the panel titles of Gao et al. 2025 (COLT), figure 2."""

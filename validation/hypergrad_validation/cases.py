@@ -19,7 +19,7 @@ from hypergrad_validation.drawn import EVERY_SIZE, EVERY_TAIL, EXTREMES, LARGE, 
 C = TypeVar("C")
 
 EPS = 1e-3
-"""Of every update here: large enough to show where it stands."""
+"""The epsilon of every update here: large enough to show where it stands."""
 
 
 def list_cases(case: Callable[..., C], variants: Mapping[str, Mapping[str, Any]], large: str) -> list[C]:

@@ -24,7 +24,7 @@ COPY, DELAYED = 0.9, 1.1
 """The targets: AdamW's kernel / copy, speed; step with delay=1 / step of AdamW, time, from 2^LARGE elements on."""
 LARGE = 20
 SHARE = 0.4
-"""Of the seconds left, which the kernel cases may take."""
+"""The share of the seconds left that the kernel cases may take."""
 TRIAL = 100
 """Steps by which a long run is judged to fit."""
 BATCH = 0.02

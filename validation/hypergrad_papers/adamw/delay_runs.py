@@ -17,7 +17,7 @@ from hypergrad_reference.types import Vector
 LR = 1e-3
 STEPS = 300
 DELAYED = ("HypergradientAdamW", "HypergradientAdamW, log", "Auto, gradient")
-"""Of METHODS, those that are compared."""
+"""The methods of METHODS that are compared."""
 
 
 class Trace(NamedTuple):

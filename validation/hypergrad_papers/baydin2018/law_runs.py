@@ -63,7 +63,7 @@ class Problem:
         self.scale, self.stretch = dtype(scale), dtype(stretch)
 
     def value(self, x: NDArray[Any]) -> Any:
-        """Of all parameters in one array, which may be complex."""
+        """The loss of all parameters in one array, which may be complex."""
         a, c = (np.concatenate([part.ravel() for part in parts]) for parts in (self.a, self.c))
         return self.scale * (a * np.sqrt(1 + (self.stretch * x - c) ** 2)).sum()
 

@@ -120,7 +120,7 @@ def _law_slacks_at(problem: Any, shape: Shape, rng: np.random.Generator) -> list
 
 
 def _scaling_error(shape: Shape, rng: np.random.Generator, c: float = 3.0) -> float:
-    """Of h -> h/c and of an unchanged slope under f -> c f, P -> P/c."""
+    """The error of h -> h/c and of an unchanged slope under f -> c f, P -> P/c."""
     spectrum, P = np.array([1.0, 0.5, 0.2]), rng.standard_normal(shape.zeros(3).shape)
     plain, scaled = (quadratics.quadratic(scale * spectrum, x0=[1.0, -2.0, 3.0]) for scale in (1.0, c))
     a, b = (try_stepsize(p, shape, R, p.x0, *p.value_and_gradient(p.x0)) for p, R in ((plain, P), (scaled, P / c)))
@@ -222,7 +222,7 @@ def heavy_ball_slacks() -> dict[str, float]:
 
 @law("HDM-AGD, L ||x_1 - x*||^2 / (2 A_K): slack", low=-SLACK, reason="proved; slack for rounding alone")
 def agd_slack() -> float:
-    """Of f(x_K) - f* <= L ||x_1 - x*||^2 / (2 A_K) and A_K >= K^2 / 4, the least over problems, rates and K."""
+    """The slack of f(x_K) - f* <= L ||x_1 - x*||^2 / (2 A_K), A_K >= K^2 / 4, the least over problems, rates and K."""
     found = []
     for problem, hyper_lr in product(list_problems(), (0.1, 10.0)):
         constants = hdm_agd.Constants(problem.smoothness, hyper_lr=hyper_lr, progress=hdm_agd.gradient_progress)

@@ -18,7 +18,7 @@ COUNTS: dict[tuple[str, str], dict[str, tuple[int, int]]] = {
 """nF and nG by task, data set and solver. Source: README of the authors' code."""
 
 FEWEST, MOST = -5, 7
-"""Beside HDM-Best's counts: the last bits of L move them by 1, and 2 % leave room for other libraries."""
+"""How far HDM-Best's counts may be off: the last bits of L move them by 1, and 2 % leave room for other libraries."""
 
 LEAST = {
     ("svm", "a1a"): 313.12861946, ("svm", "a2a"): 482.344921615, ("svm", "a3a"): 655.484576352,
@@ -101,4 +101,4 @@ SPIKE = {
 }
 """Computed independently, some in 60 digits."""
 PEAK_REL = 1e-3
-"""Of the peak: float64 and 60 digits agree to three digits or more."""
+"""The relative tolerance of the peak: float64 and 60 digits agree to three digits or more."""

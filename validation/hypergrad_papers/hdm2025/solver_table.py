@@ -100,7 +100,7 @@ SOLVERS: dict[str, Solver] = {
 }
 
 UNTUNED: dict[str, Solver] = {"OSGM-Best": Solver("osgm_best", lambda L: [{}], {"maxjev": MAXITER}, count_all)}
-"""Beside the table: the authors count every value and gradient, with those that estimate L, and stop at 1000 gradients.
+"""Not in the table. The authors count all values and gradients, those that estimate L too; the limit is 1000 gradients.
 
 Source: Gao et al. 2025 (OSGM, Part II), authors' code.
 """
@@ -110,7 +110,7 @@ DIGIT_PAIRS = tuple(f"digits {digit} {(digit + 1) % 10}" for digit in range(10))
 
 TASKS = {"svm": hdm_svm, "logistic": hdm_logistic}
 LATER_SEED = 20250701
-"""Of the scripts of OSGM-Best (authors' code)."""
+"""The seed of later scripts of OSGM-Best (authors' code)."""
 
 STARTS: dict[str, Start] = {"a": start_a, "b": start_b, "later": partial(start_a, seed=LATER_SEED)}
 

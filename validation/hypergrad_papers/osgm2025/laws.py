@@ -156,7 +156,7 @@ def _relative(ours: Any, expected: Any) -> float:
 
 
 def _share_errors() -> Iterator[float]:
-    """Of (1 - a_i p_i)+ = (1 - a_i p_i) (1 - eta a_i w_i), w_i = g_i^2 / ||g||^2, step by step."""
+    """The errors of (1 - a_i p_i)+ = (1 - a_i p_i) (1 - eta a_i w_i), w_i = g_i^2 / ||g||^2, step by step."""
     problem = quadratics.quadratic([1.0, 0.5, 0.25], x0=[1.0, -2.0, 4.0])
     for before, after in pairwise(run(hdm, problem, hdm.Constants(hyper_lr=0.5), 6)):
         share = before.gradient**2 / (before.gradient @ before.gradient)

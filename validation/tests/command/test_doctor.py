@@ -72,7 +72,7 @@ def test_device_that_does_not_compile_is_told_and_another_used(capsys, found, qu
     assert (code, "used: opencl: PoCL: CPU" in shown, "unknown target CPU" in shown) == (0, True, True)
     quick[0] = quick[1]
     code, shown = run(capsys)
-    assert (code, "used: numpy" in shown, "no device is of use" in shown) == (1, True, True)
+    assert (code, "used: numpy" in shown, "no device is usable" in shown) == (1, True, True)
 
 
 def test_doctor_fails_if_one_device_of_two_computes_other_bits(capsys, found, quick):

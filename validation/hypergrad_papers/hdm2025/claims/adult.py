@@ -90,7 +90,7 @@ MEDIANS = {
     ("a1a", "a"): 494, ("a1a", "b"): 475.5, ("a2a", "a"): 541.5, ("a2a", "b"): 518,
     ("a3a", "a"): 469, ("a3a", "b"): 486,
 }  # fmt: skip
-"""Of the iterations over HDM-Best's 20 settings, smoothed SVM."""
+"""Medians of the iterations over HDM-Best's 20 settings, smoothed SVM."""
 
 
 @claim(

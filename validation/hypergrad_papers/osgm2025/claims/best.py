@@ -7,7 +7,7 @@ from hypergrad_papers.hdm2025.published import COUNTS, FEWEST, LEAST, LEAST_REL,
 from hypergrad_papers.hdm2025.solver_grids import ADULT
 
 SCRIPTS = ("a", "later")
-"""Of seeds 20250128 and 20250701, both in the authors' scripts."""
+"""Their seeds are 20250128 and 20250701, both in the authors' scripts."""
 PUBLISHED = COUNTS["svm", "a1a"]
 
 
