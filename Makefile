@@ -96,7 +96,8 @@ mutants: $(VENV)/ready .cache/torch/ready .cache/optax/ready
 # One process per runtime: OCL_ICD_VENDORS names its one file. Intel's comes with this package, PoCL 3.0 with its extra
 # pocl; Debian's packages are pocl-opencl-icd and oclgrind. PoCL 3.0 alone may compile nothing: it knows no new processor.
 SUITE    := $(addprefix validation/tests/,kernels/test_kernels.py kernels/test_sums.py kernels/test_processes.py \
-            optimizers/test_trajectories.py optimizers/test_sgd_adam_hd.py command/test_command.py)
+            optimizers/test_trajectories.py optimizers/test_sgd_adam_hd.py command/test_command.py \
+            kernels/test_runtime_from_pip.py)
 ICD_intel    = $(shell $(BIN)/python -c "from hypergrad_kernels.runtime import find_library; print(find_library() or '/nonexistent')")
 ICD_pip      = $(shell ls $(abspath .cache/pip-pocl)/pyopencl/.libs/libpocl-*.so 2> /dev/null || echo /nonexistent)
 ICD_debian   = /etc/OpenCL/vendors/pocl.icd

@@ -148,9 +148,13 @@ def test_library_of_a_driver_gives_a_device_though_nothing_names_it(tmp_path, ru
     real = next((place for place in places if place.is_absolute() and place.is_file()), None)
     if real is None:
         pytest.skip("needs PoCL: apt install pocl-opencl-icd")
-    (tmp_path / runtime.NVIDIA).symlink_to(real)
+    folder = tmp_path / "lib" / "machine"  # Debian's PoCL looks for its own files from where it was found
+    folder.mkdir(parents=True)
+    for link, target in {folder / runtime.NVIDIA: real, folder / "pocl": real.parent / "pocl"}.items():
+        link.symlink_to(target)
+    (tmp_path / "share").symlink_to(real.parents[2] / "share")
     chosen = {"OCL_ICD_VENDORS": None, "OPENCL_VENDOR_PATH": None, "PYOPENCL_CTX": None}
-    done = run_script(WITHOUT_ICD, LD_LIBRARY_PATH=tmp_path, **chosen)
+    done = run_script(WITHOUT_ICD, LD_LIBRARY_PATH=folder, **chosen)
     assert done.stdout.startswith("opencl: Portable"), done.stderr
     assert runtime.DRIVER in done.stdout
 
