@@ -250,6 +250,8 @@ def explain_trouble(runtime: Runtime) -> str | None:
 
 def explain_import() -> str | None:
     """Why pyopencl cannot be imported or used, and what to do about it; None if it can."""
+    if find_spec("pyopencl") is None:
+        return "pyopencl is not installed: pip install pyopencl"
     try:
         name = _find_bad_switch()
         if name is not None:

@@ -123,7 +123,7 @@ def test_parameters_that_cannot_be_used_are_named(params, error, words):
 @pytest.mark.parametrize(
     ("device", "error", "words"),
     [
-        ("opencl:no such device", DeviceNotFoundError, "no such device.*(found: |no OpenCL device|cannot be imported)"),
+        ("opencl:no such device", DeviceNotFoundError, "no such device.*(found: |no OpenCL device|not installed)"),
         *[
             (device, (ArgumentError, DeviceNotFoundError), f"device={re.escape(repr(device))}: .*")
             for device in (

@@ -33,9 +33,9 @@ STEP = """
         ("no platform", STEP, {"OCL_ICD_VENDORS": "/nonexistent"}, "no OpenCL device was found"),
         (
             "no pyopencl",
-            "import sys; sys.modules['pyopencl'] = None\n" + textwrap.dedent(STEP),
+            "import sys; sys.modules['pyopencl'] = sys.modules['pytools'] = None\n" + textwrap.dedent(STEP),
             {},
-            "pyopencl cannot be imported",
+            "pyopencl is not installed",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith("no ") and len(value) < 12 else "",
