@@ -139,6 +139,8 @@ def escape(text: str, find: Find) -> str:
     ':py:obj:`a_ <m.a_>` of b\\_'
     >>> escape("raises SomeError", {"SomeError": "m.SomeError"}.get)
     'raises :py:obj:`SomeError <m.SomeError>`'
+    >>> escape("`step`s of `some`", {}.get)  # what ends a piece of code is not followed by a letter
+    '``step``\\ s of ``some``'
     """
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a backtick alone
@@ -147,11 +149,12 @@ def escape(text: str, find: Find) -> str:
     for number, part in enumerate(parts):
         if number % 2:
             full = find(part)
-            written.append(f":py:obj:`{part} <{full}>`" if full else f"``{part}``")
+            end = r"\ " if re.match(r"\w", parts[number + 1]) else ""
+            written.append((f":py:obj:`{part} <{full}>`" if full else f"``{part}``") + end)
         else:
             plain = re.sub(r"([\\*_|])", r"\\\1", part)
             written.append(re.sub(r"\b[A-Z]\w+(?:Error|Warning)\b", lambda word: _link_error(word[0], find), plain))
-    return re.sub(r"(``|`)(?=\w)", r"\1\\ ", "".join(written)) if "`s" in text else "".join(written)
+    return "".join(written)
 
 
 def _link_error(word: str, find: Find) -> str:

@@ -1,6 +1,7 @@
 """Writes the page of hypergrad.torch from its source, so that the site can be built where torch is not installed."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,10 +59,14 @@ def _write_signature(function: ast.FunctionDef) -> str:
 
 
 def write_signature(arguments: ast.arguments) -> str:
-    """Names and defaults, without types."""
-    for argument in (*arguments.args, *arguments.kwonlyargs):
+    """Names and defaults, without types.
+
+    >>> write_signature(ast.parse("lambda lr=DefaultNumber(1e-3), **rest: 0", mode="eval").body.args)
+    '(lr=0.001, **rest)'
+    """
+    for argument in filter(None, (*arguments.args, *arguments.kwonlyargs, arguments.kwarg)):
         argument.annotation = None  # what they name is torch's
-    return f"({ast.unparse(arguments)})"
+    return "(" + re.sub(r"DefaultNumber\((.*?)\)", r"\1", ast.unparse(arguments)) + ")"
 
 
 def write_page(folder: Path) -> list[str]:
