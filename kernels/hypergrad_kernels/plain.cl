@@ -7,7 +7,7 @@
 // and options to `adamw`; sums.cl adds vectors and more products in one pass to `inner_product`.
 #pragma OPENCL FP_CONTRACT OFF
 
-// One item per element. The scalars are ExactScalars, rounded to float.
+// One item per element. The scalars are ExactScalars, rounded to float; i1 is not used, for a = lr i1 holds it.
 __kernel void adamw(const ulong n, __global float *theta, __global const float *grad, __global float *exp_avg,
                     __global float *exp_avg_sq, const float b1, const float c1, const float b2, const float c2,
                     const float i1, const float i2, const float a, const float k, const float eps) {

@@ -37,7 +37,7 @@ class Rule(NamedTuple):
         return learned if lr == learned.lr else learned._replace(lr=lr, lr_peak=lr)
 
     def products(self, step: int, history: History) -> tuple[str, ...]:
-        """None if they come from the step before; else ||g||^2, and what is made of a, once that is not 0.
+        """No products if they come from the step before; else ||g||^2, and what is made of a, once that is not 0.
 
         The lazy form has no use for the latter between two looks.
         """

@@ -36,7 +36,7 @@ class Rule(NamedTuple):
         return Rate(lr)
 
     def products(self, step: int, history: History) -> tuple[str, ...]:
-        """None."""
+        """No inner products."""
         return ()
 
     def schedule(self, step: int, learned: Rate, sums: Sums | None, bounds: Bounds) -> tuple[Rate, Record]:

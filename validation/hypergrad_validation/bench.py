@@ -28,7 +28,7 @@ from hypergrad_reference import hdm_best, hdm_best_loops
 from hypergrad_reference.hdm_best_loops import Loops
 from hypergrad_reference.types import Vector
 from hypergrad_validation.timing import REPEATS, Figure, Row, Run, compare, summarize, take_turns
-from hypergrad_validation.workload import AS_NUMPY, RIVALS, Workload
+from hypergrad_validation.workload import AS_NUMPY, RIVALS, Workload, bind_step
 
 SIZES = tuple(1 << power for power in range(10, 27, 2))
 LONG = 10_000  # steps of the small model
@@ -102,11 +102,7 @@ def measure_many(device: Device, repeats: int = 51) -> list[Row]:
     """Steps of many tensors beside steps of one with as many elements."""
 
     def bind(sizes: Sequence[int]) -> Run:
-        rng = np.random.default_rng(0)
-        thetas = [rng.standard_normal(size, np.float32) for size in sizes]
-        grads = [theta.copy() for theta in thetas]
-        optimizer = AdamW(thetas, nonfinite="propagate", device=device.context)
-        return lambda: optimizer.step(gradients=grads)
+        return bind_step(AdamW, [(size,) for size in sizes], device.context, nonfinite="propagate")
 
     rows = []
     for what, limit, sizes in (("32 tensors of 16384", 1.1, (16384,) * 32), ("500 mixed tensors", 2.5, MIXED)):
@@ -119,17 +115,10 @@ def measure_tuning_free(device: Device, n: int, repeats: int = REPEATS) -> list[
     """Eight steps of TuningFreeAdamW, one of them a look of the lazy form, beside eight of AdamW."""
 
     def bind(make: Callable[..., Optimizer], **options: Any) -> Run:
-        rng = np.random.default_rng(0)
-        theta, grad = (rng.standard_normal(n, np.float32) for _ in range(2))
-        optimizer = make([theta], nonfinite="propagate", device=device.context, **options)
+        step = bind_step(make, [(n,)], device.context, nonfinite="propagate", **options)
         for _ in range(104 if options.get("every") else 3):  # past the clock up to which every step is a look
-            optimizer.step(gradients=[grad])
-
-        def run() -> None:
-            for _ in range(8):
-                optimizer.step(gradients=[grad])
-
-        return run
+            step()
+        return lambda: [step() for _ in range(8)]
 
     runs = {
         "AdamW": bind(AdamW),
@@ -171,11 +160,7 @@ def measure_iteration(device: Device, n: int = 10**6, repeats: int = REPEATS) ->
 
         return run
 
-    runs = {
-        "numpy": bind(hdm_best),
-        "device": bind(hdm_best_loops, open_loops(device)),
-    }
-    times = take_turns(runs, repeats)
+    times = take_turns({"numpy": bind(hdm_best), "device": bind(hdm_best_loops, open_loops(device))}, repeats)
     figure = compare(times["device"], times["numpy"])
     return [_at_most(f"HDM-Best iteration / NumPy's, f apart, time, n = {n}", 0.5, figure)]
 

@@ -39,17 +39,13 @@ class Part(NamedTuple):
 
 
 def _measure_large(wish: Wish) -> Findings:
-    rows: list[Row] = []
-    for power in wish.powers or (20, 24):
-        rows += bench.measure_large(wish.device, 1 << power)
-    return Findings(rows)
+    powers = wish.powers or (20, 24)
+    return Findings([row for power in powers for row in bench.measure_large(wish.device, 1 << power)])
 
 
 def _measure_tuning_free(wish: Wish) -> Findings:
-    rows: list[Row] = []
-    for power in wish.powers or (24,):
-        rows += bench.measure_tuning_free(wish.device, 1 << power)
-    return Findings(rows)
+    powers = wish.powers or (24,)
+    return Findings([row for power in powers for row in bench.measure_tuning_free(wish.device, 1 << power)])
 
 
 def _measure_sizes(wish: Wish) -> Findings:

@@ -1,16 +1,12 @@
 """Steps of small models beside those of torch: what a step costs besides its arithmetic."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from hypergrad import AdamW, AutoHypergradientAdamW
 from hypergrad_kernels.device import Device
 from hypergrad_validation.timing import Row, Run, compare, take_turns
-from hypergrad_validation.workload import list_torch_steps
-
-Shapes = Sequence[tuple[int, ...]]
+from hypergrad_validation.workload import Shapes, bind_step, draw_model, list_torch_steps
 
 
 class Model(NamedTuple):
@@ -26,12 +22,11 @@ MODELS: Mapping[str, Model] = {
     "60 tensors, 740 010 elements": Model(((24411,), (256,)) * 30, 0.5),
 }
 
+DELAYED = "AutoHypergradientAdamW, delay=1"
 STEPS: Mapping[str, tuple[type[Any], dict[str, Any]]] = {
     "AdamW": (AdamW, {}),
     "AutoHypergradientAdamW": (AutoHypergradientAdamW, {"warmup_steps": 1}),
-    "AutoHypergradientAdamW, delay=1": (
-        AutoHypergradientAdamW, {"warmup_steps": 1, "delay": 1, "nonfinite": "propagate"},
-    ),
+    DELAYED: (AutoHypergradientAdamW, {"warmup_steps": 1, "delay": 1, "nonfinite": "propagate"}),
 }  # fmt: skip
 """What takes the steps; without a look ahead a delayed step is one pass."""
 
@@ -47,24 +42,14 @@ def measure_small(device: Device, repeats: int = 201) -> list[Row]:
             if what == under:
                 continue
             figure = compare(times[what], times[under])
-            judged = fused and what == "AutoHypergradientAdamW, delay=1"
+            judged = fused and what == DELAYED
             target, met = (f"<= {model.limit:g}", figure.median <= model.limit) if judged else ("-", True)
             rows.append(Row(f"{what} / {under}, time, {name}", target, figure, met))
     return rows
 
 
 def _list_steps(device: Device, shapes: Shapes) -> dict[str, Run]:
-    def draw() -> tuple[list[Any], list[Any]]:
-        rng = np.random.default_rng(0)
-        thetas = [rng.standard_normal(shape, np.float32) for shape in shapes]
-        return thetas, [0.1 * theta for theta in thetas]
-
-    def bind(name: str, where: Any) -> Run:
-        kind, options = STEPS[name]
-        thetas, grads = draw()
-        optimizer = kind(thetas, device=where, **options)
-        return lambda: optimizer.step(gradients=grads)
-
-    runs = {name: bind(name, device.context) for name in STEPS}
-    runs["AutoHypergradientAdamW, delay=1, NumPy"] = bind("AutoHypergradientAdamW, delay=1", "numpy")
-    return runs | list_torch_steps(*draw(), device.cl_device.max_compute_units)
+    runs = {name: bind_step(kind, shapes, device.context, **options) for name, (kind, options) in STEPS.items()}
+    kind, options = STEPS[DELAYED]
+    runs[f"{DELAYED}, NumPy"] = bind_step(kind, shapes, "numpy", **options)
+    return runs | list_torch_steps(*draw_model(shapes), device.cl_device.max_compute_units)

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -219,6 +219,23 @@ class Workload:
     def _list_ends(self) -> list[slice]:
         last = (self.n - 1) // BLOCK * BLOCK
         return [slice(0, min(BLOCK, self.n)), slice(last, self.n)]
+
+
+Shapes = Sequence[tuple[int, ...]]
+
+
+def draw_model(shapes: Shapes) -> tuple[list[Vector], list[Vector]]:
+    """Parameters of these shapes, and a gradient for each."""
+    rng = np.random.default_rng(0)
+    thetas = [rng.standard_normal(shape, np.float32) for shape in shapes]
+    return thetas, [np.float32(0.1) * theta for theta in thetas]
+
+
+def bind_step(kind: Callable[..., Optimizer], shapes: Shapes, device: Any, **options: Any) -> Run:
+    """A step of an optimizer that has parameters of its own, of these shapes."""
+    thetas, grads = draw_model(shapes)
+    optimizer = kind(thetas, device=device, **options)
+    return lambda: optimizer.step(gradients=grads)
 
 
 def list_torch_steps(thetas: Sequence[Vector], grads: Sequence[Vector], threads: int) -> dict[str, Run]:
