@@ -32,44 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     130 if Ctrl-C ended it, 141 if nobody reads on.
     """
-    parser = argparse.ArgumentParser(prog="hypergrad", description="Look after hypergradient optimizers.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, about in (
-        ("doctor", doctor, "devices, versions, a self-test of every kernel, and what is missing"),
-        ("conform", conform, "every kernel case on a device, and a long run whose bits are NumPy's"),
-        ("bench", bench, "throughput beside probes of the same memory traffic"),
-        ("explain", explain, "why a rate moved, from a file that an optimizer saved"),
-    ):
-        command = commands.add_parser(name, help=about, description=about)
-        command.add_argument("--json", action="store_true", help="print JSON")
-        command.set_defaults(run=run)
-        if name in ("conform", "bench"):
-            command.add_argument(
-                "--device", default="opencl", help="opencl, or opencl:PART[:INDEX]; default: %(default)s"
-            )
-        if name == "conform":
-            command.add_argument("--steps", type=int, default=LONG_RUN, help="of the long run; default: %(default)s")
-        if name == "bench":
-            command.add_argument("--tune", action="store_true", help="measure launch shapes again and remember them")
-            command.add_argument(
-                "--power", type=int, action="append", help="2^POWER elements; default: as a part likes"
-            )
-            command.add_argument(
-                "--only", action="append", choices=PART_NAMES, help="this part, and others that are named so"
-            )
-            command.add_argument("--sizes", action="store_true", help="also the part sizes")
-            command.add_argument("--seconds", type=int, default=DAY, help="what does not fit into them is left out")
-            command.add_argument("--steps", type=int, default=LONG_RUN, help="of the long runs; default: %(default)s")
-            command.add_argument("--need-gpu", action="store_true", help="refuse where the device is a CPU")
-            command.add_argument("--save", metavar="FILE", help="keep everything as JSON, part by part")
-        if name == "explain":
-            command.add_argument("file", help="what opt.save wrote, or what an optimizer streams: records_to=")
-            command.add_argument("--last", type=int, default=20, help="this many records; default: %(default)s")
-            command.add_argument("--plot", metavar="OUT", help="draw the run into OUT, an .svg, .png or .html")
-            command.add_argument("--follow", action="store_true", help="show a run that is going on, until Ctrl-C")
     try:
         with flushing():
-            wanted = parser.parse_args(arguments)
+            wanted = _make_parser().parse_args(arguments)
             _check_numbers(wanted)
             return int(wanted.run(wanted))
     except BrokenPipeError:  # whoever reads has seen enough
@@ -80,6 +45,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except REFUSALS as error:
         print(f"hypergrad: {error}", file=sys.stderr)
         return 2
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hypergrad", description="Look after hypergradient optimizers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, about in (
+        ("doctor", doctor, "devices, versions, a self-test of every kernel, and what is missing"),
+        ("conform", conform, "every kernel case on a device, and a long run whose bits are NumPy's"),
+        ("bench", bench, "how fast kernels and steps are, beside probes that move the same bytes"),
+        ("explain", explain, "why a rate moved, from a file that an optimizer saved"),
+    ):
+        command = commands.add_parser(name, help=about, description=about)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(run=run)
+        if name in ("conform", "bench"):
+            command.add_argument(
+                "--device", default="opencl", help="opencl, or opencl:PART[:INDEX]; default: %(default)s"
+            )
+        if name == "conform":
+            command.add_argument(
+                "--steps", type=int, default=LONG_RUN, help="steps of the long run; default: %(default)s"
+            )
+        if name == "bench":
+            command.add_argument("--tune", action="store_true", help="measure launch shapes again and remember them")
+            command.add_argument(
+                "--power", type=int, action="append", help="2^POWER elements; default: those of each part"
+            )
+            command.add_argument(
+                "--only",
+                action="append",
+                choices=PART_NAMES,
+                help="measure this part alone; give it again for more parts",
+            )
+            command.add_argument("--sizes", action="store_true", help="measure the part sizes too")
+            command.add_argument(
+                "--seconds", type=int, default=DAY, help="spend no more; what does not fit is left out and named"
+            )
+            command.add_argument(
+                "--steps", type=int, default=LONG_RUN, help="steps of the long runs; default: %(default)s"
+            )
+            command.add_argument("--need-gpu", action="store_true", help="stop with an error if the device is a CPU")
+            command.add_argument("--save", metavar="FILE", help="write everything to FILE as JSON, after each part")
+        if name == "explain":
+            command.add_argument("file", help="what opt.save wrote, or what an optimizer streams: records_to=")
+            command.add_argument("--last", type=int, default=20, help="show this many records; default: %(default)s")
+            command.add_argument("--plot", metavar="OUT", help="draw the run into OUT, an .svg, .png or .html")
+            command.add_argument("--follow", action="store_true", help="show a run that is going on, until Ctrl-C")
+    return parser
 
 
 @contextmanager
