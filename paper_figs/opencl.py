@@ -22,3 +22,18 @@ def describe_device() -> dict[str, Any]:
     device = open_device()
     shapes = {" ".join(key): shape._asdict() for key, shape in recall_shapes(device, read_text).items()}
     return describe(device) | {"shapes": shapes}
+
+
+def name_device() -> str:
+    """The device that device="opencl" means, with the version of its driver; else why there is none."""
+    try:
+        from hypergrad_kernels.device import open_device
+        from hypergrad_kernels.errors import BuildError, DeviceNotFoundError
+    except ImportError as error:
+        return f"none: {error}"
+    try:
+        device = open_device("opencl")
+    except (BuildError, DeviceNotFoundError) as error:
+        return f"none: {str(error).splitlines()[0]}"
+    versions = (device.cl_device.platform.version.strip(), f"driver {device.cl_device.driver_version.strip()}")
+    return ", ".join((device.name, *versions))

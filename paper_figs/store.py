@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from paper_figs.opencl import name_device
+
 LIBRARIES = ("numpy", "scipy", "pyopencl", "scikit-learn", "matplotlib", "joblib")
 
 
@@ -29,16 +31,8 @@ def describe_environment() -> dict[str, Any]:
     """Versions and platform of this process, and the OpenCL device that it would use."""
     versions = {name: _find_version(name) for name in ("hypergrad-opencl", *LIBRARIES)}
     return {
-        "python": platform.python_version(), "platform": platform.platform(), **versions, "OpenCL": _describe_opencl(),
+        "python": platform.python_version(), "platform": platform.platform(), **versions, "OpenCL": name_device(),
     }  # fmt: skip
-
-
-def _describe_opencl() -> str:
-    try:
-        from hypergrad_validation.bench import describe_opencl
-    except ImportError as error:
-        return f"none: {error}"
-    return describe_opencl()
 
 
 def _find_version(name: str) -> str:

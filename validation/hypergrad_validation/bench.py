@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hypergrad import AdamW, AutoHypergradientAdamW, Optimizer, TuningFreeAdamW
-from hypergrad_kernels.device import Device, open_device
-from hypergrad_kernels.errors import BuildError, DeviceNotFoundError
+from hypergrad_kernels.device import Device
 from hypergrad_kernels.hdm_loops import open_loops
 from hypergrad_kernels.kernels import KERNELS
 from hypergrad_reference import hdm_best, hdm_best_loops
@@ -249,13 +248,3 @@ def describe(device: Device) -> dict[str, str | int]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
-
-
-def describe_opencl() -> str:
-    """The device that device="opencl" means, with the version of its driver; else why there is none."""
-    try:
-        device = open_device("opencl")
-    except (BuildError, DeviceNotFoundError) as error:
-        return f"none: {str(error).splitlines()[0]}"
-    versions = (device.cl_device.platform.version.strip(), f"driver {device.cl_device.driver_version.strip()}")
-    return ", ".join((device.name, *versions))
