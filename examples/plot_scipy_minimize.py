@@ -3,8 +3,7 @@ scipy.optimize.minimize
 =======================
 
 The methods of the HDM and OSGM papers are callables that SciPy takes as ``method=``. No option is needed. Here they
-minimise Rosenbrock's function in ten variables, beside
-Adam, whose rate does not learn.
+minimise Rosenbrock's function in ten variables, beside Adam, whose rate does not learn.
 """
 
 import matplotlib.pyplot as plt

@@ -2,17 +2,15 @@
 Torch: sharded training on two ranks
 ====================================
 
-FSDP2 divides every parameter over the ranks. The inner products of a rule run over all of it, so they are added over
-the ranks: both learn the same rate, which is that of a run in one process. Started alone, the script calls
-``torch.distributed.run`` with two ranks.
+FSDP2 divides every parameter over the ranks. The inner products of a rule are added over them, so both ranks learn the
+rate of a run in one process. Started alone, the script calls ``torch.distributed.run`` with two ranks.
 """
 
 import os
 import subprocess
 import sys
 
-import torch
-from torch.distributed.fsdp import fully_shard
+import torch.distributed.fsdp
 
 from hypergrad.torch import AutoHypergradientAdamW
 
@@ -22,7 +20,7 @@ def train(shard: bool) -> float:
     model = torch.nn.Sequential(torch.nn.Linear(20, 33), torch.nn.Tanh(), torch.nn.Linear(33, 1))
     X = torch.randn(64, 20)
     if shard:
-        fully_shard(model, mesh=torch.distributed.init_device_mesh("cpu", (2,)))
+        torch.distributed.fsdp.fully_shard(model, mesh=torch.distributed.init_device_mesh("cpu", (2,)))
     opt = AutoHypergradientAdamW(model.parameters(), lr=1e-3)
     for _ in range(50):
         opt.zero_grad()
