@@ -121,7 +121,7 @@ def kernels_step_by_step(run: Run) -> list[Check]:
     return checks
 
 
-def ends_of_other_seeds(run: Run, column: str, accepted: Mapping[str, tuple[float, float]]) -> list[Check]:
+def compare_other_seeds(run: Run, column: str, accepted: Mapping[str, tuple[float, float]]) -> list[Check]:
     """The last epoch's means; accepted holds value and relative tolerance."""
     every = list(product(OTHER_SEEDS, accepted.items()))
     logs = run(train, [settings(method, seed=seed) for seed, (method, _) in every])
@@ -141,18 +141,11 @@ def ends_of_other_seeds(run: Run, column: str, accepted: Mapping[str, tuple[floa
 )
 def training_losses_of_other_seeds(run: Run) -> list[Check]:
     """Logistic regression on MNIST from other weights and minibatches, training loss."""
-    return ends_of_other_seeds(
-        run,
-        "loss_epoch",
-        {
-            "sgd": (0.3957, 2e-3),
-            "sgd_hd": (0.2934, 2e-2),
-            "sgdn": (0.2893, 2e-3),
-            "sgdn_hd": (0.2612, 2.5e-2),
-            "adam": (0.2590, 1e-2),
-            "adam_hd": (0.2583, 1e-2),
-        },
-    )
+    accepted = {
+        "sgd": (0.3957, 2e-3), "sgd_hd": (0.2934, 2e-2), "sgdn": (0.2893, 2e-3), "sgdn_hd": (0.2612, 2.5e-2),
+        "adam": (0.2590, 1e-2), "adam_hd": (0.2583, 1e-2),
+    }  # fmt: skip
+    return compare_other_seeds(run, "loss_epoch", accepted)
 
 
 @claim(
@@ -164,18 +157,11 @@ def training_losses_of_other_seeds(run: Run) -> list[Check]:
 )
 def validation_losses_of_other_seeds(run: Run) -> list[Check]:
     """Logistic regression on MNIST from other weights and minibatches, validation loss."""
-    return ends_of_other_seeds(
-        run,
-        "valid_loss_epoch",
-        {
-            "sgd": (0.3737, 5e-3),
-            "sgd_hd": (0.2878, 1.5e-2),
-            "sgdn": (0.2846, 1e-2),
-            "sgdn_hd": (0.2719, 1.5e-2),
-            "adam": (0.2719, 3e-2),
-            "adam_hd": (0.2723, 3e-2),
-        },
-    )
+    accepted = {
+        "sgd": (0.3737, 5e-3), "sgd_hd": (0.2878, 1.5e-2), "sgdn": (0.2846, 1e-2), "sgdn_hd": (0.2719, 1.5e-2),
+        "adam": (0.2719, 3e-2), "adam_hd": (0.2723, 3e-2),
+    }  # fmt: skip
+    return compare_other_seeds(run, "valid_loss_epoch", accepted)
 
 
 @claim(

@@ -1,5 +1,7 @@
 """The networks: how they begin, and where they are after a hundred epochs."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hypergrad_papers.baydin2018.runs import NAMES, PAPER, epoch_means, settings, train
@@ -58,10 +60,15 @@ def network_by_adam_hd_after_an_epoch(run: Run) -> list[Check]:
     ]
 
 
-def ends_of_networks(run: Run, column: str) -> dict[str, float]:
+def find_ends(run: Run, column: str) -> dict[str, float]:
     """Medians over the last ten of a hundred epochs."""
     logs = run(train, [settings(method, model="mlp", epochs=100) for method in NAMES])
     return {method: np.median(epoch_means(log, column)[-10:]) for method, log in zip(NAMES, logs, strict=True)}
+
+
+def compare_ends(ends: Mapping[str, float], accepted: Mapping[str, tuple[float, float]]) -> list[Check]:
+    """Ends by method; accepted holds value and relative tolerance."""
+    return [near(NAMES[method], value, ends[method], rel=rel) for method, (value, rel) in accepted.items()]
 
 
 @claim(
@@ -74,16 +81,12 @@ def ends_of_networks(run: Run, column: str) -> dict[str, float]:
 )
 def networks_training_loss(run: Run) -> list[Check]:
     """Two-layer network on MNIST, median training loss of epochs 91 to 100."""
-    ends = ends_of_networks(run, "loss_epoch")
+    ends = find_ends(run, "loss_epoch")
     accepted = {
-        "sgd": (0.150, 0.03),
-        "sgd_hd": (0.084, 0.10),
-        "sgdn": (0.0071, 0.05),
-        "sgdn_hd": (0.0071, 0.20),
+        "sgd": (0.150, 0.03), "sgd_hd": (0.084, 0.10), "sgdn": (0.0071, 0.05), "sgdn_hd": (0.0071, 0.20),
         "adam_hd": (0.00082, 0.05),
-    }
-    checks = [near(NAMES[method], value, ends[method], rel=rel) for method, (value, rel) in accepted.items()]
-    return [*checks, between("Adam", 0.0079 / 2, ends["adam"], 0.0079 * 2, 0.0079)]
+    }  # fmt: skip
+    return [*compare_ends(ends, accepted), between("Adam", 0.0079 / 2, ends["adam"], 0.0079 * 2, 0.0079)]
 
 
 @claim(
@@ -96,16 +99,11 @@ def networks_training_loss(run: Run) -> list[Check]:
 )
 def networks_validation_loss(run: Run) -> list[Check]:
     """Two-layer network on MNIST, median validation loss of epochs 91 to 100."""
-    ends = ends_of_networks(run, "valid_loss_epoch")
     accepted = {
-        "sgd": (0.153, 0.05),
-        "sgd_hd": (0.099, 0.08),
-        "sgdn": (0.061, 0.06),
-        "sgdn_hd": (0.060, 0.06),
-        "adam": (0.080, 0.15),
-        "adam_hd": (0.051, 0.08),
-    }
-    return [near(NAMES[method], value, ends[method], rel=rel) for method, (value, rel) in accepted.items()]
+        "sgd": (0.153, 0.05), "sgd_hd": (0.099, 0.08), "sgdn": (0.061, 0.06), "sgdn_hd": (0.060, 0.06),
+        "adam": (0.080, 0.15), "adam_hd": (0.051, 0.08),
+    }  # fmt: skip
+    return compare_ends(find_ends(run, "valid_loss_epoch"), accepted)
 
 
 @claim(
@@ -118,7 +116,7 @@ def networks_validation_loss(run: Run) -> list[Check]:
 )
 def networks_order(run: Run) -> list[Check]:
     """Two-layer network on MNIST after 100 epochs: Adam-HD trains far below Adam and validates best of all."""
-    training, validation = (ends_of_networks(run, column) for column in ("loss_epoch", "valid_loss_epoch"))
+    training, validation = (find_ends(run, column) for column in ("loss_epoch", "valid_loss_epoch"))
     return [
         at_least("training loss of Adam over that of Adam-HD", training["adam"] / training["adam_hd"], 5, 9.5),
         true("Adam-HD has the lowest validation loss", min(validation, key=validation.__getitem__) == "adam_hd"),
