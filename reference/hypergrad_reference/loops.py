@@ -105,14 +105,14 @@ def inner_products(names: Iterable[str], o: Operands) -> dict[str, Vector]:
     if "exp_avg" in needed:
         factors["exp_avg"] = _demand(o.arrays.exp_avg, "exp_avg")
     if "direction" in needed:
-        factors["direction"] = _direct(o) if o.arrays.direction is None else o.arrays.direction
+        factors["direction"] = _rebuild_direction(o) if o.arrays.direction is None else o.arrays.direction
     if "deviation" in needed:
         factors["deviation"] = g - _demand(o.arrays.grad_ema, "grad_ema")
     if "beta1_derivative" in needed:
         if not isinstance(o.scalars, ExactScalars):
             raise ValueError("scalars: the derivative with respect to beta1 needs those of the exact convention")
         factors["beta1_derivative"] = adamw_beta1.direction_beta1_derivative(
-            _gather(o.arrays), o.scalars, _demand(o.arrays.last_grad, "last_grad"), o.last_beta1_power
+            _read_moments(o.arrays), o.scalars, _demand(o.arrays.last_grad, "last_grad"), o.last_beta1_power
         )
     if "lag" in needed:
         factors["lag"] = _form_lag(o.theta, o.arrays, _demand(o.averages, "averages"))
@@ -132,17 +132,17 @@ def _form_lag(point: Vector, arrays: Arrays, averages: Averages) -> Vector:
     return form_lag(_demand(arrays.lag_slow, "lag_slow"), fast, rho)
 
 
-def _gather(arrays: Arrays) -> Moments:
+def _read_moments(arrays: Arrays) -> Moments:
     m, v = _demand(arrays.exp_avg, "exp_avg"), _demand(arrays.exp_avg_sq, "exp_avg_sq")
     return Moments(0, m, v, arrays.max_exp_avg_sq)
 
 
-def _direct(o: Operands) -> Vector:
+def _rebuild_direction(o: Operands) -> Vector:
     scalars = _demand(o.scalars, "scalars")
     if isinstance(scalars, ShaderScalars):
-        return adamw.direction_shader(_gather(o.arrays), scalars)
+        return adamw.direction_shader(_read_moments(o.arrays), scalars)
     if isinstance(scalars, ExactScalars):
-        return adamw.direction_exact(_gather(o.arrays), scalars)
+        return adamw.direction_exact(_read_moments(o.arrays), scalars)
     raise ValueError(f"scalars is {type(scalars).__name__}: a direction is rebuilt from those of AdamW alone")
 
 
@@ -225,14 +225,14 @@ def update_and_sum(names: Iterable[str], o: Operands, u: Update, stop: bool = Fa
 
 def _update_exact(theta: Vector, g: Vector, arrays: Arrays, scalars: ExactScalars) -> tuple[Vector, Arrays]:
     apply = adamw.apply_exact if arrays.max_exp_avg_sq is None else adamw.apply_amsgrad
-    theta, (_, *moments) = apply(theta, g, _gather(arrays), scalars)
+    theta, (_, *moments) = apply(theta, g, _read_moments(arrays), scalars)
     return theta, Arrays(*moments)
 
 
 def _update_shader(theta: Vector, g: Vector, arrays: Arrays, scalars: ShaderScalars) -> tuple[Vector, Arrays]:
     if arrays.max_exp_avg_sq is not None:
         raise ValueError("amsgrad is not part of the shader convention: use exact_scalars")
-    theta, (_, *moments) = adamw.apply_shader(theta, g, _gather(arrays), scalars)
+    theta, (_, *moments) = adamw.apply_shader(theta, g, _read_moments(arrays), scalars)
     return theta, Arrays(*moments)
 
 
@@ -243,7 +243,7 @@ def _update_sgd_hd(theta: Vector, g: Vector, arrays: Arrays, scalars: sgd_hd.For
 
 def _update_free(theta: Vector, g: Vector, arrays: Arrays, scalars: adamw_free.Scalars) -> tuple[Vector, Arrays]:
     """The update of TuningFreeAdamW. Lazy where the average behind E1 is kept; between two looks keep_slow is 1."""
-    moments, fast, left = _gather(arrays), _demand(arrays.lag_fast, "lag_fast"), _demand(arrays.left, "left")
+    moments, fast, left = _read_moments(arrays), _demand(arrays.lag_fast, "lag_fast"), _demand(arrays.left, "left")
     look, rows = scalars.keep_slow != 1.0, left.copy().reshape(-1, max(-(-theta.size // BLOCK), 1))
     if len(rows) > 1:
         rows[1] = block_sums(g, g)
