@@ -16,7 +16,7 @@ FLOOR = -20.0
 """log10 of the least gap that is distinguished from 0."""
 
 
-def summarise(
+def summarize(
     curves: Sequence[NDArray[Any]], last: int, level: float, published: int | None
 ) -> dict[str, NDArray[Any]]:
     """Arrays of one method in one panel.

@@ -25,7 +25,7 @@ def compute(runner: Runner) -> Result:
         words = []
         for method in METHODS:
             curves = [instance.curves[method] for instance in instances]
-            summary = gaps.summarise(curves, last, LEVEL, colt.PUBLISHED[sigma].get(method))
+            summary = gaps.summarize(curves, last, LEVEL, colt.PUBLISHED[sigma].get(method))
             arrays |= {f"{sigma:g}/{method}/{name}": array for name, array in summary.items()}
             words.append(f"{method} {gaps.describe(summary)}")
         facts[f"index to 1e-10, sigma = {sigma:g}"] = ", ".join(words)

@@ -17,7 +17,7 @@ def compute(runner: Runner) -> Result:
     arrays, facts = {}, {}
     for method in METHODS:
         curves = [result.curves[method] for result in results]
-        summary = gaps.summarise(curves, LAST, LEVEL, colt.PUBLISHED_TOY.get(method))
+        summary = gaps.summarize(curves, LAST, LEVEL, colt.PUBLISHED_TOY.get(method))
         arrays |= {f"{method}/{name}": array for name, array in summary.items()}
         facts[f"index to 1e-10, {method}"] = gaps.describe(summary)
     for method in colt.LEARNING:

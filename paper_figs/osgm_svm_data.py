@@ -20,7 +20,7 @@ def compute(runner: Runner) -> Result:
         words = []
         for method in METHODS:
             reached = colt.PUBLISHED_SVM.get(name, {}).get(method)
-            summary = gaps.summarise([result.curves[method]], LAST, LEVEL, reached)
+            summary = gaps.summarize([result.curves[method]], LAST, LEVEL, reached)
             arrays |= {f"{name}/{method}/{key}": array for key, array in summary.items()}
             words.append(f"{method} {gaps.describe(summary, with_published=name in colt.PUBLISHED_SVM)}")
         facts[f"index to {LEVEL:.0e}, {name}"] = ", ".join(words)

@@ -163,14 +163,14 @@ def mnist(folder: str | Path | None = None) -> Mnist:
     return Mnist(*arrays)
 
 
-def normalise_mnist(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def normalize_mnist(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """MNIST as the authors of Baydin et al. 2018 feed it to their models (authors' code), in float32:
 
         (pixel / 255 - 0.1307) / 0.3081,   one image per row
 
     images   (m, 28, 28) uint8; the result is (m, 784)
 
-    >>> normalise_mnist(np.array([[[0, 255]]], dtype=np.uint8))
+    >>> normalize_mnist(np.array([[[0, 255]]], dtype=np.uint8))
     array([[-0.42421296,  2.8214867 ]], dtype=float32)
     """
     pixels = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)

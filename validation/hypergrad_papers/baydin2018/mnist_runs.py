@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hypergrad_problems.data import Mnist, normalise_mnist
+from hypergrad_problems.data import Mnist, normalize_mnist
 from hypergrad_reference import adam_hd, sgd_hd
 from hypergrad_reference.hypergradient import (
     Record,
@@ -228,18 +228,18 @@ def run(
         raise ValueError(f"model is {model!r}: give one of {', '.join(HIDDEN)}")
     n, *shape = digits.train_images.shape
     images, labels = digits.train_images, digits.train_labels
-    x_valid, labels_valid = normalise_mnist(digits.test_images).astype(dtype), digits.test_labels
+    x_valid, labels_valid = normalize_mnist(digits.test_images).astype(dtype), digits.test_labels
     words = Words(seed)
     widths = (math.prod(shape), *HIDDEN[model], 10)
     thetas: list[Vector] = [theta.astype(dtype) for theta in initial_weights(words, widths)]
     state = method.init(thetas, lr)
     first = permutation(words, n)[:BATCH]
-    value = loss(thetas, normalise_mnist(images[first]).astype(dtype), labels[first])
+    value = loss(thetas, normalize_mnist(images[first]).astype(dtype), labels[first])
     rows = [Row(0, 0, value, value, loss(thetas, x_valid, labels_valid), lr, lr)]
     for epoch in range(1, epochs + 1):
         start = len(rows)
         for batch in np.split(permutation(words, n), range(BATCH, n, BATCH)):
-            x = normalise_mnist(images[batch]).astype(dtype)
+            x = normalize_mnist(images[batch]).astype(dtype)
             value, grads = loss_and_gradients(thetas, x, labels[batch])
             if len(rows) > max_steps or value <= target:
                 return _columns(rows)

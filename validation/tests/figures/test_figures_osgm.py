@@ -30,7 +30,7 @@ def test_mark_is_the_median_of_the_indices_and_not_the_index_of_the_median_curve
         np.array([1.0, 1.0, 1e-9, 1.0, 1.0, 1e-9]),
         np.array([1.0, 1.0, 1.0, 1e-9, 1e-9, 1e-9]),
     ]
-    summary = gaps.summarise(curves, last=6, level=1e-6, published=5)
+    summary = gaps.summarize(curves, last=6, level=1e-6, published=5)
     assert summary["reached"].tolist() == [4.0, 5.0]
     assert 1 + int(np.argmax(summary["log"][0] < -6)) == 6
     assert gaps.describe(summary) == "4 (published: 5)"
@@ -38,18 +38,18 @@ def test_mark_is_the_median_of_the_indices_and_not_the_index_of_the_median_curve
 
 def test_mark_is_missing_where_most_draws_do_not_get_there():
     curves = [np.ones(4), np.ones(4), np.array([1.0, 1e-9])]
-    summary = gaps.summarise(curves, last=4, level=1e-6, published=None)
+    summary = gaps.summarize(curves, last=4, level=1e-6, published=None)
     assert np.isnan(summary["reached"]).all()
     assert gaps.describe(summary) == "later (published: later)"
 
 
 def test_curve_that_has_ended_stays_below_the_floor():
-    summary = gaps.summarise([np.array([1.0, 1e-30])], last=5, level=1e-6, published=None)
+    summary = gaps.summarize([np.array([1.0, 1e-30])], last=5, level=1e-6, published=None)
     assert summary["log"][0].tolist() == [0.0, -20.0, -20.0, -20.0, -20.0]
 
 
 def test_curves_have_few_points():
-    summary = gaps.summarise([np.geomspace(1, 1e-12, 2000)], last=2000, level=1e-6, published=None)
+    summary = gaps.summarize([np.geomspace(1, 1e-12, 2000)], last=2000, level=1e-6, published=None)
     assert len(summary["index"]) <= gaps.POINTS
     assert summary["index"][[0, -1]].tolist() == [1, 2000]
 
