@@ -49,7 +49,7 @@ from hypergrad._core.step import (
 )
 from hypergrad._core.stream import RecordStream
 from hypergrad._core.tensors import Tensor, check_memory, collect_groups, find_moved
-from hypergrad._core.work import NO_WORK, Work, gather, place_blocks
+from hypergrad._core.work import NO_WORK, Work, exchange_gradients, gather, place_blocks
 from hypergrad.errors import ArrayTypeError, BrokenOptimizerError, BusyOptimizerError, NonFiniteError
 
 if TYPE_CHECKING:
@@ -258,9 +258,11 @@ class Run:
         if not looked.serves(given, places):
             clear_grad = self.plan.policy.clear_grad
             looked = look_at(self.tensors, given, places, clear_grad, self.backend)
-        if looked is not work.given or work.members is not state.members or work.arrays is not state.arrays:
-            work = self.work = gather(looked, state.members, state.arrays, place_blocks(self.tensors))
-        return work
+        stays = work.members is state.members and work.arrays is state.arrays
+        if not stays or looked is not work.given:
+            other = exchange_gradients(work, looked) if stays else None
+            self.work = other or gather(looked, state.members, state.arrays, place_blocks(self.tensors))
+        return self.work
 
     def read_edits(self) -> tuple[Sequence[GroupOptions], State]:
         """The options of the groups as they are now, and the state with the rates and betas that stand there."""

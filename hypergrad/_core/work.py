@@ -50,6 +50,18 @@ def gather(
     return Work(given, members, arrays, batches, [history for history, *_ in alike], columns)
 
 
+def exchange_gradients(work: Work, given: Given) -> Work | None:
+    """The work with other gradients of the same tensors; None where it does not serve for them."""
+    if work.given.tensors != given.tensors:
+        return None
+    flat = {tensor.position: gradient.flat for tensor, gradient in zip(given.tensors, given.gradients, strict=True)}
+    batches = [batch._replace(grads=[flat[position] for position in batch.positions]) for batch in work.batches]
+    for before, after in zip(work.batches, batches, strict=True):
+        if {*map(type, after.grads)} != {type(before.grads[0])}:
+            return None
+    return work._replace(given=given, batches=batches)
+
+
 def place_blocks(tensors: Sequence[Tensor]) -> list[tuple[int, int]]:
     """Where the block sums of each tensor lie in an array of those of all.
 

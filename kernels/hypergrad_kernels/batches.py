@@ -112,8 +112,16 @@ class Batches:
         return [_read(one) for one in work]
 
     def _find(self, form: Form, batch: Batch) -> Ready | None:
-        ready = self._ready.get((form[:4], batch.positions[0]))
-        return ready if ready is not None and ready.batch is batch else None
+        """What was made for a batch, led to its gradients where these alone are others; None where more has changed."""
+        key = form[:4], batch.positions[0]
+        ready = self._ready.get(key)
+        if ready is None or ready.batch is batch:
+            return ready
+        if ready.batch.thetas is not batch.thetas or ready.batch.arrays is not batch.arrays:
+            return None
+        launches = self._launcher.exchange(ready.launches, "grad", dict(zip(batch.positions, batch.grads, strict=True)))
+        ready = self._ready[key] = ready._replace(batch=batch, launches=launches)
+        return ready
 
     def _make(self, form: Form, batch: Batch, arrays: Sequence[tuple[Vector, ...]], products: int) -> Ready:
         key = form[:4], batch.positions[0]

@@ -36,6 +36,7 @@ class Single(NamedTuple):
     prepared: Prepared
     items: int
     buffers: Sequence[cl.Buffer] | None  # None where what they hold crosses to the device each time
+    anywhere: bool  # where the arrays begin does not count
 
     def serves(self, call: Call) -> bool:
         """Whether it was made for the same kernel and the same arrays."""
@@ -106,12 +107,15 @@ class Launcher:
     def prepare(self, call: Call) -> Prepared:
         """The kernel for a call and its launch shape, compiled the first time. Raises BuildError."""
         form = call.form
-        shape = choose_shape(form.file, form.kernel, form.dtype, self.measured, self.default)
+        shape = self._choose_shape(form)
         if shape.access == "ALIGNED" and self.arrays.device.in_place and not _is_aligned(call, shape.width):
             shape = shape._replace(access="PACKED")
         # types set once: converting NumPy scalars again at each launch costs more than the launch
         sizes: list[type[np.generic] | None] = [np.uint64] * (1 + len(call.sizes))
         return self._compile(form, shape, form.kernel, "", [*sizes, *[None] * len(form.arrays)])
+
+    def _choose_shape(self, form: Form) -> Shape:
+        return choose_shape(form.file, form.kernel, form.dtype, self.measured, self.default)
 
     def plan(self, work: Sequence[tuple[Hashable, Call]]) -> list[Launch]:
         """Everything that can fail before the calls run: compile, and find the arrays of many small tensors.
@@ -132,6 +136,28 @@ class Launcher:
             else:
                 launches += [self._plan([entry], self._plan_one) for entry in entries]
         return launches
+
+    def exchange(self, launches: Sequence[Launch], part: str, arrays: Mapping[Hashable, Vector]) -> list[Launch]:
+        """A plan with other arrays of one part, by the names of tensors; their kind is that of the arrays before."""
+        exchanged = []
+        for launch in launches:
+            name, call, work = launch
+            index = call.form.arrays.index(part)
+            if isinstance(work, Single):
+                together = [*call.arrays]
+                together[index] = arrays[name]
+                own = call._replace(arrays=tuple(together))
+                if work.anywhere and work.buffers is not None:
+                    buffers = [*work.buffers]
+                    buffers[index] = self.arrays.bind((name, part), arrays[name])
+                    work = self._singles[name, own.form.kernel] = work._replace(arrays=own.arrays, buffers=buffers)
+                    launch = Launch(name, own, work)
+                else:
+                    launch = self._plan([(name, own)], self._plan_one)
+            else:
+                work[1].exchange(index, arrays)
+            exchanged.append(launch)
+        return exchanged
 
     def _plan(self, entries: Entries, make: Callable[[Entries], Launch]) -> Launch:
         """A launch, with the safe shape where the remembered one does not compile: a cache never breaks a step."""
@@ -179,7 +205,8 @@ class Launcher:
             items = round_up(prepared.shape.count_items(call.sizes[0], form.per_item), prepared.shape.local_size)
             stays = self.arrays.device.in_place and all(isinstance(array, np.ndarray) for array in call.arrays)
             buffers = self._bind(name, call) if stays else None
-            single = self._singles[key] = Single(form[:4], call.arrays, prepared, items, buffers)
+            anywhere = self._choose_shape(form).access != "ALIGNED"
+            single = self._singles[key] = Single(form[:4], call.arrays, prepared, items, buffers, anywhere)
         return Launch(name, call, single)
 
     def _plan_many(self, entries: Entries) -> Launch:
@@ -193,7 +220,7 @@ class Launcher:
 
     def _lay_out(self, entries: Entries) -> tuple[Prepared, Table]:
         call, form = entries[0][1], entries[0][1].form
-        shape = choose_shape(form.file, form.kernel, form.dtype, self.measured, self.default)
+        shape = self._choose_shape(form)
         if form.per_item is None:
             shape = shape._replace(steps=max(1, MANY // shape.width))
         access = "PACKED" if shape.access == "ALIGNED" else shape.access

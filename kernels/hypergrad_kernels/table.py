@@ -4,7 +4,7 @@ OpenCL promises a kernel the memory of its arguments alone. A CPU device that wo
 all the same, so a kernel can find an array by its address; `Device.reads_addresses` is a trial of just that.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import chain
 from operator import is_
 from typing import Any
@@ -52,3 +52,9 @@ class Table:
             if array is not held:
                 places[divmod(index, places.shape[1])] = array.ctypes.data
         self._held = arrays
+
+    def exchange(self, index: int, arrays: Mapping[Hashable, Any]) -> None:
+        """Write the addresses of other arrays at one index of the calls, by the names of tensors."""
+        others = [arrays[name] for name in self._names]
+        self._rows[:, self._start + index] = [array.ctypes.data for array in others]
+        self._held[index :: self._rows.shape[1] - self._start] = others

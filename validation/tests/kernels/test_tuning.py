@@ -278,3 +278,6 @@ def test_aligned_access_is_for_aligned_arrays_only(opened):
     theta, *rest = call.arrays
     odd = call._replace(arrays=(theta[1:], *rest))
     assert launcher.prepare(odd).shape.access == "PACKED"
+    plan = launcher.plan([("x", call)])
+    (exchanged,) = launcher.exchange(plan, "theta", {"x": theta[1:]})
+    assert exchanged.work.prepared.shape.access == "PACKED"
