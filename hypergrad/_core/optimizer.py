@@ -23,7 +23,7 @@ from hypergrad._core.run import Run
 from hypergrad._core.settings import Guarded, ReadOnly
 from hypergrad._core.state import State
 from hypergrad._core.states import Fit, check_state
-from hypergrad._core.stream import RecordStream
+from hypergrad._core.stream import open_instead, show_path
 from hypergrad._core.tensors import get_array
 from hypergrad._core.versions import upgrade
 from hypergrad._core.work import NO_WORK
@@ -164,13 +164,14 @@ class Optimizer(Guarded):
     def records_to(self) -> Path | None:
         """The file to which each step appends its record, for `hypergrad explain FILE --follow`; None for none.
 
-        It may be changed between steps. A file that is there goes on. Copies of an optimizer write to no file.
+        It may be changed between steps. A file that is there goes on. Copies of an optimizer write to no file. Records
+        of short steps wait for at most 0.1 s, unless this is read; a kill loses those that wait.
         """
-        return None if self._run.stream is None else self._run.stream.path
+        return show_path(self._run.stream)
 
     @records_to.setter
     def records_to(self, path: PathName | None) -> None:
-        self._run.stream = None if path is None else RecordStream(path, type(self).__name__)
+        self._run.stream = open_instead(self._run.stream, path, type(self).__name__)
 
     @property
     def state(self) -> Mapping[int, Mapping[str, Any]]:
@@ -286,6 +287,7 @@ class Optimizer(Guarded):
         writing.
         """
         self._run.check_whole()
+        show_path(self._run.stream)
         checkpoint.save(path, {**self.state_dict(), "records": [show_record(record) for record in self.records]})
 
     def load(self, path: PathName) -> None:

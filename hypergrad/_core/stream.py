@@ -4,14 +4,20 @@
     [1, 0.001, ...]                                             a step
     [[1, 0.001, ...], [1, 0.002, ...]]                          a step of groups that have rates of their own
 
-NaN and infinity, which JSON does not know, are null. A line is written by one call, so that a reader, and a kill, meet
-whole lines except for the last.
+NaN and infinity, which JSON does not know, are null. Lines are written by one call, so that a reader, and a kill, meet
+whole lines except for the last. A record is written before its step is taken, or waits for those of the next INTERVAL:
+a write costs more than many a step. What waits is lost by a kill alone.
 """
 
+import atexit
 import json
 import os
+import time
+from contextlib import ExitStack
 from pathlib import Path
+from threading import RLock, Timer
 from typing import Any
+from weakref import WeakSet, ref
 
 from hypergrad._core.files import PathName, find_target
 from hypergrad.errors import ArgumentError, RecordError
@@ -23,6 +29,9 @@ BEGIN = b'{"kind":'
 
 ENCODER = json.JSONEncoder(separators=(",", ":"))
 
+INTERVAL = 0.1
+"""Seconds that a record waits at most."""
+
 
 class RecordStream:
     """Appends records to a file. A file that is there goes on: so a resumed run leaves one file."""
@@ -32,37 +41,138 @@ class RecordStream:
         self.path = find_target(path, "records_to")
         self._kind = kind
         self._fields: tuple[str, ...] = ()
+        self._due = 0.0  # when the next record is written at once
+        self._failed = self._told = False  # the latest write has; and the user knows
+        self.forget()
         whole = _find_end(self.path)
         self._handle = os.open(self.path, APPEND, 0o666)
         os.ftruncate(self._handle, whole)  # a process that was killed may have left a part of a line
+        OPEN.add(self)
 
     def __del__(self) -> None:
         if hasattr(self, "_handle"):
-            os.close(self._handle)
+            try:
+                self.close()
+            finally:
+                if hasattr(self, "_handle"):
+                    os.close(self._handle)
+
+    def forget(self) -> None:
+        """What waits is another's to write: a forked process has no part in the records of its parent."""
+        self._waiting: list[Any] = []
+        self._lock, self._timer = RLock(), False  # whether a thread will write what waits
 
     def write(self, record: Any, consequence: str = "nothing was changed") -> None:
-        """Append the record of a step, or a tuple of those of its groups.
+        """Append the record of a step, or a tuple of those of its groups: now, or within INTERVAL.
 
-        Raises RecordError, which names the consequence, if that fails.
+        Raises RecordError, which names the consequence, if that fails, or has failed with the records before.
         """
-        fields = record._fields if hasattr(record, "_fields") else record[0]._fields
-        lines = "" if fields == self._fields else encode({"kind": self._kind, "fields": fields})
-        lines += encode(record)
+        with self._lock:
+            if self._failed or time.monotonic() >= self._due:
+                self._append([*self._waiting, record], consequence)
+                return
+            self._waiting.append(record)
+            if not self._timer:
+                timer = Timer(INTERVAL, _flush_later, [ref(self)])
+                timer.daemon = self._timer = True
+                timer.start()
+
+    def flush(self, consequence: str = "nothing was changed") -> None:
+        """Write what waits. Raises RecordError if that fails; then it still waits."""
+        with self._lock:
+            if self._waiting:
+                self._append(self._waiting, consequence)
+
+    def flush_later(self) -> None:
+        """As flush; that it fails is said by the next step."""
+        with self._lock:
+            self._timer = False
+            try:
+                self.flush()
+            except RecordError:
+                self._told = False
+
+    def close(self) -> None:
+        """Write what waits, and close the file. Raises RecordError if that fails and no step has said so before."""
+        with self._lock:
+            told = self._failed and self._told
+            try:
+                self.flush("records_to is what it was")
+            except RecordError:
+                if not told:
+                    raise
+            self._waiting = []
+            os.close(self._handle)
+            del self._handle
+
+    def _append(self, records: list[Any], consequence: str) -> None:
+        """Write records, of which the first wait; all or none of them."""
+        fields, lines = self._fields, []
+        for record in records:
+            own = record._fields if hasattr(record, "_fields") else record[0]._fields
+            if own != fields:
+                lines.append(encode({"kind": self._kind, "fields": own}))
+                fields = own
+            lines.append(encode(record))
+        text = "".join(lines).encode()
+        self._failed = self._told = True
         try:
             end = os.fstat(self._handle).st_size
-            written = os.write(self._handle, lines.encode())
+            written = os.write(self._handle, text)
         except OSError as error:
             raise RecordError(self._refuse(error.strerror or str(error), consequence)) from error
-        if written < len(lines):
+        if written < len(text):
             os.ftruncate(self._handle, end)
             raise RecordError(self._refuse("the disk is full", consequence))
-        self._fields = fields
+        self._fields, self._failed, self._waiting = fields, False, []
+        self._due = time.monotonic() + INTERVAL
 
     def _refuse(self, reason: str, consequence: str) -> str:
         return (
             f"records_to={os.fspath(self.path)!r} cannot be written ({reason}); {consequence}, records_to=None goes on "
             "without"
         )
+
+
+OPEN: WeakSet[RecordStream] = WeakSet()
+
+
+def show_path(stream: RecordStream | None) -> Path | None:
+    """The file of a stream, with all its records; None for none. Raises RecordError if they cannot be written."""
+    if stream is None:
+        return None
+    stream.flush("what waits is tried again")
+    return stream.path
+
+
+def open_instead(known: RecordStream | None, path: PathName | None, kind: str) -> RecordStream | None:
+    """Another stream, once the known one is whole and closed; None for no path. Raises as both do."""
+    stream = None if path is None else RecordStream(path, kind)
+    if known is not None:
+        known.close()
+    return stream
+
+
+def _flush_later(known: "ref[RecordStream]") -> None:
+    stream = known()
+    if stream is not None:
+        stream.flush_later()
+
+
+@atexit.register
+def _flush_all() -> None:
+    with ExitStack() as stack:  # each, whatever becomes of the others
+        for stream in list(OPEN):
+            stack.callback(stream.flush)
+
+
+def _forget_all() -> None:
+    for stream in list(OPEN):
+        stream.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def _find_end(path: Path) -> int:

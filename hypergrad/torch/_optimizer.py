@@ -18,7 +18,7 @@ from hypergrad._core.files import PathName
 from hypergrad._core.options import check_options
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
-from hypergrad._core.stream import RecordStream
+from hypergrad._core.stream import RecordStream, open_instead, show_path
 from hypergrad.errors import ArgumentError, NonFiniteError, RoundingWarning
 from hypergrad.torch import _exchange, _saved
 from hypergrad.torch._array_engine import ArrayEngine, check_engine
@@ -118,10 +118,10 @@ class Optimizer(torch.optim.Optimizer):
         """The file to which each step appends its record, for `hypergrad explain FILE --follow`; None for none.
 
         It is set between steps: `opt.records_to = "run.jsonl"`. A file that is there goes on, as a resumed run does;
-        copies write to no file. Raises ArgumentError with capturable=True, where records stay on the device, and under
-        lr_scope="tensor", where a step has a record for some parameters only.
+        copies write to no file. Records wait for at most 0.1 s, unless this is read. Raises ArgumentError with
+        capturable=True, where they stay on the device, and under lr_scope="tensor", where a step has some of them only.
         """
-        return None if self._stream is None else self._stream.path
+        return show_path(self._stream)
 
     @records_to.setter
     def records_to(self, path: PathName | None) -> None:
@@ -130,7 +130,7 @@ class Optimizer(torch.optim.Optimizer):
         ):  # fmt: skip
             if path is not None and holds:
                 raise ArgumentError(f"records_to={path!r} with {name}: read `records` instead")
-        self._stream = None if path is None else RecordStream(path, type(self).__name__)
+        self._stream = open_instead(self._stream, path, type(self).__name__)
 
     @property
     def skipped(self) -> int:

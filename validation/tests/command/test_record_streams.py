@@ -1,4 +1,4 @@
-"""The file to which an optimizer appends the record of each step: whole after every step, and never another's."""
+"""The file to which an optimizer appends the record of each step: whole after every long step, and never another's."""
 
 import json
 import os
@@ -9,8 +9,15 @@ import pytest
 from recorded_runs import train
 
 from hypergrad import AdamHD, AutoHypergradientAdamW
+from hypergrad._core import stream
 from hypergrad.errors import ArgumentError, RecordError
 from hypergrad_command.explain import read_run
+
+
+@pytest.fixture(autouse=True)
+def _write_at_once(monkeypatch):
+    """As the records of long steps are; those of short ones wait, see test_waiting_records.py."""
+    monkeypatch.setattr(stream, "INTERVAL", 0)
 
 
 @pytest.mark.parametrize("optimizer", [AutoHypergradientAdamW, AdamHD])
