@@ -68,6 +68,7 @@ sphinx_gallery_conf = {
     ),
     "download_all_examples": False,
     "show_memory": False,
+    "min_reported_time": 1e9,  # seconds: a page is the same whenever it is built
     "write_computation_times": False,  # that page loads a script from the network
     "show_signature": False,
     "abort_on_example_error": True,
