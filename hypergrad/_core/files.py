@@ -23,6 +23,8 @@ def find_path(path: PathName, argument: str = "path") -> Path:
         raise ArgumentError(f"{argument}={path!r}: give the name of a file") from error
     if not name or "\0" in name or name.endswith(("/", os.sep)):
         raise ArgumentError(f"{argument}={path!r}: give the name of a file")
+    if name.startswith(("~/", f"~{os.sep}")):
+        raise ArgumentError(f"{argument}={path!r}: there is no home folder: set HOME, or write the folder out")
     return Path(name)
 
 
@@ -31,7 +33,12 @@ def find_target(path: PathName, argument: str = "path") -> Path:
 
     Raises OSError if the folder is missing, or if what has the name cannot be replaced.
     """
-    target = Path(os.path.realpath(find_path(path, argument)))
+    try:
+        target = Path(os.path.realpath(find_path(path, argument)))
+    except FileNotFoundError as error:  # a relative name, and no folder that it begins in
+        raise FileNotFoundError(
+            f"{argument}={path!r}: the working folder was deleted: write the folder out, or change to another"
+        ) from error
     if target.is_symlink():
         raise OSError(f"{target} is a circle of symbolic links: give another name")
     if not target.parent.exists():

@@ -154,12 +154,12 @@ LONGEST_LOCK = 60
 def explain_cache() -> str | None:
     """Why pyopencl cannot write its caches, which keep what was compiled for the next process; None if it can."""
     for name in ("pyopencl", "pytools"):
-        folder = user_cache_path(name, name)
         try:
+            folder = user_cache_path(name, name)
             folder.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=folder).close()
             locks = [lock for lock in folder.glob("*/lock") if time.time() - lock.stat().st_mtime > LONGEST_LOCK]
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
             return str(error)
         if locks:
             return f"a process that was killed has left {locks[0]}: delete it"

@@ -46,9 +46,9 @@ def recall_shapes(device: Device, read: Callable[[str], str]) -> dict[Key, Shape
         try:
             place = find_place(device, key, read(key[0]))
             text = place.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, RuntimeError):  # RuntimeError: there is no home folder
             continue  # nothing is remembered
-        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        except OSError as error:
             _warn(f"launch shapes cannot be read ({error}): the safe ones are used")
             return {}
         try:
@@ -74,7 +74,7 @@ def remember_shapes(device: Device, read: Callable[[str], str], shapes: Mapping[
                 with suppress(OSError):
                     temporary.unlink()
                 raise
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:  # as above
             _warn(f"launch shapes cannot be kept ({error}): set XDG_CACHE_HOME to a folder that can be written to")
             return
 

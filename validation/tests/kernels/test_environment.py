@@ -58,6 +58,23 @@ def test_kernels_run_whatever_cannot_be_written(environment, some_device, tmp_pa
     assert "opencl: " in done.stdout
 
 
+WITHOUT_HOME = """
+    import os, pwd
+    os.environ.pop("HOME", None)
+    def find_nobody(number):
+        raise KeyError(number)
+    pwd.getpwuid = find_nobody
+    """
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users without an entry are those of POSIX")
+def test_kernels_run_for_a_user_without_a_home(some_device, tmp_path, run_script):
+    """As in a container that was started with the number of a user whom it does not know."""
+    done = run_script(WITHOUT_HOME + STEP, XDG_CACHE_HOME=None, POCL_CACHE_DIR=tmp_path / "pocl")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == run_numpy()
+
+
 def test_damaged_caches_are_done_without(some_device, tmp_path, run_script):
     cache = tmp_path / "cache"
     first = run_script(STEP, XDG_CACHE_HOME=cache)

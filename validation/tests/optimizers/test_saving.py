@@ -86,6 +86,35 @@ def test_what_is_no_name_is_refused(path, tmp_path, monkeypatch):
     assert list_names(tmp_path) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere HOME alone does not name the home folder")
+def test_name_in_a_home_folder_that_is_not_there_is_refused(tmp_path, monkeypatch):
+    """As of a user that the system does not know, in a container."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    opt = make()
+    for act in (opt.save, opt.load, lambda path: setattr(opt, "records_to", path)):
+        with pytest.raises(ArgumentError, match=r"='~/run\.npz': there is no home folder: set HOME"):
+            act("~/run.npz")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    opt.save("~/run.npz")
+    assert list_names(tmp_path) == ["run.npz"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder that is worked in cannot be deleted")
+def test_working_folder_that_was_deleted_is_told(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    opt = make()
+    with pytest.raises(FileNotFoundError, match=r"^path='run\.npz': the working folder was deleted: write"):
+        opt.save("run.npz")
+    with pytest.raises(FileNotFoundError, match=r"^records_to='run\.jsonl': the working folder was deleted"):
+        opt.records_to = "run.jsonl"
+    opt.save(tmp_path / "run.npz")
+    assert list_names(tmp_path) == ["run.npz"]
+
+
 def circle(folder):
     (folder / "circle.npz").symlink_to("circle.npz")
     return folder / "circle.npz"
