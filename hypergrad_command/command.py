@@ -10,6 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from hypergrad import __version__
 from hypergrad.errors import ArgumentError, BuildError, DeviceError, DeviceNotFoundError
 from hypergrad_command.bench import PART_NAMES, bench, spell_json
 from hypergrad_command.doctor import examine
@@ -28,13 +29,17 @@ BENCH_BYTES = 96
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all is well, 1 if something was found wrong, 2 for a command that cannot be run.
+    """Run a command; 0 if all is well, 1 if something was found wrong, 2 for a command that cannot be run, or none.
 
     130 if Ctrl-C ended it, 141 if nobody reads on.
     """
     try:
         with flushing():
-            wanted = _make_parser().parse_args(arguments)
+            parser = _make_parser()
+            wanted = parser.parse_args(arguments)
+            if wanted.run is None:
+                parser.print_help(sys.stderr)
+                return 2
             _check_numbers(wanted)
             return int(wanted.run(wanted))
     except BrokenPipeError:  # whoever reads has seen enough
@@ -49,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hypergrad", description="Look after hypergradient optimizers.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
     for name, run, about in (
         ("doctor", doctor, "devices, versions, a self-test of every kernel, and what is missing"),
         ("conform", conform, "every kernel case on a device, and a long run whose bits are NumPy's"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypergrad import AdamW, HypergradientAdamW
+from hypergrad import AdamW, HypergradientAdamW, __version__
 from hypergrad.errors import DeviceError
 from hypergrad_command import command
 from hypergrad_validation import conformance
@@ -20,6 +20,19 @@ def run(capsys, *arguments):
     """Exit code and output."""
     code = command.main(arguments)
     return code, capsys.readouterr()
+
+
+def test_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        command.main(["--version"])
+    assert capsys.readouterr().out == f"hypergrad {__version__}\n"
+
+
+def test_command_without_a_word_lists_those_that_there_are(capsys):
+    code, shown = run(capsys)
+    assert (code, shown.out) == (2, "")
+    for name in ("doctor", "conform", "bench", "explain", "--version"):
+        assert name in shown.err
 
 
 def test_conform_compares_every_kernel_and_a_long_run(capsys, device, monkeypatch):
