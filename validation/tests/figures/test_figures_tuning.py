@@ -1,6 +1,8 @@
 """The arena's figures: what a ratio is of, which rate is the best, what is said of what cannot be run."""
 
 import math
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -74,6 +76,63 @@ def test_picture_says_the_worst_of_the_problems_that_it_sums_up(few):
     written = {text.get_text() for text in tuning_plot.draw(result.arrays, result.facts).axes[0].texts}
     assert {"median", "worst", "2.00", "4321"} <= written
     assert "8765" not in written
+
+
+PAGE = Path(__file__).parents[3] / "docs/explanation/tuning.md"
+GROUP = "{http://www.w3.org/2000/svg}g"
+
+
+def read_table():
+    """The training losses of the page, as they are written: of each row worst and median by group."""
+    rows = PAGE.read_text("utf-8").split("\nTraining loss over that of the best cosine:\n\n")[1].split("\n\n")[0]
+    return [[cell.split(" / ") for cell in row.strip("| ").split(" | ")[1:]] for row in rows.splitlines()[2:]]
+
+
+def read_picture():
+    """Of each row the ratios at which the picture has marks, by kind; and its texts."""
+    builder = ElementTree.TreeBuilder(insert_comments=True)  # matplotlib writes what a text says as a comment
+    root = ElementTree.parse(PAGE.with_suffix(".svg"), ElementTree.XMLParser(target=builder)).getroot()
+    axes = next(group for group in root.iter(GROUP) if group.get("id") == "axes_1")
+    ticks = {text: places[0] for group in axes.iter(GROUP) if "xtick" in group.get("id", "")
+             if (places := read_places(group)) for text in read_texts(group)}  # fmt: skip
+    decade = (ticks["1000"] - ticks["1"]) / 3
+    lines = [[10 ** ((x - ticks["1"]) / decade) for x in read_places(group)]
+             for group in axes.findall(GROUP) if group.get("id").startswith("line2d")]  # fmt: skip
+    marks = [line for line in lines if line]  # the others are bars
+    kinds = len(tuning_plot.KINDS)
+    return [marks[row : row + kinds] for row in range(0, len(marks), kinds)], read_texts(axes)
+
+
+def read_places(group):
+    return [float(use.get("x")) for use in group.iter(GROUP.replace("}g", "}use")) if use.get("x")]
+
+
+def read_texts(group):
+    return [comment.text.strip() for comment in group.iter(ElementTree.Comment)]
+
+
+def test_picture_of_the_page_shows_the_numbers_of_its_table():
+    table, (picture, texts) = read_table(), read_picture()
+    assert len(table) == len(picture)
+    columns = zip(texts[-2 * len(table) - 2 : -2 : 2], texts[-2 * len(table) - 1 : -2 : 2], strict=True)
+    for cells, (known, exact, later), (middle, worst) in zip(table, picture, columns, strict=True):
+        *groups, (of_exact,) = cells
+        worsts, medians = zip(*groups, strict=True)
+        assert_shown(max(worsts, key=float), [max(known)])
+        assert_shown(of_exact, [max(exact)])
+        for ratio in worsts:
+            assert_shown(ratio, known)
+        assert (len(known), len(exact), len(later)) == (15, 2, 1)
+        assert worst == tuning_plot.write(float(max(worsts, key=float)))
+        assert float(min(medians, key=float)) <= float(middle) <= float(max(medians, key=float))
+
+
+def assert_shown(written, ratios):
+    """Whether a mark stands where a number of the table belongs, as exactly as that is written."""
+    decimals = len(written.partition(".")[2])
+    place = np.clip(float(written), tuning_plot.LEAST, tuning_plot.LARGEST)
+    edge = 1e-5 * place  # the picture has six decimals of a point
+    assert min(abs(ratio - place) for ratio in ratios) <= 0.5 * 10.0**-decimals + edge, written
 
 
 def test_variants_are_compared_with_the_best_cosine(monkeypatch):
