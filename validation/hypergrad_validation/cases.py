@@ -283,7 +283,7 @@ DELAYED_VARIANTS: dict[str, tuple[str, ...]] = {
     "exact-amsgrad": ("grad_direction", "direction_direction"),
     "exact-clear_grad": STEP_AND_STOP,
     "exact-all": (*OF_SUMS, STOPPED),
-    "exact-keep_grad": STEP_AND_STOP,
+    "exact-keep_grad": ("grad_direction", "grad_beta1_derivative"),
     "shader": ("grad_direction", "grad_grad"),
     "shader-all": (*WITHOUT_DERIVATIVE, STOPPED),
 }
