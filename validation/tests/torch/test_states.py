@@ -153,7 +153,7 @@ def test_a_file_gets_the_record_of_each_step_and_goes_on_where_a_run_is_resumed(
     optimizer.records_to = path
     train(model, optimizer, 6, 8)
     heads, steps = [], []
-    for line in map(json.loads, path.read_text().splitlines()):
+    for line in map(json.loads, optimizer.records_to.read_text().splitlines()):
         (heads if isinstance(line, dict) else steps).append(line)
     record = optimizer.records[0] if scope == "global" else optimizer.records[0][0]
     assert heads == [{"kind": "HypergradientAdamW", "fields": list(record._fields)}] * 2
