@@ -14,7 +14,7 @@ from torch import Tensor
 from hypergrad._core.array_schedules import CODES, SCHEDULES, Outcome
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._device_sums import Term, add_rows, total
-from hypergrad.torch._items import Batch, Item, collect, form_batches
+from hypergrad.torch._items import Batch, Item, form_batches
 from hypergrad.torch._loops import Loops
 from hypergrad.torch._numbers import Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
@@ -55,7 +55,7 @@ class Captured(NamedTuple):
     def take(self) -> None:
         """Take the step."""
         numbers = self.numbers
-        items = collect(numbers.groups, numbers.states)
+        items = numbers.collect()
         if not items:
             return
         present = [self._read(number, group, items[0].theta.device) for number, group in enumerate(numbers.groups)]
@@ -104,12 +104,15 @@ class Captured(NamedTuple):
             numbers.open(item.param, numbers.groups[item.group], plan.adapt(present[item.group].momentum).traits.keeps)
             names = ["beta1_power", "last_beta1_power"]
             if plan.traits.remembers_norm:
-                state.setdefault("grad_sq", 0.0)
+                known_sq = state.setdefault("grad_sq", 0.0)
+                if isinstance(known_sq, Tensor) and known_sq.dim():  # of blocks, as an engine leaves it
+                    state["grad_sq"] = known_sq.double().sum()
                 names.append("grad_sq")
             if numbers.has_rate_per_tensor:
                 state.setdefault("last_lr", 0.0)
                 state.setdefault("last_beta1", 0.0)
                 names += ["last_lr", "last_beta1", *(name_learned(field) for field in self._learned_fields)]
+            state.setdefault("beta1_power", 1.0)  # of a state that was saved without capturable=True
             state.setdefault("last_beta1_power", 1.0)
             to_device(state, names, device)
             state["step"] = state["step"].to(device)

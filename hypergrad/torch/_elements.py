@@ -12,8 +12,13 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def find_work_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype of the arithmetic and of all that is kept of a tensor: float32 for 16 bits, else its own."""
+    """The dtype of the arithmetic of a tensor of reals: float32 for 16 bits, else its own."""
     return torch.float32 if dtype in HALF else dtype
+
+
+def find_kept_dtype(param: Tensor) -> torch.dtype:
+    """The dtype of the arrays that are kept of a parameter."""
+    return param.dtype if param.is_complex() else find_work_dtype(param.dtype)
 
 
 class Gradient(NamedTuple):

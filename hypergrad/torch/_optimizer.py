@@ -80,8 +80,13 @@ class Optimizer(torch.optim.Optimizer):
             given = {name: value for name, value in param_group.items() if name in self.defaults}
             check_options(**{name: read_rate(value) if name == "lr" else value for name, value in given.items()})
         super().add_param_group(param_group)
-        if "steps" in self.param_groups[0]:
-            self._adopt(self.param_groups[-1:])
+        try:
+            check_dtypes(self.param_groups[-1]["params"])
+            if "steps" in self.param_groups[0]:
+                self._adopt(self.param_groups[-1:])
+        except ArgumentError:
+            del self.param_groups[-1]
+            raise
 
     def _adopt(self, groups: Sequence[dict[str, Any]]) -> None:
         """Give groups the numbers that they lack. Raises ArgumentError for a rate that none can be learned from."""
@@ -296,8 +301,8 @@ class Optimizer(torch.optim.Optimizer):
         """Go on from what state_dict gave; records and histories start again.
 
         A state of torch.optim.AdamW or Adam with the same groups is taken over too: the learned rate then starts at the
-        rate that stands in it. Arrays keep their dtype, whatever that of the parameters. Raises CheckpointError, with
-        nothing changed, for a state of another rule or scope.
+        rate that stands in it. Arrays get the dtype that a step works in: float32 for parameters of 16 bits, else that
+        of the parameters. Raises CheckpointError, with nothing changed, for a state of another rule or scope.
         """
         _saved.load(self, lambda: self._numbers, super().load_state_dict, state_dict)
         self._forget()
@@ -324,6 +329,13 @@ class Optimizer(torch.optim.Optimizer):
         """Records and histories start again."""
         self._left = None
         self._records, self._series, self._ring = Records([], 0, RECORDS), {}, None
+
+
+def check_dtypes(params: Sequence[Tensor]) -> None:
+    """Raise ArgumentError for parameters that have no gradient."""
+    for number, param in enumerate(params):
+        if not (param.is_floating_point() or param.is_complex()):
+            raise ArgumentError(f"params[{number}] has dtype {param.dtype}: give floating point numbers, as x.float()")
 
 
 def check_rounding(stochastic: bool | None, dtypes: set[torch.dtype]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hypergrad._core.checks import Number
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._elements import Gradient
@@ -46,7 +47,9 @@ class Plan(NamedTuple):
 
     def adapt(self, momentum: float | None) -> "Plan":
         """The plan for a group with this momentum, which schedulers change; None where a rule has none."""
-        return self if momentum is None else self._replace(rule=self.rule._replace(momentum=momentum))  # type: ignore[attr-defined]
+        if momentum is None or not hasattr(self.rule, "momentum"):
+            return self
+        return self._replace(rule=self.rule._replace(momentum=momentum))  # type: ignore[attr-defined]
 
     @property
     def uses_moments(self) -> bool:
@@ -184,6 +187,25 @@ class Present(NamedTuple):
         return Options(lr, beta1, self.beta2, self.eps, 0.0 if coupled else self.weight_decay)
 
 
+OPTIONS_OF_GROUPS = ("betas", "eps", "weight_decay", "momentum", "maximize")
+"""Those that are looked at in every step, beside lr."""
+
+RATE = Number(-math.inf)
+"""What a scheduler may make of lr."""
+
+
+def read_one(value: Any) -> Any:
+    """The number in a tensor of one element; anything else as it is."""
+    return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+
+
+def _check_group(options: tuple[tuple[str, Any], ...]) -> None:
+    try:
+        _check(options)
+    except TypeError:  # a list, as in betas=[0.9, 0.999], cannot be remembered
+        check_options(**dict(options))
+
+
 @lru_cache(maxsize=256)
 def _check(options: tuple[tuple[str, Any], ...]) -> None:
     check_options(**dict(options))
@@ -207,13 +229,10 @@ ORDINARY = (1e-37, 1e38)
 def read_group(number: int, group: Mapping[str, Any]) -> Present:
     """What a group steps with now. Raises ArgumentError for an option out of range."""
     rate, base = group["lr"], group["base_lr"]
-    options = [(name, group[name]) for name in ("betas", "eps", "weight_decay", "momentum") if name in group]
-    _check(tuple((name, tuple(value) if name == "betas" else value) for name, value in options))
+    _check_group(tuple((name, group[name]) for name in OPTIONS_OF_GROUPS if name in group))
     check_eps(number, group)
     if not (group["capturable"] and isinstance(rate, Tensor)):  # to look at it, the host would have to wait
-        rate = float(rate)
-        if not math.isfinite(rate):
-            raise ArgumentError(f"lr={rate!r} of group {number}: give a finite number")
+        rate = RATE(f"lr of group {number}", read_one(rate))
     beta1, beta2 = map(float, group.get("betas", (0.0, 0.0)))
     momentum = float(group["momentum"]) if "momentum" in group else None
     ratio, weight_decay = rate / base if base else 0.0, float(group["weight_decay"])
