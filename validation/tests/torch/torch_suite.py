@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch.testing._internal import common_optimizers as common
 
-from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW
+from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
 
 CLASS = "TestOptimRenewed"
 NOT_OURS = {
@@ -25,22 +25,24 @@ NOT_OURS = {
 }
 """Tests of that file that ask for something else than these optimizers promise."""
 DECAYS = "its zero gradients come with weight decay, which moves parameters; it knows that of the name AdamW alone"
+GIVES_RATE = "gives a rate, which this class refuses"
 NOT_OURS_OF = {
     SGDHD: {"test_param_groups_lr": "climbs a loss without bound, by a rate that grows, until nothing is finite"},
     HypergradientAdamW: {"test_step_is_noop_for_zero_grads": DECAYS},
     AutoHypergradientAdamW: {"test_step_is_noop_for_zero_grads": DECAYS},
+    TuningFreeAdamW: {
+        "test_param_group_with_lrscheduler_goes_right_direction": GIVES_RATE,
+        "test_param_groups_lr": GIVES_RATE,
+    },
 }
 """Those that ask it of a class."""
 
 
-def list_inputs(device, dtype=None):
+def list_inputs(kind):
     """Options that every class takes."""
-    return [
-        common.OptimizerInput(params=None, kwargs={}, desc="default"),
-        common.OptimizerInput(params=None, kwargs={"lr": 0.002}, desc="another rate"),
-        common.OptimizerInput(params=None, kwargs={"weight_decay": 0.1}, desc="weight decay"),
-        common.OptimizerInput(params=None, kwargs={"maximize": True}, desc="maximize"),
-    ]
+    other = {"eps": 1e-6} if kind is TuningFreeAdamW else {"lr": 0.002}
+    options = [{}, other, {"weight_decay": 0.1}, {"maximize": True}]
+    return [common.OptimizerInput(params=None, kwargs=given, desc=" ".join(given) or "default") for given in options]
 
 
 def describe(kind):
@@ -49,7 +51,7 @@ def describe(kind):
     skips = tuple(common.DecorateInfo(unittest.skip(reason), CLASS, name) for name, reason in refused.items())
     return common.OptimizerInfo(
         kind,
-        optim_inputs_func=list_inputs,
+        optim_inputs_func=lambda device, dtype=None: list_inputs(kind),
         optim_error_inputs_func=lambda device, dtype: [],
         supported_impls=(),
         supports_complex=True,
@@ -59,7 +61,8 @@ def describe(kind):
 
 def main(folder):
     """Run the file."""
-    common.optim_db[:] = [describe(kind) for kind in (SGDHD, AdamHD, HypergradientAdamW, AutoHypergradientAdamW)]
+    kinds = (SGDHD, AdamHD, HypergradientAdamW, AutoHypergradientAdamW, TuningFreeAdamW)
+    common.optim_db[:] = [describe(kind) for kind in kinds]
     sys.path.insert(0, str(folder))
     import test_optim
 
