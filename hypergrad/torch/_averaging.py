@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hypergrad.errors import ArgumentError, AveragesWarning
-from hypergrad.torch._elements import find_work_dtype
+from hypergrad.torch._dtypes import find_work_dtype
 from hypergrad.torch._items import localize
 from hypergrad.torch._numbers import LEARNED
 from hypergrad.torch._optimizer import Optimizer

@@ -14,7 +14,7 @@ from torch import Tensor
 from hypergrad._core.array_schedules import CODES, SCHEDULES, Outcome
 from hypergrad.errors import ArgumentError
 from hypergrad.torch._device_sums import Term, add_rows, total
-from hypergrad.torch._items import Batch, Item, form_batches
+from hypergrad.torch._items import Batch, Item, collect, form_batches
 from hypergrad.torch._loops import Loops
 from hypergrad.torch._numbers import Numbers, name_learned
 from hypergrad.torch._plan import Plan, Present, read_group
@@ -55,7 +55,7 @@ class Captured(NamedTuple):
     def take(self) -> None:
         """Take the step."""
         numbers = self.numbers
-        items = numbers.collect()
+        items = collect(numbers.groups, numbers.states)
         if not items:
             return
         present = [self._read(number, group, items[0].theta.device) for number, group in enumerate(numbers.groups)]

@@ -6,19 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hypergrad.torch._dtypes import find_work_dtype
 from hypergrad.torch._items import LIMITS, Batch
-
-HALF = (torch.float16, torch.bfloat16)
-
-
-def find_work_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype of the arithmetic of a tensor of reals: float32 for 16 bits, else its own."""
-    return torch.float32 if dtype in HALF else dtype
-
-
-def find_kept_dtype(param: Tensor) -> torch.dtype:
-    """The dtype of the arrays that are kept of a parameter."""
-    return param.dtype if param.is_complex() else find_work_dtype(param.dtype)
 
 
 class Gradient(NamedTuple):

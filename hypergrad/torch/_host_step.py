@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, total_left
-from hypergrad.torch._items import Batch, Item, form_batches
+from hypergrad.torch._items import Batch, Item, collect, form_batches
 from hypergrad.torch._left import Left, send
 from hypergrad.torch._loops import Loops
 from hypergrad.torch._numbers import Move, Numbers
@@ -70,7 +70,7 @@ class HostStep(NamedTuple):
 
     def take(self) -> Taken | None:
         """Take the step; None where no tensor has a gradient."""
-        items = self.numbers.collect()
+        items = collect(self.numbers.groups, self.numbers.states)
         if not items and self.plan.reach.process_group is None:
             return None
         self.numbers.find_bases()

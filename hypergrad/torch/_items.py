@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from hypergrad.errors import SparseGradientError
+from hypergrad.errors import ArgumentError, ArrayTypeError, SparseGradientError
+from hypergrad.torch._dtypes import find_kept_dtype
+from hypergrad_reference.loops import Arrays
 
 SHARDED: tuple[Any, ...] = ()
 """The type of tensors that are divided over a mesh of processes."""
@@ -14,6 +16,12 @@ if torch.distributed.is_available():
     from torch.distributed.tensor import DTensor
 
     SHARDED = (DTensor,)
+
+PER_ELEMENT = frozenset(Arrays._fields) - {"left"}
+"""What is kept of a parameter in its own shape."""
+
+OF_EVERY_GROUP = ("lr", "base_lr", "weight_decay", "capturable")
+"""What a step reads of every group."""
 
 LIMITS = {"cpu": 1 << 20}
 """Elements of a batch by type of device: on a CPU, 4 MiB of float32, the arrays of a loop stay in the last cache."""
@@ -47,10 +55,15 @@ def localize(tensor: Tensor) -> Tensor:
 def collect(groups: Sequence[dict[str, Any]], states: dict[Tensor, dict[str, Any]]) -> list[Item]:
     """The tensors that have a gradient, in order; the state of one that is new is empty.
 
-    Raises SparseGradientError for a sparse gradient.
+    Raises ArgumentError for a group that lacks a number, SparseGradientError for a sparse gradient, and ArrayTypeError
+    where a step would end in the middle, or read past the end of an array: for parameters that were replaced, or that
+    cannot be written to.
     """
     items, position = [], -1
     for number, group in enumerate(groups):
+        for name in OF_EVERY_GROUP:
+            if name not in group:
+                raise ArgumentError(f"group {number} has no {name!r}: put it back; add_param_group takes up more")
         for param in group["params"]:
             position += 1
             if param.grad is None:
@@ -61,8 +74,42 @@ def collect(groups: Sequence[dict[str, Any]], states: dict[Tensor, dict[str, Any
                 )
             state = states[param]
             grad = localize(_lay_alike(param.grad, param))
-            items.append(Item(param, localize(param), grad, state, number, position, state.get("moved", False)))
+            item = Item(param, localize(param), grad, state, number, position, state.get("moved", False))
+            _check_theta(item)
+            _check_arrays(item)
+            items.append(item)
     return items
+
+
+def _check_theta(item: Item) -> None:
+    param, theta = item.param, item.theta
+    if item.grad.shape != theta.shape:
+        raise ArrayTypeError(
+            f"parameter {item.position} has shape {list(param.shape)} and its gradient {list(param.grad.shape)}: "
+            "call backward again"
+        )
+    if not theta.is_contiguous() and any(s == 0 and n > 1 for s, n in zip(theta.stride(), theta.shape, strict=True)):
+        raise ArrayTypeError(
+            f"parameter {item.position} has elements in the same memory, as expand makes them: give its clone()"
+        )
+    if theta.is_inference() and not torch.is_inference_mode_enabled():
+        raise ArrayTypeError(
+            f"parameter {item.position} was made in torch.inference_mode: make it outside, as its clone() is"
+        )
+
+
+def _check_arrays(item: Item) -> None:
+    shape, dtype = item.param.shape, find_kept_dtype(item.param)
+    for name, array in item.state.items():
+        if name in PER_ELEMENT and (array.shape != shape or array.dtype != dtype):
+            remedy = (
+                "opt.load_state_dict(opt.state_dict()) makes them alike" if array.shape == shape
+                else "make a new optimizer for parameters of another shape"
+            )  # fmt: skip
+            raise ArrayTypeError(
+                f"{name!r} of parameter {item.position} is {array.dtype}{list(array.shape)}, the parameter is now "
+                f"{item.param.dtype}{list(shape)}: {remedy}"
+            )
 
 
 def _lay_alike(grad: Tensor, param: Tensor) -> Tensor:

@@ -14,24 +14,18 @@ from torch import Tensor
 
 from hypergrad._core.keeping import count_kept
 from hypergrad._core.saved import list_numbers, read_numbers
-from hypergrad.errors import ArgumentError, ArrayTypeError
 from hypergrad.torch._array_engine import as_blocks
-from hypergrad.torch._elements import find_kept_dtype
-from hypergrad.torch._items import Item, collect
+from hypergrad.torch._dtypes import find_kept_dtype
+from hypergrad.torch._items import Item
 from hypergrad.torch._plan import Plan, Present, extend_power
 from hypergrad.torch._reduce import LAST, Reading
 from hypergrad_reference import surprise
-from hypergrad_reference.loops import INNER_PRODUCTS, Arrays
+from hypergrad_reference.loops import INNER_PRODUCTS
 from hypergrad_reference.rule import Options, Scalars, Sums, Term, total_over_groups, total_with_averages
 from hypergrad_reference.sums import total
 
 LAST_STEP = {"ratio": 0.0, "lr": 0.0, "weight_decay": 0.0, "beta1": 0.0, "beta2": 0.0, "eps": 1.0}
 """What is kept per group of its latest step, and what stands there before the first."""
-
-PER_ELEMENT = frozenset(Arrays._fields) - {"left"}
-"""What is kept of a parameter in its own shape."""
-
-OF_EVERY_GROUP = ("lr", "base_lr", "weight_decay", "capturable")
 
 LEARNED = "learned_"
 """What the keys of learned numbers begin with."""
@@ -156,51 +150,6 @@ class Numbers(NamedTuple):
                     group[name_learned("lr")] = base
 
     # From the sums to what the tensors step with.
-
-    def collect(self) -> list[Item]:
-        """The tensors that have a gradient.
-
-        Raises ArgumentError for a group that lacks a number, SparseGradientError for a sparse gradient, and
-        ArrayTypeError where a step would end in the middle, or read past the end of an array: for parameters that were
-        replaced, or that cannot be written to.
-        """
-        for number, group in enumerate(self.groups):
-            for name in OF_EVERY_GROUP:
-                if name not in group:
-                    raise ArgumentError(f"group {number} has no {name!r}: put it back; add_param_group takes up more")
-        items = collect(self.groups, self.states)
-        for item in items:
-            self._check_arrays(item)
-        return items
-
-    def _check_arrays(self, item: Item) -> None:
-        param, theta = item.param, item.theta
-        if item.grad.shape != theta.shape:
-            raise ArrayTypeError(
-                f"parameter {item.position} has shape {list(param.shape)} and its gradient {list(param.grad.shape)}: "
-                "call backward again"
-            )
-        if not theta.is_contiguous() and any(
-            s == 0 and n > 1 for s, n in zip(theta.stride(), theta.shape, strict=True)
-        ):
-            raise ArrayTypeError(
-                f"parameter {item.position} has elements in the same memory, as expand makes them: give its clone()"
-            )
-        if theta.is_inference() and not torch.is_inference_mode_enabled():
-            raise ArrayTypeError(
-                f"parameter {item.position} was made in torch.inference_mode: make it outside, as its clone() is"
-            )
-        shape, dtype = param.shape, find_kept_dtype(param)
-        for name, array in item.state.items():
-            if name in PER_ELEMENT and (array.shape != shape or array.dtype != dtype):
-                remedy = (
-                    "opt.load_state_dict(opt.state_dict()) makes them alike" if array.shape == shape
-                    else "make a new optimizer for parameters of another shape"
-                )  # fmt: skip
-                raise ArrayTypeError(
-                    f"{name!r} of parameter {item.position} is {array.dtype}{list(array.shape)}, the parameter is now "
-                    f"{param.dtype}{list(shape)}: {remedy}"
-                )
 
     def liken(self, item: Item) -> Any:
         """What two tensors have in common when loop 1 is told the same of both, except for a running mean."""

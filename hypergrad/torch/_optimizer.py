@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +18,11 @@ from hypergrad._core.options import check_options
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
 from hypergrad._core.stream import RecordStream, open_instead, show_path
-from hypergrad.errors import ArgumentError, NonFiniteError, RoundingWarning
+from hypergrad.errors import ArgumentError, NonFiniteError
 from hypergrad.torch import _exchange, _saved
 from hypergrad.torch._array_engine import ArrayEngine, check_engine
 from hypergrad.torch._captured import Captured, check_capturable
-from hypergrad.torch._elements import HALF
+from hypergrad.torch._dtypes import check_dtypes, check_rounding
 from hypergrad.torch._host_step import HostStep
 from hypergrad.torch._left import Left
 from hypergrad.torch._loops import compile_loops, make_loops
@@ -329,26 +328,6 @@ class Optimizer(torch.optim.Optimizer):
         """Records and histories start again."""
         self._left = None
         self._records, self._series, self._ring = Records([], 0, RECORDS), {}, None
-
-
-def check_dtypes(params: Sequence[Tensor]) -> None:
-    """Raise ArgumentError for parameters that have no gradient."""
-    for number, param in enumerate(params):
-        if not (param.is_floating_point() or param.is_complex()):
-            raise ArgumentError(f"params[{number}] has dtype {param.dtype}: give floating point numbers, as x.float()")
-
-
-def check_rounding(stochastic: bool | None, dtypes: set[torch.dtype]) -> None:
-    """Warn of 16-bit parameters whose small updates would be lost. Raises ArgumentError for what cannot be rounded."""
-    if stochastic and torch.float16 in dtypes:
-        raise ArgumentError("stochastic_rounding=True rounds bfloat16, not float16: keep such parameters in float32")
-    if stochastic is None and dtypes & set(HALF):
-        warnings.warn(
-            "parameters of 16 bits lose updates that are small beside them, and the learned rate then rises for no "
-            "effect: give stochastic_rounding=True, or keep float32 parameters with autocast; False says it is known",
-            RoundingWarning,
-            stacklevel=4,
-        )
 
 
 def read_rate(value: Any) -> float:

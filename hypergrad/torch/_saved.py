@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from hypergrad.errors import CheckpointError
-from hypergrad.torch._elements import find_kept_dtype
+from hypergrad.torch._dtypes import find_kept_dtype
 from hypergrad.torch._entries import check_entries
-from hypergrad.torch._numbers import PER_ELEMENT, Numbers, name_learned, read_steps
+from hypergrad.torch._items import PER_ELEMENT
+from hypergrad.torch._numbers import Numbers, name_learned, read_steps
 
 MADE_LATER = ("velocity", "last_grad", "left")
 """Arrays that a state may lack: they begin with zeros, or are not looked at in the next step."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hypergrad.torch._dtypes import find_work_dtype
 from hypergrad.torch._elements import (
     Gradient,
     Scratch,
@@ -18,7 +19,6 @@ from hypergrad.torch._elements import (
     add_scaled,
     cast,
     dot,
-    find_work_dtype,
     form,
     form_root,
     widen,
