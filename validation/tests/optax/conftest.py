@@ -12,13 +12,12 @@ import pytest
 def x64():
     import jax  # here, since pytest reads this file where jax is missing, too
 
-    with jax.enable_x64(True):
-        yield
+    jax.config.update("jax_enable_x64", True)  # `_own_precision` ends it
 
 
 @pytest.fixture(autouse=True)
 def _own_precision():
-    """Tests of optax that are run here turn to 64 bits and stay there; the next test has its own."""
+    """A test that turns to 64 bits, as those of optax do, stays there; the next has its own."""
     import jax
 
     yield

@@ -59,19 +59,19 @@ def test_update_is_traced_once(make):
 
 @pytest.mark.parametrize(("name", "wide"), [*((name, False) for name in MAKERS), ("adamw_hd", True)])
 def test_scan_and_jit_give_what_single_steps_give(name, wide):
-    with jax.enable_x64(wide):
-        params, opt = draw(0, np.float32), MAKERS[name]()
-        one, jitted = walk(opt, params, transform=lambda step: step), walk(opt, params)
-        assert {x.dtype for x in one[1].learned} == {jnp.dtype(np.float64 if wide else np.float32)}
-        assert_alike(one, jitted, rtol=1e-6)  # the compiler fuses, and rounds float32 less often
-        noise = jax.tree.map(lambda *x: jnp.stack(x), *(draw(step, np.float32) for step in range(STEPS)))
+    jax.config.update("jax_enable_x64", wide)
+    params, opt = draw(0, np.float32), MAKERS[name]()
+    one, jitted = walk(opt, params, transform=lambda step: step), walk(opt, params)
+    assert {x.dtype for x in one[1].learned} == {jnp.dtype(np.float64 if wide else np.float32)}
+    assert_alike(one, jitted, rtol=1e-6)  # the compiler fuses, and rounds float32 less often
+    noise = jax.tree.map(lambda *x: jnp.stack(x), *(draw(step, np.float32) for step in range(STEPS)))
 
-        def step(carry, noise):
-            params, state = carry
-            updates, state = opt.update(form_gradient(params, noise), state, params)
-            return (optax.apply_updates(params, updates), state), None
+    def step(carry, noise):
+        params, state = carry
+        updates, state = opt.update(form_gradient(params, noise), state, params)
+        return (optax.apply_updates(params, updates), state), None
 
-        assert_alike(jax.jit(partial(jax.lax.scan, step))((params, opt.init(params)), noise)[0], one, rtol=1e-6)
+    assert_alike(jax.jit(partial(jax.lax.scan, step))((params, opt.init(params)), noise)[0], one, rtol=1e-6)
 
 
 @of_every_maker
