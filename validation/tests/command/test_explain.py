@@ -170,15 +170,24 @@ def test_rates_that_are_not_finite_are_left_out_of_the_bars():
     assert draw_bars([1.0, 2.0], 0) == ""
 
 
+def _follow(path, *options, **environment):
+    """A child that follows a file. Ctrl-C ends it, even where a shell has started the tests in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what is ignored here, a child ignores as well
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-u", "-m", "hypergrad", "explain", str(path), "--follow", *options],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": "1", "TERM": "xterm",
+                 **environment},
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_follow_shows_bars_that_the_terminal_has(tmp_path):
     path = tmp_path / "run.jsonl"
     train(30, records_to=path)
-    child = subprocess.Popen(
-        [sys.executable, "-u", "-m", "hypergrad", "explain", str(path), "--follow"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": "1", "TERM": "xterm",
-             "PYTHONIOENCODING": "ascii"},
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    child = _follow(path, PYTHONIOENCODING="ascii")
     shown = _read_until(child.stdout, "step 30")
     child.send_signal(signal.SIGINT)
     shown += child.communicate(timeout=60)[0]
@@ -215,12 +224,7 @@ def _read_until(stream, words):
 
 def test_follow_shows_a_run_as_it_goes_on_and_ends_by_ctrl_c(tmp_path):
     path = tmp_path / "run.jsonl"
-    child = subprocess.Popen(
-        [sys.executable, "-u", "-m", "hypergrad", "explain", str(path), "--follow", "--last", "2"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": "1", "TERM": "xterm"},
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert child.stdout is not None
+    child = _follow(path, "--last", "2")
     shown = _read_until(child.stdout, "waiting for")
     path.touch()  # as an optimizer does before its first step
     train(12, records_to=path)
