@@ -7,18 +7,9 @@ A transformation is two pure functions, and its state a pytree: jit, vmap, scan,
 with every other one of optax. The rules and their schedules are those of `hypergrad_reference`.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from hypergrad._core.extras import require
 
-LEAST = (0, 2, 5)
-"""The oldest release of optax that this works with."""
-REMEDY = "pip install 'hypergrad-opencl[optax]' installs it"
-
-try:
-    found = version("optax")
-except PackageNotFoundError as error:
-    raise ImportError(f"hypergrad.optax needs optax, which is not installed: {REMEDY}", name="optax") from error
-if tuple(int(part) for part in found.split(".")[:3]) < LEAST:
-    raise ImportError(f"hypergrad.optax needs optax {'.'.join(map(str, LEAST))} or later, not {found}: {REMEDY}")
+require("optax", (0, 2, 7))
 
 from hypergrad._core.array_schedules import REASONS  # noqa: E402
 from hypergrad.optax._learn import HypergradientState  # noqa: E402

@@ -8,18 +8,9 @@ elements, in operations of torch. In the NumPy classes the learned rate stands i
 scheduler's.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from hypergrad._core.extras import require
 
-LEAST = (2, 6)
-"""The oldest release of torch that this works with."""
-REMEDY = "pip install 'hypergrad-opencl[torch]' installs it"
-
-try:
-    found = version("torch")
-except PackageNotFoundError as error:
-    raise ImportError(f"hypergrad.torch needs torch, which is not installed: {REMEDY}", name="torch") from error
-if tuple(int(part) for part in found.split(".")[:2]) < LEAST:
-    raise ImportError(f"hypergrad.torch needs torch {LEAST[0]}.{LEAST[1]} or later, not {found}: {REMEDY}")
+require("torch", (2, 6))
 
 from hypergrad.torch.adam_hd import AdamHD  # noqa: E402
 from hypergrad.torch.adamw_auto import AutoHypergradientAdamW  # noqa: E402

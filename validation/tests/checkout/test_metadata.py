@@ -33,6 +33,13 @@ def test_licence_is_one_and_the_same():
     assert all((ROOT / name).exists() for name in PROJECT["license-files"])
 
 
+@pytest.mark.parametrize("extra", ["torch", "optax"])
+def test_module_of_an_extra_asks_for_the_release_that_the_extra_asks_for(extra):
+    text = (ROOT / "hypergrad" / extra / "__init__.py").read_text("utf-8")
+    least = re.search(rf'require\("{extra}", \((.*?)\)\)', text)[1].replace(", ", ".")
+    assert f"{extra}>={least}" in PROJECT["optional-dependencies"][extra]
+
+
 @pytest.mark.parametrize("extra", PROJECT["optional-dependencies"])
 def test_every_package_of_an_extra_is_pinned(extra):
     pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text("utf-8"), re.MULTILINE))
