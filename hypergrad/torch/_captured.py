@@ -148,7 +148,8 @@ class Captured(NamedTuple):
             )
 
         cells: dict[int, dict[str, list[Tensor]]] = {}
-        for (names, gradient, key), batch in form_batches(items, select, lambda key: plan.name_operands(key[0])):
+        batches = form_batches(items, select, lambda key: plan.name_operands(key[0]), self.loops.limit)
+        for (names, gradient, key), batch in batches:
             scalars, power = recalled.get(key, (None, 1.0))
             for name, pieces in self.loops.inner_products(names, batch, gradient, scalars, power).items():
                 for owner, piece in zip(batch.owners, pieces, strict=True):
@@ -276,7 +277,7 @@ class Captured(NamedTuple):
             return id(scalars[index]), self.numbers.plan.form_gradient(present[item.group]), keeps[item.group], index
 
         alike: dict[int, Any] = {id(one): one for one in scalars}
-        batches = form_batches(items, lambda item: select(item)[:3], lambda key: key[2])
+        batches = form_batches(items, lambda item: select(item)[:3], lambda key: key[2], self.loops.limit)
         for (key, gradient, _), batch in batches:
             before = _copy(batch) if fine is not None else {}
             self.loops.update(batch, gradient, alike[key], None)

@@ -14,7 +14,7 @@ class Gradient(NamedTuple):
     """How the gradient of a tensor becomes g: g = grad_scale * grad + l2 * theta."""
 
     grad_scale: float = 1.0  # 1 or -1
-    l2: float = 0.0
+    l2: float | Tensor = 0.0  # a number in a compiled loop's hands is a tensor
 
     def form(self, batch: Batch) -> list[Tensor]:
         """G of each piece in the dtype of the work; the gradient itself where nothing is to be done."""
@@ -22,8 +22,8 @@ class Gradient(NamedTuple):
         g = batch.grad if batch.grad[0].dtype == dtype else [grad.to(dtype) for grad in batch.grad]
         if self.grad_scale != 1:
             g = list(torch._foreach_mul(g, self.grad_scale))
-        if self.l2:
-            g = list(torch._foreach_add(g, widen(batch.theta), alpha=self.l2))
+        if isinstance(self.l2, Tensor) or self.l2:
+            g = add(g, widen(batch.theta), self.l2 if not isinstance(self.l2, Tensor) else self.l2.to(dtype), None)
         return g
 
 
@@ -38,7 +38,8 @@ def form_root(batch: Batch, s: Any) -> list[Tensor]:
     u = batch.arrays.get("max_exp_avg_sq") or batch.arrays["exp_avg_sq"]
     root = list(torch._foreach_mul(u, s.i2))
     torch._foreach_sqrt_(root)
-    torch._foreach_add_(root, s.eps)
+    # A tensor without dimensions is added without a look at it where each array has its own.
+    torch._foreach_add_(root, [s.eps] * len(root) if isinstance(s.eps, Tensor) else s.eps)
     return root
 
 

@@ -174,7 +174,9 @@ class HostStep(NamedTuple):
         if self.engine is not None:
             return self._read_blocks(ready.items, self.engine.sum(ready.items, select))
         cells: OwnCells = {}
-        for key, batch in form_batches(ready.items, select, lambda key: self.plan.name_operands(key.products)):
+        for key, batch in form_batches(
+            ready.items, select, lambda key: self.plan.name_operands(key.products), self.loops.limit
+        ):
             _put(cells, batch, self.loops.inner_products(key.products, batch, *key[1:]))
         return self._read(ready.items, cells, columns)
 
@@ -225,7 +227,8 @@ class HostStep(NamedTuple):
             self.engine.update(ready.items, lambda item: select(item)[0])
             return cells
         roundings: dict[torch.device, Rounding] = {}
-        for (change, sums), batch in form_batches(ready.items, select, lambda key: plan.choose_keeps(key[0].keeps)):
+        batches = form_batches(ready.items, select, lambda key: plan.choose_keeps(key[0].keeps), self.loops.limit)
+        for (change, sums), batch in batches:
             if sums is not None:
                 _put(cells, batch, self.loops.inner_products(sums.products, batch, *sums[1:]))
             self._leave_sums(cells, batch, change)

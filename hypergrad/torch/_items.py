@@ -129,12 +129,16 @@ class Batch(NamedTuple):
 
 
 def form_batches(
-    items: Sequence[Item], select: Callable[[Item], Hashable], names: Callable[[Any], Iterable[str]]
+    items: Sequence[Item],
+    select: Callable[[Item], Hashable],
+    names: Callable[[Any], Iterable[str]],
+    limit: int | None = None,
 ) -> Iterator[tuple[Any, Batch]]:
-    """Batches of at most LIMIT elements, each with the key that its items share; large tensors are cut.
+    """Batches of at most `limit` elements, each with the key that its items share; large tensors are cut.
 
     select    the key of an item; None passes it over
     names     of a key, the arrays of the state that the loop reads or writes
+    limit     None is that of the device
     """
     alike: dict[tuple[Any, torch.device, torch.dtype, torch.dtype], list[int]] = {}
     for index, item in enumerate(items):
@@ -142,13 +146,13 @@ def form_batches(
         if key is not None and item.theta.numel():
             alike.setdefault((key, item.theta.device, item.theta.dtype, item.grad.dtype), []).append(index)
     for (key, device, _, _), indices in alike.items():
-        wanted, limit = tuple(names(key)), LIMITS.get(device.type, LIMIT)
-        batch, room = _open(wanted), limit
+        wanted, most = tuple(names(key)), limit or LIMITS.get(device.type, LIMIT)
+        batch, room = _open(wanted), most
         for index in indices:
-            for theta, grad, *arrays in _cut(items[index], wanted, limit):
+            for theta, grad, *arrays in _cut(items[index], wanted, most):
                 if theta.numel() > room and batch.owners:
                     yield key, batch
-                    batch, room = _open(wanted), limit
+                    batch, room = _open(wanted), most
                 batch.owners.append(index)
                 batch.theta.append(theta)
                 batch.grad.append(grad)

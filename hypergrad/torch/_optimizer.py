@@ -213,8 +213,17 @@ class Optimizer(torch.optim.Optimizer):
         """Compile the two loops of the step, as nn.Module.compile does a model; the rest is not worth a graph.
 
         options    of torch.compile. The graphs get rates and other numbers as tensors, which cause no recompilation.
+
+        There is one graph of all tensors that share their numbers; under lr_scope="tensor" one that each goes through,
+        of any length. Rounding at random is not compiled. A model that has other gradients in each step is compiled for
+        64 kinds of steps; the rest go on without a graph, after a UserWarning. Raises ArgumentError with an engine
+        other than "torch".
         """
-        self._loops = compile_loops(**options)
+        if self._plan.engine != "torch":
+            raise ArgumentError(
+                f"compile() with engine={self._plan.engine!r}, which torch does not compile: give 'torch'"
+            )
+        self._loops = compile_loops(options, self._numbers.has_rate_per_tensor)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _take_captured_step(self) -> None:

@@ -82,7 +82,7 @@ def inner_products(
 def _rebuild_direction(batch: Batch, s: ExactScalars, scratch: Scratch | None) -> tuple[list[Tensor], float]:
     """The direction m i1 / (sqrt(u i2) + eps) as m / (sqrt(u) + eps / sqrt(i2)), and its factor i1 / sqrt(i2)."""
     m, u = batch.arrays["exp_avg"], batch.arrays.get("max_exp_avg_sq") or batch.arrays["exp_avg_sq"]
-    if isinstance(s.i2, Tensor):  # eps is a number: a tensor without dimensions is not added without a look at it
+    if isinstance(s.i2, Tensor):
         d = list(torch._foreach_mul(m, s.i1))
         torch._foreach_div_(d, form_root(batch, s))
         return d, 1.0
@@ -95,6 +95,8 @@ def _rebuild_direction(batch: Batch, s: ExactScalars, scratch: Scratch | None) -
 
 def _derive_by_beta1(batch: Batch, s: ExactScalars, last_beta1_power: float) -> list[Tensor]:
     """[(m - g) p + m q] / (sqrt(u i2) + eps), see `hypergrad_reference.adamw_beta1.direction_beta1_derivative`."""
+    if isinstance(last_beta1_power, Tensor):
+        last_beta1_power = last_beta1_power.to(find_work_dtype(batch.theta[0].dtype))
     p, q = beta1_derivative_scalars(s.b1, last_beta1_power)
     m = batch.arrays["exp_avg"]
     slope = list(torch._foreach_mul(m, p + q))

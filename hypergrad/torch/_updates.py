@@ -174,7 +174,7 @@ def _update_heavy_ball(
 ) -> None:
     v = batch.arrays["velocity"]
     torch._foreach_mul_(v, s.momentum)
-    torch._foreach_add_(v, g, alpha=s.undamped)
+    add_scaled(v, g, s.undamped)
     torch._foreach_copy_(batch.arrays["direction"], v)
     add_scaled(theta, v, -s.lr)
 
@@ -184,7 +184,7 @@ def _update_nesterov(theta: list[Tensor], g: list[Tensor], batch: Batch, s: Nest
     torch._foreach_mul_(v, s.momentum)
     torch._foreach_add_(v, g)
     torch._foreach_copy_(d, g)
-    torch._foreach_add_(d, v, alpha=s.momentum)
+    add_scaled(d, v, s.momentum)
     add_scaled(theta, d, -s.lr)
 
 
