@@ -165,7 +165,7 @@ class Optimizer(Guarded):
         """The file to which each step appends its record, for `hypergrad explain FILE --follow`; None for none.
 
         It may be changed between steps. A file that is there goes on. Copies of an optimizer write to no file. Records
-        of short steps wait for at most 0.1 s, unless this is read; a kill loses those that wait.
+        of short steps wait for the next; reading this writes them, and a kill loses them.
         """
         return show_path(self._run.stream)
 

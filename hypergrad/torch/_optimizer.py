@@ -122,8 +122,9 @@ class Optimizer(torch.optim.Optimizer):
         """The file to which each step appends its record, for `hypergrad explain FILE --follow`; None for none.
 
         It is set between steps: `opt.records_to = "run.jsonl"`. A file that is there goes on, as a resumed run does;
-        copies write to no file. Records wait for at most 0.1 s, unless this is read. Raises ArgumentError with
-        capturable=True, where they stay on the device, and under lr_scope="tensor", where a step has some of them only.
+        copies write to no file. Records of short steps wait for the next; reading this writes them. Raises
+        ArgumentError with capturable=True, where they stay on the device, and under lr_scope="tensor", where a step has
+        some of them only.
         """
         return show_path(self._stream)
 
