@@ -30,6 +30,7 @@ extensions = [
     "extensions.docstrings",
     "extensions.gallery",
     "extensions.pictures",
+    "extensions.printed",
 ]
 exclude_patterns = ["build", "**/sg_execution_times.rst"]  # of earlier builds: they load a script from the network
 suppress_warnings = ["config.cache"]
@@ -60,7 +61,7 @@ nitpick_ignore_regex = [
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "examples",
-    # Those of torch are shown, and run where it is installed; so is that of transformers.
+    # Those of torch run where it is installed, as does that of transformers. Elsewhere see extensions.printed.
     "filename_pattern": "|".join(
         pattern
         for pattern, module in {"plot_": "numpy", "torch_[cs]": "torch", "torch_trainer": "transformers"}.items()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import hypergrad
-from extensions import docstrings, optax_pages, pictures, reference, torch_pages
+from extensions import docstrings, optax_pages, pictures, printed, reference, torch_pages
 from hypergrad_reference import sums
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -209,6 +209,11 @@ def exists(name):
             except ImportError:
                 return False
     return True
+
+
+@pytest.mark.parametrize("module", [docstrings, optax_pages, pictures, printed, reference, torch_pages])
+def test_extension_shows_examples_that_are_right(module):
+    assert doctest.testmod(module, optionflags=FLAGS).failed == 0
 
 
 # The reference.

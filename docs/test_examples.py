@@ -1,5 +1,6 @@
 """Each example runs in a process of its own, and what it prints is what it is there to show."""
 
+import doctest
 import os
 import re
 import subprocess
@@ -29,6 +30,17 @@ def run(name, tmp_path, warnings="error"):
 def test_example_is_short_and_is_tested(path):
     assert len(path.read_text("utf-8").splitlines()) < 40
     assert f'run("{path.stem}"' in Path(__file__).read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("torch_*.py")), ids=lambda path: path.stem)
+def test_example_prints_what_its_page_shows(path, tmp_path):
+    pytest.importorskip("transformers" if path.stem == "torch_trainer" else "torch")
+    shown = path.with_suffix(".txt").read_text("utf-8")
+    printed = run(path.stem, tmp_path, "default")
+    if path.stem == "torch_sharded":  # its ranks print in any order
+        shown, printed = ("\n".join(sorted(text.splitlines())) for text in (shown, printed))
+    fits = doctest.OutputChecker().check_output(shown, printed, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert fits, f"write this to {path.with_suffix('.txt')}, with ... for times:\n{printed}"
 
 
 def test_minibatches_need_a_rate_that_rises(tmp_path):
@@ -77,7 +89,7 @@ def test_torch_schedule_lowers_the_rate_that_acts_and_the_loss(tmp_path):
     assert 0.0048 < scheduled[0] < alone[0] < 0.006  # the noise alone gives 0.0049
 
 
-def test_trainer_of_transformers_schedules_a_rate_that_is_learned(tmp_path):
+def test_torch_trainer_of_transformers_schedules_a_rate_that_is_learned(tmp_path):
     pytest.importorskip("transformers")
     shown = run("torch_trainer", tmp_path, "default")
     numbers = re.search(r"loss (\S+) -> (\S+), learned (\S+)\nacting (\S+)", shown).groups()
