@@ -90,12 +90,14 @@ def name_other_products(step: Step) -> Products:
 
 def form_sums(step: Step, backend: Backend, products: Products) -> Blocks:
     """Loop 1: the block sums of the products over each batch."""
+    if not any(products):
+        return [{} for _ in products]
     tasks = [
         SumsTask(batch, names, operands)
         for batch, names, operands in zip(step.work.batches, products, _list_operands(step), strict=True)
         if names
     ]
-    sums = iter(backend.inner_products(tasks) if tasks else ())
+    sums = iter(backend.inner_products(tasks))
     return [next(sums) if names else {} for names in products]
 
 

@@ -55,10 +55,12 @@ def exchange_gradients(work: Work, given: Given) -> Work | None:
     if work.given.tensors != given.tensors:
         return None
     flat = {tensor.position: gradient.flat for tensor, gradient in zip(given.tensors, given.gradients, strict=True)}
-    batches = [batch._replace(grads=[flat[position] for position in batch.positions]) for batch in work.batches]
-    for before, after in zip(work.batches, batches, strict=True):
-        if {*map(type, after.grads)} != {type(before.grads[0])}:
+    batches = []
+    for positions, thetas, before, arrays in work.batches:
+        grads = [flat[position] for position in positions]
+        if {*map(type, grads)} != {type(before[0])}:
             return None
+        batches.append(Batch(positions, thetas, grads, arrays))
     return work._replace(given=given, batches=batches)
 
 

@@ -19,7 +19,6 @@ class Bound(NamedTuple):
     """An array and the buffer that stands for it."""
 
     array: HostArray
-    place: tuple[int, int, bool]
     buffer: cl.Buffer
 
 
@@ -35,6 +34,7 @@ class Arrays:
         self.sent = 0  # bytes that crossed to the device, and back
         self.received = 0
         self._bound: dict[Hashable, Bound] = {}
+        self._found: dict[Hashable, tuple[HostArray, int]] = {}
         self._here: set[Hashable] = set()  # names whose buffer holds what the array holds, or something newer
         self._written: dict[Hashable, None] = {}  # newer, in the order of the writes
         self._kept: set[Hashable] = set()
@@ -46,7 +46,7 @@ class Arrays:
     def bind(self, name: Hashable, array: Array, written: bool = False, kept: bool = False) -> cl.Buffer:
         """The buffer of an array.
 
-        name       keeps the buffer for the next call; an array elsewhere in memory gets a new one
+        name       keeps the buffer for the next call, to which another array may be given
         array      C-contiguous, not empty; a pyopencl array is its own buffer and never crosses
         written    the next kernel will write to it
         kept       the host looks at it after `fetch` only
@@ -58,16 +58,14 @@ class Arrays:
             return cast(cl.Buffer, array.base_data)
         known = self._bound.get(name)
         if known is None or known.array is not array:
-            place = (array.ctypes.data, array.nbytes, array.flags.writeable)
-            if known is not None and known.place == place:
+            if device.in_place:  # a buffer costs less than to ask NumPy whether the memory is that of the one before
+                flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+                buffer = cl.Buffer(device.context, flags, hostbuf=_alias(array))
+            elif known is not None and known.array.nbytes == array.nbytes:
                 buffer = known.buffer
             else:
-                if device.in_place:
-                    flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
-                    buffer = cl.Buffer(device.context, flags, hostbuf=_alias(array))
-                else:
-                    buffer = cl.Buffer(device.context, cl.mem_flags.READ_WRITE, array.nbytes)
-            known = self._bound[name] = Bound(array, place, buffer)
+                buffer = cl.Buffer(device.context, cl.mem_flags.READ_WRITE, array.nbytes)
+            known = self._bound[name] = Bound(array, buffer)
             self._here.discard(name)
             self._written.pop(name, None)
         if not device.in_place:
@@ -80,6 +78,16 @@ class Arrays:
             if written:
                 self._written[name] = None
         return known.buffer
+
+    def find_address(self, name: Hashable, array: HostArray) -> int:
+        """Where the memory of an array begins. NumPy is asked once: that takes as long as all else for a small array.
+
+        name    keeps the address for the next call with the same array
+        """
+        known = self._found.get(name)
+        if known is None or known[0] is not array:
+            known = self._found[name] = array, array.ctypes.data
+        return known[1]
 
     def collect(self) -> None:
         """Wait for the kernels and bring back what they wrote, except what is kept."""
@@ -99,7 +107,7 @@ class Arrays:
 
     def _receive(self, names: list[Hashable]) -> None:
         for name in names:
-            array, _, buffer = self._bound[name]
+            array, buffer = self._bound[name]
             cl.enqueue_copy(self.device.queue, array, buffer, is_blocking=False)
             self.received += array.nbytes
             del self._written[name]

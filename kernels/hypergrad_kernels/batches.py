@@ -44,7 +44,7 @@ class Ready(NamedTuple):
     """A kernel over a batch, to be launched with the numbers of a step."""
 
     batch: Batch
-    launches: Sequence[Launch]
+    launches: list[Launch]
     room: Room | None  # for block sums
 
 
@@ -119,8 +119,8 @@ class Batches:
             return ready
         if ready.batch.thetas is not batch.thetas or ready.batch.arrays is not batch.arrays:
             return None
-        launches = self._launcher.exchange(ready.launches, "grad", dict(zip(batch.positions, batch.grads, strict=True)))
-        ready = self._ready[key] = ready._replace(batch=batch, launches=launches)
+        self._launcher.exchange(ready.launches, "grad", dict(zip(batch.positions, batch.grads, strict=True)))
+        ready = self._ready[key] = Ready(batch, ready.launches, ready.room)
         return ready
 
     def _make(self, form: Form, batch: Batch, arrays: Sequence[tuple[Vector, ...]], products: int) -> Ready:

@@ -29,13 +29,13 @@ class Prepared(NamedTuple):
 
 
 class Single(NamedTuple):
-    """What launches of a kernel for one tensor share as long as its arrays stay."""
+    """What launches of a kernel for one tensor share; other arrays may take the place of those in its lists."""
 
     variant: tuple[Any, ...]  # of the kernel: file, name, dtype and macros
-    arrays: tuple[Vector, ...]
+    arrays: list[Vector]
     prepared: Prepared
     items: int
-    buffers: Sequence[cl.Buffer] | None  # None where what they hold crosses to the device each time
+    buffers: list[cl.Buffer] | None  # None where what they hold crosses to the device each time
     anywhere: bool  # where the arrays begin does not count
 
     def serves(self, call: Call) -> bool:
@@ -47,7 +47,7 @@ class Launch(NamedTuple):
     """A kernel with all its work: one tensor by its own buffers, or many by a table of their addresses."""
 
     name: Hashable
-    call: Call  # of the tensor, or of the first
+    call: Call  # of the tensor, or of the first; the arrays may be others by now
     work: Single | tuple[Prepared, Table]
 
 
@@ -137,27 +137,19 @@ class Launcher:
                 launches += [self._plan([entry], self._plan_one) for entry in entries]
         return launches
 
-    def exchange(self, launches: Sequence[Launch], part: str, arrays: Mapping[Hashable, Vector]) -> list[Launch]:
-        """A plan with other arrays of one part, by the names of tensors; their kind is that of the arrays before."""
-        exchanged = []
-        for launch in launches:
-            name, call, work = launch
+    def exchange(self, launches: list[Launch], part: str, arrays: Mapping[Hashable, Vector]) -> None:
+        """Give planned launches other arrays of one part, by the names of tensors, of the same kind."""
+        for number, (name, call, work) in enumerate(launches):
             index = call.form.arrays.index(part)
-            if isinstance(work, Single):
-                together = [*call.arrays]
-                together[index] = arrays[name]
-                own = call._replace(arrays=tuple(together))
-                if work.anywhere and work.buffers is not None:
-                    buffers = [*work.buffers]
-                    buffers[index] = self.arrays.bind((name, part), arrays[name])
-                    work = self._singles[name, own.form.kernel] = work._replace(arrays=own.arrays, buffers=buffers)
-                    launch = Launch(name, own, work)
-                else:
-                    launch = self._plan([(name, own)], self._plan_one)
+            if not isinstance(work, Single):
+                work[1].exchange(index, part, arrays)
+            elif work.anywhere:
+                work.arrays[index] = arrays[name]
+                if work.buffers is not None:
+                    work.buffers[index] = self.arrays.bind((name, part), arrays[name])
             else:
-                work[1].exchange(index, arrays)
-            exchanged.append(launch)
-        return exchanged
+                together = (*work.arrays[:index], arrays[name], *work.arrays[index + 1 :])
+                launches[number] = self._plan([(name, call._replace(arrays=together))], self._plan_one)
 
     def _plan(self, entries: Entries, make: Callable[[Entries], Launch]) -> Launch:
         """A launch, with the safe shape where the remembered one does not compile: a cache never breaks a step."""
@@ -178,18 +170,17 @@ class Launcher:
             numbers = call.form.reals if reals is None else reals
             if isinstance(work, Single):
                 (kernel, shape), items = work.prepared, work.items
-                buffers = self._bind(name, call) if work.buffers is None else work.buffers
+                buffers = self._bind(name, call.form, work.arrays) if work.buffers is None else work.buffers
                 values: tuple[Any, ...] = (0, *call.sizes, *buffers, *numbers)
             else:
                 (kernel, shape), table = work
                 items, values = table.items, (*table.buffers, *numbers)
             kernel(queue, (items,), (shape.local_size,), *values)
 
-    def _bind(self, name: Hashable, call: Call) -> list[cl.Buffer]:
-        form = call.form
+    def _bind(self, name: Hashable, form: Form, arrays: Sequence[Vector]) -> list[cl.Buffer]:
         return [
             self.arrays.bind((name, part), array, part in form.written, part in form.kept)
-            for part, array in zip(form.arrays, call.arrays, strict=True)
+            for part, array in zip(form.arrays, arrays, strict=True)
         ]
 
     def launch(self, name: Hashable, call: Call) -> None:
@@ -203,10 +194,11 @@ class Launcher:
         if single is None or not single.serves(call):
             prepared, form = self.prepare(call), call.form
             items = round_up(prepared.shape.count_items(call.sizes[0], form.per_item), prepared.shape.local_size)
-            stays = self.arrays.device.in_place and all(isinstance(array, np.ndarray) for array in call.arrays)
-            buffers = self._bind(name, call) if stays else None
-            anywhere = self._choose_shape(form).access != "ALIGNED"
-            single = self._singles[key] = Single(form[:4], call.arrays, prepared, items, buffers, anywhere)
+            in_place = self.arrays.device.in_place
+            stays = in_place and all(isinstance(array, np.ndarray) for array in call.arrays)
+            buffers = self._bind(name, form, call.arrays) if stays else None
+            anywhere = not in_place or self._choose_shape(form).access != "ALIGNED"
+            single = self._singles[key] = Single(form[:4], [*call.arrays], prepared, items, buffers, anywhere)
         return Launch(name, call, single)
 
     def _plan_many(self, entries: Entries) -> Launch:
@@ -226,7 +218,7 @@ class Launcher:
         access = "PACKED" if shape.access == "ALIGNED" else shape.access
         shape = shape._replace(local_size=1, access=access, groupwise=False)
         prepared = self._compile(form, shape, "many", write_table_kernel(form, len(call.sizes)), [None, None])
-        return prepared, Table(self.arrays.device, entries, form.per_item or shape.elements)
+        return prepared, Table(self.arrays, entries, form.per_item or shape.elements)
 
     def _compile(
         self, form: Form, shape: Shape, kernel: str, more: str, kinds: Sequence[type[np.generic] | None]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
+from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.calls import Call
-from hypergrad_kernels.device import Device
 
 Entries = Sequence[tuple[Hashable, Call]]
 
@@ -24,7 +24,8 @@ class Table:
     per_item    elements that a work-item takes
     """
 
-    def __init__(self, device: Device, entries: Entries, per_item: int) -> None:
+    def __init__(self, arrays: Arrays, entries: Entries, per_item: int) -> None:
+        self._arrays = arrays
         self._names = [name for name, _ in entries]
         self._sizes = [call.sizes for _, call in entries]
         self._held: list[Any] = [None] * (len(entries) * len(entries[0][1].arrays))
@@ -36,7 +37,7 @@ class Table:
         self._rows[:, 0] = np.cumsum(counts) - counts
         self._rows[:, 1 : self._start] = self._sizes
         flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR  # see _alias in arrays.py
-        self.buffers = [cl.Buffer(device.context, flags, hostbuf=array) for array in (self._owner, self._rows)]
+        self.buffers = [cl.Buffer(arrays.device.context, flags, hostbuf=array) for array in (self._owner, self._rows)]
 
     def fits(self, entries: Entries) -> bool:
         """Whether the table was made for these tensors."""
@@ -53,8 +54,10 @@ class Table:
                 places[divmod(index, places.shape[1])] = array.ctypes.data
         self._held = arrays
 
-    def exchange(self, index: int, arrays: Mapping[Hashable, Any]) -> None:
-        """Write the addresses of other arrays at one index of the calls, by the names of tensors."""
+    def exchange(self, index: int, part: str, arrays: Mapping[Hashable, Any]) -> None:
+        """Write the addresses of other arrays of a part, at its index in the calls, by the names of tensors."""
         others = [arrays[name] for name in self._names]
-        self._rows[:, self._start + index] = [array.ctypes.data for array in others]
+        find = self._arrays.find_address
+        places = [find((name, part), array) for name, array in zip(self._names, others, strict=True)]
+        self._rows[:, self._start + index] = places
         self._held[index :: self._rows.shape[1] - self._start] = others
