@@ -1,6 +1,5 @@
 """The one transformation that every rule drives: sums, then the schedule, then the step with the new rate."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -9,9 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from hypergrad._core.array_schedules import CODES, SCHEDULES
-from hypergrad._core.checks import Choice
-from hypergrad._core.options import BELOW_ONE, OPTIONS
 from hypergrad.errors import ArgumentError
+from hypergrad.optax._given import call_schedule, check_alike, check_inner, check_leaves
 from hypergrad_reference.rule import Sums
 
 Tree: TypeAlias = Any
@@ -69,14 +67,19 @@ class Plan(NamedTuple):
     clip: Any = None  # the largest |h| that counts
 
 
-def learn(inner: Any, plan: Plan, recall: Recall | None = None) -> optax.GradientTransformationExtraArgs:
+def learn(
+    inner: Any, plan: Plan, recall: Recall | None = None, kind: type[Any] = object
+) -> optax.GradientTransformationExtraArgs:
     """The transformation that steps along the directions of `inner` with a rate that it learns.
 
     recall    None keeps a copy of the direction from one step to the next
+    kind      of the state of inner
     """
+    check_inner(inner)
     inner = optax.with_extra_args_support(inner)
 
     def init(params: Tree) -> HypergradientState:
+        check_leaves("params", params)
         zero, none, base = jnp.zeros((), _real()), jnp.zeros((), jnp.int32), jnp.asarray(plan.base_lr, _real())
         learned = jax.tree.map(lambda x: jnp.asarray(x, _real()), plan.rule.init(base, 0.0))
         return HypergradientState(
@@ -87,11 +90,15 @@ def learn(inner: Any, plan: Plan, recall: Recall | None = None) -> optax.Gradien
         )  # fmt: skip
 
     def update(grads: Tree, state: HypergradientState, params: Tree = None, **extra: Any) -> tuple[Tree, Any]:
+        _check_state(state, plan, kind)
+        check_leaves("grads", grads)
         if recall is None:
+            check_alike("grads", grads, state.direction, "the state")
             last = Last(state.direction, state.direction)
         elif params is None:
             raise ArgumentError("params=None: give the parameters too, as in update(grads, state, params)")
         else:
+            check_alike("grads", grads, params, "params")
             last = recall(state.inner_state, params, state.effective_lr)
         sums = _sum(grads, last, state)  # loop 1
         learned, code = _schedule(plan, state, sums)
@@ -106,21 +113,40 @@ def learn(inner: Any, plan: Plan, recall: Recall | None = None) -> optax.Gradien
             effective_lr=effective, hypergradient=jnp.where(state.step == 0, 0.0, -sums.grad_direction),
             reason=code.astype(jnp.int32), skipped=state.skipped, ratio=ratio, base_lr=state.base_lr,
             grad_grad=_scalar(sums.grad_grad) if plan.rule.traits.remembers_norm else state.grad_grad,
-            direction=jax.tree.map(lambda d, old: d.astype(old.dtype), directions, state.direction)
+            direction=jax.tree.map(lambda d, old: jnp.asarray(d, old.dtype), directions, state.direction)
             if recall is None else None,
             inner_state=inner_state,
         )  # fmt: skip
         if plan.nonfinite == "propagate":
             return updates, after
-        fine = jnp.isfinite(sums.grad_grad) & (code != CODES["non-finite sum"]) & (code != CODES["non-finite rate"])
+        fine = (
+            jnp.isfinite(effective)
+            & jnp.isfinite(sums.grad_grad)
+            & (code != CODES["non-finite sum"])
+            & (code != CODES["non-finite rate"])
+        )
         return _skip_unless(fine, updates, after, state)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+def _check_state(state: Any, plan: Plan, kind: type[Any]) -> None:
+    """Raise ArgumentError for a state that another transformation made."""
+    learned = type(plan.rule.init(0.0, 0.0))
+    if not (
+        isinstance(state, HypergradientState)
+        and isinstance(state.learned, learned)
+        and isinstance(state.inner_state, kind)
+    ):
+        raise ArgumentError(
+            f"state is {type(state).__name__}, not what init of this transformation returned: give that, as in "
+            "update(grads, state, params)"
+        )
+
+
 def _find_ratio(plan: Plan, state: HypergradientState) -> jax.Array:
     """What the schedule says for this step, in units of base_lr. A base of 0, which jit may hide, moves nothing."""
-    rate = plan.learning_rate(state.step) if callable(plan.learning_rate) else plan.learning_rate
+    rate = call_schedule(plan.learning_rate, state.step) if callable(plan.learning_rate) else plan.learning_rate
     return _scalar(jnp.where(state.base_lr == 0, 0.0, rate / jnp.where(state.base_lr == 0, 1.0, state.base_lr)))
 
 
@@ -175,39 +201,3 @@ def _real() -> Any:
 
 def _scalar(x: Any) -> jax.Array:
     return jnp.asarray(x, _real())
-
-
-def is_known(value: Any) -> bool:
-    """Whether a number is one already, and not what jit traces."""
-    return not isinstance(value, jax.core.Tracer)
-
-
-def check_numbers(**given: Any) -> None:
-    """Raise ArgumentError for an option out of range; what jit traces has no value to look at."""
-    checks = {"b1": BELOW_ONE, "b2": BELOW_ONE} | {name: option.check for name, option in OPTIONS.items()}
-    for name, value in given.items():
-        if is_known(value):
-            checks[name](name, float(value) if isinstance(value, jax.Array) else value)
-
-
-def check_steps(delay: Any, nonfinite: str) -> None:
-    """Raise ArgumentError for a word or a delay that is none."""
-    check_numbers(delay=delay)
-    Choice(("propagate", "skip"))("nonfinite", nonfinite)
-
-
-def find_base(learning_rate: Any, base_lr: Any, lr_min: Any, lr_max: Any) -> Any:
-    """The rate that learning begins with. Raises ArgumentError where there is none, or it is not within its bounds."""
-    base = base_lr
-    if base is None:
-        with jax.ensure_compile_time_eval():
-            base = learning_rate(0) if callable(learning_rate) else learning_rate
-    if not all(map(is_known, (base, lr_min, lr_max))):
-        return base
-    base, low, high = map(float, (base, lr_min, lr_max))
-    if base_lr is None and callable(learning_rate) and base == 0:
-        raise ArgumentError("learning_rate begins with 0: give base_lr, the rate that it works up to")
-    if not (math.isfinite(base) and low <= base <= high):
-        name = "learning_rate" if base_lr is None else "base_lr"
-        raise ArgumentError(f"{name}={base!r}: give a finite number within lr_min={low!r}, lr_max={high!r}")
-    return base

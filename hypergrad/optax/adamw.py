@@ -5,12 +5,14 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from hypergrad._core.checks import check_order
 from hypergrad._core.options import check_options
 from hypergrad.errors import ArgumentError
-from hypergrad.optax._learn import Last, Plan, Tree, check_numbers, check_steps, find_base, is_known, learn, widen
+from hypergrad.optax._given import check_alike, check_mask, check_numbers, check_steps, find_base, is_known
+from hypergrad.optax._learn import Last, Plan, Tree, learn, widen
 from hypergrad_reference import adamw_auto, adamw_auto_rule, adamw_hd
 
 
@@ -61,7 +63,8 @@ def hypergradient_adamw(
     Moments are float32 for parameters of 16 bits, else of their dtype; two arrays as large as the parameters, as in
     optax.adamw. Updates have the dtype of the gradients.
     Returns an optax.GradientTransformationExtraArgs, whose state is a `HypergradientState`.
-    Raises ArgumentError for an option out of range, unless jit traces it, and from update without params.
+    Raises ArgumentError for an option out of range, unless jit traces its value, and from update without params or for
+    trees that do not belong together; ArrayTypeError for shapes that differ, and for integers, which no rate moves.
     Source: `hypergrad_reference.adamw_hd`.
 
     >>> opt = hypergradient_adamw(0.5, hyper_lr=0.125, b1=0.5, b2=0.75, eps=1.0, weight_decay=0.0, lr_max=8.0)
@@ -169,6 +172,7 @@ class _AdamW(NamedTuple):
 
     def recall(self, state: _AdamWState, params: Tree, lr: jax.Array) -> Last:
         """The direction of the latest step, rebuilt from the moments."""
+        check_alike("params", params, state.adam.mu, "the state")
         step = jnp.maximum(state.adam.count, 1)
         mean = optax.tree.bias_correction(state.adam.mu, state.b1, step)
         square = optax.tree.bias_correction(state.adam.nu, state.b2, step)
@@ -187,6 +191,7 @@ class _AdamW(NamedTuple):
             return jax.tree.map(add, directions, params) if decays else directions
 
         mask = True if self.mask is None else self.mask(params) if callable(self.mask) else self.mask
+        check_mask(mask, params)
         return jax.tree.map(add_where, mask, directions, params)
 
 
@@ -202,8 +207,10 @@ def _learn_adamw(
 ) -> optax.GradientTransformationExtraArgs:
     check_numbers(b1=inner.b1, b2=inner.b2, eps=inner.eps, weight_decay=inner.weight_decay)
     check_numbers(lr_min=lr_min, lr_max=lr_max)
+    if is_known(inner.eps) and not np.asarray(inner.eps, jax.dtypes.canonicalize_dtype(float)):
+        raise ArgumentError(f"eps={inner.eps!r} is 0 in float32: give more, or set jax_enable_x64")
     check_steps(delay, nonfinite)
     if is_known(lr_min) and is_known(lr_max):
         check_order("lr_min", lr_min, "lr_max", lr_max)
     base = find_base(learning_rate, base_lr, lr_min, lr_max)
-    return learn(inner, Plan(rule, learning_rate, base, lr_min, lr_max, delay, nonfinite), inner.recall)
+    return learn(inner, Plan(rule, learning_rate, base, lr_min, lr_max, delay, nonfinite), inner.recall, _AdamWState)

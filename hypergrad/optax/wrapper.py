@@ -8,7 +8,17 @@ import optax
 
 from hypergrad._core.checks import Choice
 from hypergrad.errors import ArgumentError
-from hypergrad.optax._learn import Last, Plan, Tree, check_numbers, check_steps, find_base, is_known, learn
+from hypergrad.optax._given import (
+    check_alike,
+    check_numbers,
+    check_steps,
+    find_base,
+    is_known,
+    read_bound,
+    read_number,
+    read_positive,
+)
+from hypergrad.optax._learn import Last, Plan, Tree, learn
 from hypergrad_reference import adamw_hd, sgd_hd
 
 RULES: dict[str, Callable[[Any], Any]] = {
@@ -66,7 +76,8 @@ def hypergradient(
     of a chain: whatever changes its updates is not in h, and gradients that were clipped before it scale h.
     The loss must belong to the gradients that are given; parameters that others change between steps are not in h.
     Returns an optax.GradientTransformationExtraArgs, whose state is a `HypergradientState`.
-    Raises ArgumentError for an option out of range, unless jit traces it.
+    Raises ArgumentError for an option out of range, unless jit traces its value, and from update for trees that do not
+    belong together; ArrayTypeError for shapes that differ, and for integers, which no rate moves.
     Source: Baydin et al. 2018, section 2 and eq. 8; exact for the product with a schedule: derived here.
 
     >>> import jax.numpy as jnp
@@ -82,17 +93,24 @@ def hypergradient(
     Choice(tuple(RULES))("rule", rule)
     check_numbers(hyper_lr=hyper_lr)
     check_steps(delay, nonfinite)
+    read_number("lr_min", lr_min, read_bound)
+    read_number("lr_max", lr_max, read_bound)
     if is_known(lr_min) and is_known(lr_max) and not lr_min <= lr_max:
         raise ArgumentError(f"lr_min={lr_min!r}, lr_max={lr_max!r}: give two numbers in this order, or infinities")
     if rule == "log" and is_known(lr_min) and not lr_min > 0:
         raise ArgumentError(f"lr_min={lr_min!r} with rule='log': give a positive one")
-    if clip is not None and (rule == "multiplicative" or (is_known(clip) and not clip > 0)):
-        raise ArgumentError(f"clip={clip!r} with rule={rule!r}: give a number > 0, and none with 'multiplicative'")
+    if clip is not None:
+        read_number("clip", clip, read_positive)
+        if rule == "multiplicative":
+            raise ArgumentError(f"clip={clip!r} with rule='multiplicative': leave it out, or give another rule")
+    if last_direction is not None and not callable(last_direction):
+        raise ArgumentError(f"last_direction={last_direction!r}: give a function of the state, params and lr, or None")
     base = find_base(learning_rate, base_lr, lr_min, lr_max)
     plan = Plan(RULES[rule](hyper_lr), learning_rate, base, lr_min, lr_max, delay, nonfinite, clip)
 
     def recall(state: Any, params: Tree, lr: Any) -> Last:
         direction = last_direction(state, params, lr)  # type: ignore[misc]
+        check_alike("what last_direction returns", direction, params, "params")
         return Last(direction, direction)
 
     return learn(inner, plan, None if last_direction is None else recall)

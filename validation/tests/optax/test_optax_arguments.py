@@ -40,8 +40,8 @@ def wrap(learning_rate=0.1, **options):
         (wrap, {"rule": "linear"}, "rule='linear': give one of"),
         (wrap, {"rule": "log"}, "lr_min=0.0 with rule='log'"),
         (wrap, {"lr_min": 1.0, "lr_max": 0.5}, "give two numbers in this order"),
-        (wrap, {"clip": 0.0}, "clip=0.0 with rule='additive': give a number > 0"),
-        (wrap, {"clip": 1.0, "rule": "multiplicative"}, "none with 'multiplicative'"),
+        (wrap, {"clip": 0.0}, "clip=0.0: give a number > 0"),
+        (wrap, {"clip": 1.0, "rule": "multiplicative"}, "leave it out, or give another rule"),
         (wrap, {"learning_rate": float("nan")}, "learning_rate=nan: give a finite number"),
     ],
 )
