@@ -3,8 +3,8 @@
 Each kernel is timed as it is and with multiplications for its divisions and roots, beside a probe of the same traffic,
 which computes nothing; where torch is installed, the kernel and the step of AdamW also beside torch's fused AdamW.
 That one moves the same 28 bytes per element and has two divisions and a root, as correctly rounded, where adamw.cl has
-one of each: it also divides the root by that of the bias correction. So divisions and roots are not what the kernel
-takes more than torch; the last row says how little they are of it. What the step takes more than the kernel is Python.
+one of each: it also divides the root by that of the bias correction. Where the step takes longer than torch's and the
+kernel does not, the Python around the launch is the reason, and neither the traffic nor what is divided.
 
 Where memory is fast, or all arrays are in a cache, a kernel waits for the part of the processor that divides and takes
 roots. One with delay 1 needs it twice per element, for the direction of the last step and for the step itself, and both
