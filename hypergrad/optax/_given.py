@@ -88,11 +88,26 @@ def call_schedule(schedule: Callable[[Any], Any], step: jax.Array) -> Any:
 
 
 def check_inner(inner: Any) -> None:
-    """Raise ArgumentError for what is no transformation."""
+    """Raise ArgumentError for what is no transformation, or one that has its minus already."""
     if not (callable(getattr(inner, "init", None)) and callable(getattr(inner, "update", None))):
         raise ArgumentError(
             f"inner={show(inner)} is no transformation of optax: give one, as optax.identity() or optax.scale_by_adam()"
         )
+    if _goes_down(inner):
+        raise ArgumentError(
+            "inner has a minus already, as optax.adam and optax.sgd have: give the direction alone, as "
+            "optax.scale_by_adam() or optax.identity(); the rate and the minus come from here"
+        )
+
+
+def _goes_down(inner: Any) -> bool:
+    """Whether the first step of one parameter has the sign of -g. False where it wants other trees or arguments."""
+    zero, one = jnp.zeros(()), jnp.ones(())
+    try:
+        step, _ = inner.update(one, inner.init(zero), zero)
+        return bool(step < 0)
+    except Exception:  # whatever it is that this transformation needs
+        return False
 
 
 # Trees.

@@ -9,7 +9,7 @@ import optax
 
 from hypergrad._core.array_schedules import CODES, SCHEDULES
 from hypergrad.errors import ArgumentError
-from hypergrad.optax._given import call_schedule, check_alike, check_inner, check_leaves
+from hypergrad.optax._given import call_schedule, check_alike, check_leaves
 from hypergrad_reference.rule import Sums
 
 Tree: TypeAlias = Any
@@ -75,7 +75,6 @@ def learn(
     recall    None keeps a copy of the direction from one step to the next
     kind      of the state of inner
     """
-    check_inner(inner)
     inner = optax.with_extra_args_support(inner)
 
     def init(params: Tree) -> HypergradientState:

@@ -10,6 +10,7 @@ from hypergrad._core.checks import Choice
 from hypergrad.errors import ArgumentError
 from hypergrad.optax._given import (
     check_alike,
+    check_inner,
     check_numbers,
     check_steps,
     find_base,
@@ -76,8 +77,9 @@ def hypergradient(
     of a chain: whatever changes its updates is not in h, and gradients that were clipped before it scale h.
     The loss must belong to the gradients that are given; parameters that others change between steps are not in h.
     Returns an optax.GradientTransformationExtraArgs, whose state is a `HypergradientState`.
-    Raises ArgumentError for an option out of range, unless jit traces its value, and from update for trees that do not
-    belong together; ArrayTypeError for shapes that differ, and for integers, which no rate moves.
+    Raises ArgumentError for an option out of range, unless jit traces its value, for an inner with a minus, and from
+    update for trees that do not belong together; ArrayTypeError for shapes that differ, and for integers, which no rate
+    moves.
     Source: Baydin et al. 2018, section 2 and eq. 8; exact for the product with a schedule: derived here.
 
     >>> import jax.numpy as jnp
@@ -90,6 +92,7 @@ def hypergradient(
     >>> x, float(state.lr), float(state.hypergradient)
     (Array([ 3., -4.], dtype=float32), 1.0, -2.0)
     """
+    check_inner(inner)
     Choice(tuple(RULES))("rule", rule)
     check_numbers(hyper_lr=hyper_lr)
     check_steps(delay, nonfinite)

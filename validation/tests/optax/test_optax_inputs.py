@@ -35,6 +35,19 @@ def test_an_inner_that_is_no_transformation_is_named(inner):
     hypergradient(optax.scale_by_adam(), 0.1)
 
 
+@pytest.mark.parametrize("rate", [0.1, lambda count: 0.1], ids=["number", "schedule"])
+@pytest.mark.parametrize("inner", [optax.sgd, optax.adam, optax.lion, optax.inject_hyperparams(optax.adamw)])
+def test_an_inner_that_has_its_minus_already_is_refused(inner, rate):
+    with pytest.raises(ArgumentError, match=r"inner has a minus already, as optax.adam and optax.sgd have: give the"):
+        hypergradient(inner(rate), 0.1)
+
+
+def test_an_inner_that_one_number_does_not_suit_is_taken_as_it_is():
+    masked = optax.masked(optax.scale(2.0), {"w": True, "b": False})
+    after, _ = walk(hypergradient(masked, 0.1), X, steps=1)
+    np.testing.assert_array_equal(after["w"], np.float32(0.8) * X["w"])
+
+
 NUMBERS = ["0.1", None, 1j, [0.1], {"w": 0.1}, True, np.ones(1), jnp.ones(2), jnp.array(1j), jnp.array(True)]
 
 

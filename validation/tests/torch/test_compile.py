@@ -109,6 +109,18 @@ def test_steps_past_the_last_graph_are_taken_without_one_after_a_warning(monkeyp
         torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-6)  # float32 in another order of operations
 
 
+def test_gradients_that_are_set_to_zero_make_one_kind_of_step(monkeypatch):
+    monkeypatch.setattr(_loops, "GRAPHS", 3)
+    optimizer, params, *_, graphs = make_pair(6, "sgd", dynamic=False)
+    walk(optimizer, params, 2)
+    made = len(graphs)
+    for count in range(1, 7):
+        optimizer.zero_grad(set_to_none=False)
+        sum((p**2).sum() for p in params[:count]).backward()
+        optimizer.step()
+    assert len(graphs) == made
+
+
 def test_compile_is_refused_where_torch_does_not_run_the_loops():
     optimizer = SGDHD(make_params(2), engine="numpy")
     with pytest.raises(ArgumentError, match=r"compile\(\) with engine='numpy'.*give 'torch'"):
