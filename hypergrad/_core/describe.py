@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from textwrap import indent, wrap
+from textwrap import wrap
 from typing import Any, TypeVar
 
 from hypergrad._core.checks import Choice, show_range
@@ -51,12 +51,13 @@ def describe(**meanings: str) -> Callable[[Class], Class]:
     def complete(kind: Class) -> Class:
         if kind.__doc__ is None:  # as under python -OO
             return kind
-        head, prompt, example = kind.__doc__.partition("\n\n    >>>")
+        # Python 3.13 leaves out the margin of a docstring, earlier ones keep it.
+        head, prompt, example = inspect.cleandoc(kind.__doc__).partition("\n\n>>>")
         delay = f"{DELAY}\n\n" if "delay" in inspect.signature(kind).parameters and "delay" not in meanings else ""
         tables = "\n\n".join((
             _tabulate(_list_arguments(kind, meanings)), ATTRIBUTES, _tabulate(_list_attributes(kind)), RAISES
         ))  # fmt: skip
-        kind.__doc__ = f"{head}\n\n{indent(delay + tables, '    ')}{prompt}{example}"
+        kind.__doc__ = f"{head}\n\n{delay}{tables}{prompt}{example}"
         return kind
 
     return complete

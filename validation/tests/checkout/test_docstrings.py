@@ -13,6 +13,7 @@ import hypergrad
 from hypergrad import adamw_free, methods
 from hypergrad._core import options
 from hypergrad._core.checks import Choice
+from hypergrad._core.describe import describe
 from hypergrad._core.options import OPTIONS
 from hypergrad._core.state import Skipped
 from hypergrad._minimize.table import list_options
@@ -62,6 +63,14 @@ def test_docstring_of_a_class_says_every_attribute(kind):
     public = {name for name in (*dir(kind), *opt.state_dict()["options"]) if not name.startswith("_")}
     attributes = {name for name in public if not callable(getattr(kind, name, None))}
     assert attributes - (set() if kind.aliases else {"aliases"}) - set(kind.aliases) <= set(rows)
+
+
+@pytest.mark.parametrize("margin", ["", "    "], ids=["as Python 3.13 compiles it", "as earlier ones do"])
+def test_tables_of_a_docstring_stand_before_its_example(margin):
+    doc = f"A rule.\n\n{margin}As in the paper.\n\n{margin}>>> 1\n{margin}1\n{margin}"
+    kind = describe()(type("Rule", (hypergrad.AdamW,), {"__doc__": doc}))
+    text = inspect.getdoc(kind)
+    assert re.fullmatch(r"A rule\.\n\nAs in the paper\.\n\nparams {2,}.*\n\nRaises .*\n\n>>> 1\n1", text, re.DOTALL)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, hypergrad.Optimizer])
