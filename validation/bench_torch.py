@@ -2,7 +2,7 @@
 
 The model has 10 million float32 parameters in 60 tensors, as a transformer divides them; torch runs 2 threads. The two
 steps of a ratio take turns, and the figure is the median over the turns, with its quartiles. A package that is not
-installed is named and not measured, as is the engine "opencl" where there is no device for it.
+installed is named and not measured, as is the engine "opencl" without a device, and compile() without a compiler.
 
 Each ratio is measured in a process of its own, so that it does not depend on those before. From one process to the next
 it may still change by half: the heap decides whether torch's AdamW finds its 39 MB of temporary arrays there, or asks
@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import torch
+from torch._inductor.exc import InductorError
 
 from hypergrad.errors import DeviceNotFoundError
 from hypergrad.torch import SGDHD, AdamHD, AutoHypergradientAdamW, HypergradientAdamW, TuningFreeAdamW
@@ -47,6 +48,17 @@ def make_schedule_free(params: list[torch.nn.Parameter]) -> torch.optim.Optimize
     return optimizer
 
 
+def compile_step(kind: type[Any]) -> Make:
+    """An optimizer at its defaults whose step is compiled, by the compiler of C++ that torch finds."""
+
+    def make(params: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = kind(params)
+        optimizer.compile()  # type: ignore[attr-defined]
+        return optimizer
+
+    return make
+
+
 STEPS: dict[str, Make] = {
     "torch foreach AdamW": lambda params: torch.optim.AdamW(params, foreach=True),
     "torch foreach SGD": lambda params: torch.optim.SGD(params, lr=1e-3, momentum=0.9, foreach=True),
@@ -55,7 +67,9 @@ STEPS: dict[str, Make] = {
     "AutoHypergradientAdamW": AutoHypergradientAdamW,
     "AutoHypergradientAdamW, delay=1": lambda params: AutoHypergradientAdamW(params, delay=1),
     "AutoHypergradientAdamW, propagate": lambda params: AutoHypergradientAdamW(params, nonfinite="propagate"),
+    "AutoHypergradientAdamW, compiled": compile_step(AutoHypergradientAdamW),
     "TuningFreeAdamW": TuningFreeAdamW,
+    "TuningFreeAdamW, compiled": compile_step(TuningFreeAdamW),
     "TuningFreeAdamW, delay=1": lambda params: TuningFreeAdamW(params, delay=1),
     "TuningFreeAdamW, opencl": lambda params: TuningFreeAdamW(params, engine="opencl"),
     "TuningFreeAdamW, opencl, delay=1": lambda params: TuningFreeAdamW(params, engine="opencl", delay=1),
@@ -85,6 +99,7 @@ TARGETS = [
     Target("AutoHypergradientAdamW", "torch foreach AdamW", 1.6),
     Target("AutoHypergradientAdamW, delay=1", "torch foreach AdamW", 1.3),
     Target("AutoHypergradientAdamW", "prodigyopt", 0.6),
+    Target("AutoHypergradientAdamW, compiled", "prodigyopt", 0.6),
     Target("AutoHypergradientAdamW", "schedulefree", 1.1),
     *(Target(name, "prodigyopt", 0.6) for name in STEPS if name.startswith("TuningFreeAdamW")),
     Target("AutoHypergradientAdamW, propagate", "torch foreach AdamW"),
@@ -119,8 +134,8 @@ def measure(target: Target, repeats: int) -> Row | None:
         return None
     try:
         runs = {name: bind(STEPS[name]) for name in (over, under)}
-    except DeviceNotFoundError as error:
-        print(f"not measured, {error}: {what}", file=sys.stderr)
+    except (DeviceNotFoundError, InductorError) as error:
+        print(f"not measured, {str(error).splitlines()[0]}: {what}", file=sys.stderr)
         return None
     times = take_turns(runs, repeats)
     figure = compare(times[over], times[under])
