@@ -61,6 +61,7 @@ def compile_step(kind: type[Any]) -> Make:
 
 STEPS: dict[str, Make] = {
     "torch foreach AdamW": lambda params: torch.optim.AdamW(params, foreach=True),
+    "torch fused AdamW": lambda params: torch.optim.AdamW(params, fused=True),
     "torch foreach SGD": lambda params: torch.optim.SGD(params, lr=1e-3, momentum=0.9, foreach=True),
     "prodigyopt": make_prodigy,
     "schedulefree": make_schedule_free,
@@ -100,6 +101,7 @@ TARGETS = [
     Target("AutoHypergradientAdamW, delay=1", "torch foreach AdamW", 1.3),
     Target("AutoHypergradientAdamW", "prodigyopt", 0.6),
     Target("AutoHypergradientAdamW, compiled", "prodigyopt", 0.6),
+    Target("torch fused AdamW", "prodigyopt"),  # what a step costs that learns nothing
     Target("AutoHypergradientAdamW", "schedulefree", 1.1),
     *(Target(name, "prodigyopt", 0.6) for name in STEPS if name.startswith("TuningFreeAdamW")),
     Target("AutoHypergradientAdamW, propagate", "torch foreach AdamW"),
