@@ -18,6 +18,7 @@ from hypergrad_kernels.arrays import Arrays
 from hypergrad_kernels.device import Device, open_device
 from hypergrad_kernels.kernels import KERNELS
 from hypergrad_kernels.launcher import Launcher, read_text
+from hypergrad_validation.bench import count_bytes
 from hypergrad_validation.timing import REPEATS, Row, Run, compare, take_turns
 from hypergrad_validation.workload import Workload, list_torch_steps
 
@@ -47,7 +48,7 @@ def cut(kernel: str) -> str:
 
 def measure_divisions(device: Device, n: int, repeats: int = REPEATS) -> list[Row]:
     """Rows of times: each kernel without them / as it is, with delay 1 / without, and a probe and torch beside them."""
-    workload = Workload(device, n)
+    workload, moved = Workload(device, n), count_bytes()
     measured = workload.launcher.measured
 
     def bind(name: str, short: bool, owner: str = "") -> Run:
@@ -69,9 +70,6 @@ def measure_divisions(device: Device, n: int, repeats: int = REPEATS) -> list[Ro
         times = take_turns({"over": over, "under": under}, repeats)
         return ratio(what, times["over"], times["under"], scale)
 
-    def count_bytes(name: str) -> int:
-        return KERNELS[name].call(*workload.draw_arguments(name)).form.traffic
-
     times = take_turns({f"{name} {short}": bind(name, short) for name in CUTS for short in (False, True)}, repeats)
     rows = [
         *(
@@ -84,7 +82,7 @@ def measure_divisions(device: Device, n: int, repeats: int = REPEATS) -> list[Ro
     for name in CUTS:
         probe = KERNELS[name].probe
         if probe is not None:
-            run, share = workload.wait(workload.bind_kernel(probe, "probe ")), count_bytes(name) / count_bytes(probe)
+            run, share = workload.wait(workload.bind_kernel(probe, "probe ")), moved[name] / moved[probe]
             rows.append(pair(f"probe of the same bytes / {name} kernel", run, bind(name, False), share))
             rows.append(pair("the same without divisions and roots", run, bind(name, True), share))
     fused = list_torch_steps([workload.theta], [workload.grad], device.cl_device.max_compute_units).get("torch fused")
