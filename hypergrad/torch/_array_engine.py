@@ -3,7 +3,9 @@
 Block sums come back whole, so that totals are the exact ones of `hypergrad_reference.sums`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
+from operator import is_
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -42,6 +44,9 @@ class Change(NamedTuple):
     keeps: tuple[str, ...]
 
 
+Wanted = TypeVar("Wanted", Sum, tuple[Change, Sum | None])
+
+
 def check_engine(plan: Plan, groups: Sequence[Mapping[str, Any]]) -> None:
     """Raise ArgumentError for options that the loops of the NumPy classes do not know."""
     for holds, name in (
@@ -66,11 +71,32 @@ def flatten(tensor: Tensor, name: str) -> Vector:
     return array
 
 
+Place = tuple[int, int, torch.dtype, bool]
+"""By what it is seen that the memory of a tensor is still the same."""
+
+
+class Flat(NamedTuple):
+    """A tensor with its gradient and what is kept of it as flat arrays, and where they were."""
+
+    item: Item
+    names: tuple[str, ...]  # of the arrays
+    places: list[Place]  # of the gradient last
+    theta: Vector
+    grad: Vector
+    arrays: Arrays
+
+
 class ArrayEngine:
-    """The two loops, by the backend of the NumPy classes."""
+    """The two loops, by the backend of the NumPy classes.
+
+    Flat arrays and batches are made once, and kept while the memory of the tensors stays: then the backend, too, goes
+    on with what it has prepared.
+    """
 
     def __init__(self, engine: str, params: Sequence[Tensor], averages: Averages | None = None) -> None:
         self._averages = averages
+        self._flat: dict[int, Flat] = {}  # by position
+        self._batches: dict[str, dict[tuple[int, ...], Batch]] = {}  # of the latest pass of each loop, by positions
         self._backend: Backend = open_backend(
             engine, {f"parameter {i}": flatten(param, f"parameter {i}") for i, param in enumerate(params)}
         )
@@ -80,70 +106,122 @@ class ArrayEngine:
         """Who runs the loops."""
         return self._backend.name
 
-    def sum(self, items: Sequence[Item], select: Callable[[Item], Sum]) -> list[dict[str, Vector]]:
-        """The block sums of each item, by name of the product."""
+    def sum(self, items: Sequence[Item], select: Callable[[Item], Sum]) -> dict[int, dict[str, Vector]]:
+        """For the index of an item and the name of a product, its block sums."""
         self._backend.begin()
-        tasks, results = [], [dict[str, Vector]() for _ in items]
-        for wanted, batch in _batch(items, select, lambda item, _: tuple(item.state)):
-            products, gradient, scalars, power = wanted
-            if products:
-                operands = Operands(
-                    batch.thetas[0], batch.grads[0], gradient.grad_scale, batch.arrays[0],
-                    None if self._averages else scalars, power, gradient.l2, self._averages,
-                )  # fmt: skip
-                tasks.append(SumsTask(batch, products, operands))
-        summed = self._backend.inner_products(tasks) if tasks else []
-        index = {item.position: number for number, item in enumerate(items)}
-        for task, found in zip(tasks, summed, strict=True):  # copies: the next call writes to the same memory
-            ends = np.cumsum(task.batch.blocks)[:-1]
-            for name, blocks in found.items():
-                for position, own in zip(task.batch.positions, np.split(blocks.copy(), ends), strict=True):
-                    results[index[position]][name] = own
-        return results
+        tasks = [
+            SumsTask(batch, wanted.products, self._form_operands(wanted, batch))
+            for wanted, batch in self._form_batches("sum", items, select, lambda item, _: tuple(item.state))
+            if wanted.products
+        ]
+        return _sort(items, tasks, self._backend.inner_products(tasks) if tasks else [])
 
-    def update(self, items: Sequence[Item], select: Callable[[Item], Change]) -> None:
-        """Update the parameters and what is kept of them; a graph that still holds their old values will say so."""
+    def update(
+        self, items: Sequence[Item], select: Callable[[Item], tuple[Change, Sum | None]]
+    ) -> dict[int, dict[str, Vector]]:
+        """Update the parameters and what is kept of them; a graph that still holds their old values will say so.
+
+        Returns the block sums that are asked for beside a change, formed in the same pass.
+        """
         tasks = []
-        for (gradient, scalars, gamma, _), batch in _batch(items, select, lambda _, wanted: wanted.keeps):
+        for ((gradient, scalars, gamma, _), wanted), batch in self._form_batches(
+            "update", items, select, lambda _, selected: selected[0].keeps
+        ):
             change = Update(
                 batch.thetas[0], batch.grads[0], gradient.grad_scale, batch.arrays[0], scalars, gamma, gradient.l2
             )
-            tasks.append(UpdateTask(batch, change))
+            summed = (wanted.products, self._form_operands(wanted, batch)) if wanted and wanted.products else ()
+            tasks.append(UpdateTask(batch, change, *summed))
         self._backend.prepare(tasks, False)
-        self._backend.update(tasks, False)
+        found = self._backend.update(tasks, False)
         self._backend.fetch()
         torch.autograd.graph.increment_version([item.param for item in items])
+        return _sort(items, tasks, found)
 
+    def _form_operands(self, wanted: Sum, batch: Batch) -> Operands:
+        _, gradient, scalars, power = wanted
+        return Operands(
+            batch.thetas[0], batch.grads[0], gradient.grad_scale, batch.arrays[0],
+            None if self._averages else scalars, power, gradient.l2, self._averages,
+        )  # fmt: skip
 
-Wanted = TypeVar("Wanted", Sum, Change)
-
-
-def _batch(
-    items: Sequence[Item], select: Callable[[Item], Wanted], name_arrays: Callable[[Item, Wanted], Sequence[str]]
-) -> list[tuple[Wanted, Batch]]:
-    """The items of which the same is asked, with their arrays, in batches of one dtype."""
-    alike: dict[Any, tuple[Wanted, list[Item]]] = {}
-    for item in items:
-        wanted = select(item)
-        alike.setdefault((wanted, item.theta.dtype, tuple(item.state), item.theta.numel() > 0), (wanted, []))[1].append(
-            item
-        )
-    return [
-        (
-            wanted,
-            Batch(
+    def _form_batches(
+        self,
+        loop: str,
+        items: Sequence[Item],
+        select: Callable[[Item], Wanted],
+        name: Callable[[Item, Wanted], Sequence[str]],
+    ) -> list[tuple[Wanted, Batch]]:
+        """The items of which the same is asked, with the arrays that are named, in batches of one dtype."""
+        alike: dict[Any, tuple[Wanted, list[Item]]] = {}
+        for item in items:
+            wanted = select(item)
+            kind = wanted, item.theta.dtype, tuple(item.state), item.theta.numel() > 0
+            alike.setdefault(kind, (wanted, []))[1].append(item)
+        before, batches = self._batches.get(loop, {}), []
+        for wanted, own in alike.values():
+            named = frozenset(name(own[0], wanted))
+            names = tuple(field for field in Arrays._fields if field in named)
+            flats = [self._flatten(item, names) for item in own]
+            batch = Batch(
                 tuple(item.position for item in own),
-                [flatten(item.theta, "a parameter") for item in own],
-                [flatten(item.grad, "a gradient") for item in own],
-                [_gather(item, name_arrays(item, wanted)) for item in own],
-            ),
-        )
-        for wanted, own in alike.values()
-    ]
+                [flat.theta for flat in flats],
+                [flat.grad for flat in flats],
+                [flat.arrays for flat in flats],
+            )
+            batches.append((wanted, _keep_lists(batch, before.get(batch.positions))))
+        self._batches[loop] = {batch.positions: batch for _, batch in batches}
+        return batches
+
+    def _flatten(self, item: Item, names: tuple[str, ...]) -> Flat:
+        """The arrays of a tensor; those of the step before where their memory is the same."""
+        known = self._flat.get(item.position)
+        if known is not None and known.names != names:
+            known = None
+        if known is not None and known.item is item:
+            return known
+        kept = [item.find(name) for name in names]
+        places = [_locate(tensor) for tensor in (item.theta, *kept, item.grad)]
+        if known is None or known.places[:-1] != places[:-1]:
+            theta, grad = flatten(item.theta, "a parameter"), flatten(item.grad, "a gradient")
+            arrays = Arrays(**{name: flatten(array, name) for name, array in zip(names, kept, strict=True)})
+            flat = Flat(item, names, places, theta, grad, arrays)
+        elif known.places[-1] != places[-1]:
+            flat = known._replace(item=item, places=places, grad=flatten(item.grad, "a gradient"))
+        else:
+            flat = known._replace(item=item)
+        self._flat[item.position] = flat
+        return flat
 
 
-def _gather(item: Item, names: Sequence[str]) -> Arrays:
-    return Arrays(**{name: flatten(item.find(name), name) for name in names if name in Arrays._fields})
+def _locate(tensor: Tensor) -> Place:
+    return tensor.data_ptr(), tensor.numel(), tensor.dtype, tensor.is_contiguous()
+
+
+def _keep_lists(batch: Batch, before: Batch | None) -> Batch:
+    """The batch of the step before, or with its lists, where these hold the same arrays."""
+    if before is None or not (_are_same(batch.thetas, before.thetas) and _are_same(batch.arrays, before.arrays)):
+        return batch
+    return before if _are_same(batch.grads, before.grads) else before._replace(grads=batch.grads)
+
+
+def _are_same(arrays: Iterable[object], others: Iterable[object]) -> bool:
+    return all(map(is_, arrays, others))
+
+
+def _sort(
+    items: Sequence[Item], tasks: Sequence[SumsTask | UpdateTask], sums: Sequence[Mapping[str, Vector]]
+) -> dict[int, dict[str, Vector]]:
+    """The block sums of batches by item, copied: the next call writes to the same memory."""
+    results: dict[int, dict[str, Vector]] = {}
+    index = {item.position: number for number, item in enumerate(items)}
+    for task, found in zip(tasks, sums, strict=True):
+        bounds = list(pairwise(accumulate(task.batch.blocks, initial=0)))
+        for name, blocks in found.items():
+            kept = blocks.copy()
+            for position, (start, stop) in zip(task.batch.positions, bounds, strict=True):
+                results.setdefault(index[position], {})[name] = kept[start:stop]
+    return results
 
 
 def as_blocks(value: Any) -> Vector:

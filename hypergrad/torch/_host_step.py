@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hypergrad.torch._array_engine import ArrayEngine, Change, Sum, total_left
+from hypergrad.torch._elements import Gradient
 from hypergrad.torch._items import Batch, Item, collect, form_batches
 from hypergrad.torch._left import Left, send
 from hypergrad.torch._loops import Loops
@@ -23,8 +24,8 @@ from hypergrad.torch._updates import Rounding
 from hypergrad_reference.adamw_free_schedule import looks
 from hypergrad_reference.sums import total
 
-OwnCells = dict[int, dict[str, list[Tensor]]]
-"""For the index of an item and the name of an inner product, its pieces."""
+OwnCells = dict[int, dict[str, Any]]
+"""For the index of an item and the name of an inner product, a list of its pieces; of an engine its block sums."""
 
 NOTHING: tuple[str, ...] = ()
 LOOK = ("grad_grad",)
@@ -45,6 +46,7 @@ class Ready(NamedTuple):
 
     items: list[Item]
     present: list[Present]  # of each group
+    gradients: list[Gradient]  # of each group
     moves: Sequence[Move] = ()
     keeps: Sequence[tuple[str, ...]] = ()  # arrays, of each group
     observed: Sequence[bool] = ()  # whether an item has a running mean already
@@ -74,8 +76,9 @@ class HostStep(NamedTuple):
         if not items and self.plan.reach.process_group is None:
             return None
         self.numbers.find_bases()
-        ready = Ready(items, [read_group(number, group) for number, group in enumerate(self.numbers.groups)])
-        if self.plan.delay and self.engine is None:
+        present = [read_group(number, group) for number, group in enumerate(self.numbers.groups)]
+        ready = Ready(items, present, [self.plan.form_gradient(now) for now in present])
+        if self.plan.delay:
             return self._take_delayed(ready)
         readings, norms = self._sum(ready, self._name_columns())
         trouble = self._find_trouble(readings)
@@ -84,11 +87,10 @@ class HostStep(NamedTuple):
         if trouble:
             return Taken(trouble=trouble)
         learned = {scope: own for scope, (own, _) in decided.items()}
-        used = {scope: self.numbers.load(scope) for scope in learned} if self.plan.delay else learned
-        ready = self._open(ready, used)
+        ready = self._open(ready, learned)
         cells = self._update(ready)
         left = self._leave(items, cells) if self.plan.left else None
-        return self._keep(ready, readings, norms, decided, used)._replace(left=left)
+        return self._keep(ready, readings, norms, decided, learned)._replace(left=left)
 
     def _take_delayed(self, ready: Ready) -> Taken:
         if self.plan.nonfinite != "propagate":
@@ -150,7 +152,7 @@ class HostStep(NamedTuple):
         return None if averages is None else Lag(averages.interpolation, averages.rho)
 
     def _find_sum(
-        self, item: Item, present: Sequence[Present], columns: Iterable[str], observed: bool, known: dict[Any, Sum]
+        self, item: Item, gradient: Gradient, columns: Iterable[str], observed: bool, known: dict[Any, Sum]
     ) -> Sum:
         """What loop 1 is asked for, of one item; items that are alike share one, which is `known`."""
         key = (self.numbers.liken(item), observed)
@@ -159,7 +161,7 @@ class HostStep(NamedTuple):
             names = plan.name_products(self.steps, item.moved, observed, "step" in item.state, looking)
             last = self.numbers.recall(item) if item.moved and plan.rebuilds_direction else (self._lag, 1.0)
             wanted = tuple(name for name in names if name in columns)
-            known[key] = Sum(wanted, plan.form_gradient(present[item.group]), *last)
+            known[key] = Sum(wanted, gradient, *last)
         return known[key]
 
     def _sum(self, ready: Ready, columns: Sequence[str]) -> tuple[list[Reading], list[Any]]:
@@ -169,10 +171,10 @@ class HostStep(NamedTuple):
         known: dict[Any, Sum] = {}
 
         def select(item: Item) -> Sum:
-            return self._find_sum(item, ready.present, columns, "grad_ema" in item.state, known)
+            return self._find_sum(item, ready.gradients[item.group], columns, "grad_ema" in item.state, known)
 
         if self.engine is not None:
-            return self._read_blocks(ready.items, self.engine.sum(ready.items, select))
+            return self._read(ready.items, self.engine.sum(ready.items, select), columns)
         cells: OwnCells = {}
         for key, batch in form_batches(
             ready.items, select, lambda key: self.plan.name_operands(key.products), self.loops.limit
@@ -187,6 +189,8 @@ class HostStep(NamedTuple):
         if self.plan.is_watching(self.steps):
             for found in cells.values():
                 found.setdefault("deviation_deviation", found["grad_grad"])
+        if self.engine is not None:
+            return self._read_blocks(items, cells)
         rows = form_rows(items, self.numbers.groups, self.numbers.has_rate_per_tensor, self.plan.reach)
         return read_back(items, cells, rows, columns, self.plan.reach, self._home)
 
@@ -196,14 +200,13 @@ class HostStep(NamedTuple):
         device: torch.device = next(p.device for group in self.numbers.groups for p in group["params"])
         return device
 
-    def _read_blocks(self, items: Sequence[Item], found: Sequence[dict[str, Any]]) -> tuple[list[Reading], list[Any]]:
-        readings = []
-        for index, (item, blocks) in enumerate(zip(items, found, strict=True)):
-            if self.plan.is_watching(self.steps):
-                blocks.setdefault("deviation_deviation", blocks["grad_grad"])
-            values = {name: total([numbers]) for name, numbers in blocks.items()}
-            readings.append(Reading(Row(item.group, item.position, item.moved, [index]), values, blocks))
-        return readings, [torch.from_numpy(blocks["grad_grad"]) if "grad_grad" in blocks else None for blocks in found]
+    def _read_blocks(self, items: Sequence[Item], cells: OwnCells) -> tuple[list[Reading], list[Any]]:
+        readings, norms = [], []
+        for index, item in enumerate(items):
+            blocks = cells.get(index, {})
+            readings.append(Reading(Row(item.group, item.position, item.moved, [index]), {}, blocks))
+            norms.append(torch.from_numpy(blocks["grad_grad"]) if "grad_grad" in blocks else None)
+        return readings, norms
 
     # Loop 2.
 
@@ -211,21 +214,20 @@ class HostStep(NamedTuple):
         """Write the parameters, and the arrays that are kept of them. Returns the sums that are formed on the way."""
         plan, watch = self.plan, self.plan.watch
         order = {id(item): index for index, item in enumerate(ready.items)}
-        columns = self._name_columns() if plan.delay and self.engine is None else NOTHING
+        columns = self._name_columns() if plan.delay else NOTHING
         known: dict[Any, Sum] = {}
 
         def select(item: Item) -> tuple[Change, Sum | None]:
             index = order[id(item)]
             observed = ready.observed[index]
             gamma = watch.gamma if watch is not None and observed else None
-            gradient, keeps = plan.form_gradient(ready.present[item.group]), ready.keeps[item.group]
-            change = Change(gradient, ready.moves[index].scalars, gamma, keeps)
-            return change, self._find_sum(item, ready.present, columns, observed, known) if columns else None
+            gradient = ready.gradients[item.group]
+            change = Change(gradient, ready.moves[index].scalars, gamma, ready.keeps[item.group])
+            return change, self._find_sum(item, gradient, columns, observed, known) if columns else None
 
-        cells: OwnCells = {}
         if self.engine is not None:
-            self.engine.update(ready.items, lambda item: select(item)[0])
-            return cells
+            return self.engine.update(ready.items, select)
+        cells: OwnCells = {}
         roundings: dict[torch.device, Rounding] = {}
         batches = form_batches(ready.items, select, lambda key: plan.choose_keeps(key[0].keeps), self.loops.limit)
         for (change, sums), batch in batches:
@@ -269,8 +271,8 @@ class HostStep(NamedTuple):
         """What of the gradients is not finite, or too large for its square."""
         if self.plan.nonfinite == "propagate":
             return ""
-        for row, values, _ in readings:
-            if not math.isfinite(values["grad_grad"]):
+        for row, values, blocks in readings:
+            if not math.isfinite(values["grad_grad"] if blocks is None else total([blocks["grad_grad"]])):
                 where = f"of group {row.group}" if row.position < 0 else f"of parameter {self._name(row.position)}"
                 return f"the gradient {where} is not finite, or its square overflows"
         return ""

@@ -191,7 +191,7 @@ class Numbers(NamedTuple):
         """The sums over the tensors that moved at t-1 and have a gradient at t."""
         found: dict[int, list[Reading]] = {}
         for reading in readings:
-            if reading.row.moved and "grad_direction" in reading.values:
+            if reading.row.moved and "grad_direction" in (reading.blocks or reading.values):
                 found.setdefault(reading.row.group, []).append(reading)
         return total_over_groups([self._form_term(group, members) for group, members in found.items()])
 

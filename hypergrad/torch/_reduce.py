@@ -42,7 +42,7 @@ class Reading(NamedTuple):
 
     row: Row
     values: dict[str, float]
-    blocks: Mapping[str, Any] | None = None  # the block sums behind the values, where they are known
+    blocks: Mapping[str, Any] | None = None  # in place of the values, block sums, from the loops of the NumPy classes
 
 
 def form_rows(items: Sequence[Item], groups: Sequence[Mapping[str, Any]], per_tensor: bool, reach: Reach) -> list[Row]:

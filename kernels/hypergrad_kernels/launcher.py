@@ -47,7 +47,7 @@ class Launch(NamedTuple):
     """A kernel with all its work: one tensor by its own buffers, or many by a table of their addresses."""
 
     name: Hashable
-    call: Call  # of the tensor, or of the first; the arrays may be others by now
+    call: Call  # of the tensor, or of the first, without its arrays: they may be others later
     work: Single | tuple[Prepared, Table]
 
 
@@ -199,7 +199,7 @@ class Launcher:
             buffers = self._bind(name, form, call.arrays) if stays else None
             anywhere = not in_place or self._choose_shape(form).access != "ALIGNED"
             single = self._singles[key] = Single(form[:4], [*call.arrays], prepared, items, buffers, anywhere)
-        return Launch(name, call, single)
+        return Launch(name, call._replace(arrays=()), single)
 
     def _plan_many(self, entries: Entries) -> Launch:
         (name, call), form = entries[0], entries[0][1].form
@@ -208,7 +208,7 @@ class Launcher:
         if known is None or not known[1].fits(entries):
             known = self._tables[key] = self._lay_out(entries)
         known[1].fill(entries)
-        return Launch(name, call, known)
+        return Launch(name, call._replace(arrays=()), known)
 
     def _lay_out(self, entries: Entries) -> tuple[Prepared, Table]:
         call, form = entries[0][1], entries[0][1].form

@@ -1,6 +1,10 @@
 """engine="numpy" and "opencl" on CPU tensors: the bits of the NumPy classes over whole runs."""
 
+import copy
+import gc
 import hashlib
+import math
+import weakref
 
 import numpy as np
 import pytest
@@ -8,7 +12,9 @@ import torch
 
 import hypergrad
 from hypergrad import torch as rules
-from hypergrad.errors import ArgumentError, DeviceNotFoundError
+from hypergrad.errors import ArgumentError, DeviceNotFoundError, NonFiniteError
+from hypergrad.torch import _array_engine
+from hypergrad.torch._array_engine import flatten
 
 RUNS = {
     "sgd_hd": ("SGDHD", {"lr": 0.05, "hyper_lr": 1e-5, "weight_decay": 0.1}),
@@ -21,6 +27,13 @@ RUNS = {
     "adamw_auto-derivative": (
         "AutoHypergradientAdamW",
         {"lr": 0.01, "hyper_lr": 1e-3, "adapt_momentum": True, "momentum_rule": "derivative", "hyper_lr_beta": 1e-3},
+    ),
+    "sgd_hd-delay": ("SGDHD", {"lr": 0.02, "hyper_lr": 1e-6, "momentum": 0.9, "nesterov": True, "delay": 1}),
+    "adam_hd-delay": ("AdamHD", {"lr": 0.01, "hyper_lr": 1e-6, "delay": 1, "nonfinite": "propagate"}),
+    "adamw_hd-delay": ("HypergradientAdamW", {"lr": 0.01, "hyper_lr": 1e-6, "amsgrad": True, "delay": 1}),
+    "adamw_auto-delay": (
+        "AutoHypergradientAdamW",
+        {"lr": 0.01, "hyper_lr": 1e-3, "delay": 1, "track_surprise": True, "nonfinite": "propagate"},
     ),
     "free": ("TuningFreeAdamW", {"weight_decay": 0.01}),
     "free-K": ("TuningFreeAdamW", {"variant": "K"}),
@@ -91,6 +104,122 @@ def test_a_run_has_the_bits_of_the_numpy_class(name, engine, dtype):
     except DeviceNotFoundError as error:
         pytest.skip(f"no OpenCL device: {error}")
     assert found == run_numpy(name, dtype)
+
+
+ENGINES = ["numpy", "opencl"]
+
+
+def open_engine(kind, params, engine, **options):
+    try:
+        return kind(params, engine=engine, **options)
+    except DeviceNotFoundError as error:
+        pytest.skip(f"no OpenCL device: {error}")
+
+
+def replace_parameter(p, optimizer):
+    p.data = p.detach().clone()
+
+
+def replace_gradient(p, optimizer):
+    p.grad = p.grad.clone()
+
+
+def replace_state(p, optimizer):
+    optimizer.state[p]["exp_avg"] = optimizer.state[p]["exp_avg"].clone()
+
+
+def load_own_state(p, optimizer):
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("delay", [0, 1])
+@pytest.mark.parametrize("replace", [replace_parameter, replace_gradient, replace_state, load_own_state])
+def test_arrays_that_were_replaced_are_found_again(replace, delay, engine):
+    ends = []
+    for change in (lambda p, optimizer: None, replace):
+        params = [torch.nn.Parameter(torch.ones(size, dtype=torch.float64)) for size in (5, 5000)]
+        optimizer = open_engine(rules.AutoHypergradientAdamW, params, engine, hyper_lr=0.1, delay=delay)
+        for p in params:
+            p.grad = torch.zeros_like(p)
+        for step in range(20):
+            for p in params:
+                p.grad.copy_(torch.sin(torch.arange(p.numel()) + step) + p.detach())  # in the same memory
+            if step >= 14:
+                change(params[step % 2], optimizer)
+            optimizer.step()
+        arrays = [
+            array for p in params for array in (p.detach(), *map(optimizer.state[p].get, ("exp_avg", "exp_avg_sq")))
+        ]
+        ends.append((torch.cat(arrays), optimizer.learned_lr))
+    assert torch.equal(ends[0][0], ends[1][0])
+    assert ends[0][1] == ends[1][1] != 1e-3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_tensor_is_flattened_once_while_its_memory_stays(engine, monkeypatch):
+    flattened = []
+
+    def count(tensor, name):
+        flattened.append(name)
+        return flatten(tensor, name)
+
+    params = [torch.nn.Parameter(torch.ones(size)) for size in (5, 50)]
+    optimizer = open_engine(rules.AutoHypergradientAdamW, params, engine)
+    for p in params:
+        p.grad = torch.ones_like(p)
+    for _ in range(12):
+        optimizer.step()
+    monkeypatch.setattr(_array_engine, "flatten", count)
+    optimizer.step()
+    assert flattened == []
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert flattened == ["a gradient"] * 2
+
+
+@pytest.mark.parametrize(("engine", "kept"), [("numpy", 1), ("opencl", 2)])
+def test_old_gradients_are_not_kept(engine, kept):
+    # A kernel keeps what it saw last, and the first ten steps, which learn nothing, have one of their own.
+    params = [torch.nn.Parameter(torch.ones(size)) for size in (5, 50_000)]
+    optimizer = open_engine(rules.AutoHypergradientAdamW, params, engine)
+    memories = []
+    for _ in range(20):
+        for p in params:
+            memory = np.ones(p.shape, np.float32)
+            p.grad = torch.from_numpy(memory)
+            memories.append(weakref.ref(memory))
+        del memory
+        optimizer.step()
+    gc.collect()
+    assert sum(ref() is not None for ref in memories) <= kept * len(params)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("delay", [0, 1])
+def test_a_gradient_that_is_not_finite_is_seen_before_anything_is_written(delay, engine):
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer = open_engine(rules.HypergradientAdamW, [p], engine, delay=delay)
+    p.grad = torch.ones(3)
+    optimizer.step()
+    before = p.detach().clone()
+    p.grad = torch.tensor([1.0, math.inf, 1.0])
+    with pytest.raises(NonFiniteError, match="parameter 0 is not finite"):
+        optimizer.step()
+    assert torch.equal(p, before)
+    assert optimizer.steps == 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_delayed_step_without_checks_waits_for_the_loops_once(engine, monkeypatch):
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer = open_engine(rules.HypergradientAdamW, [p], engine, delay=1, nonfinite="propagate")
+    monkeypatch.setattr(_array_engine.ArrayEngine, "sum", None)
+    for _ in range(3):
+        p.grad = p.detach().clone()
+        optimizer.step()
+    assert optimizer.learned_lr > 1e-3
 
 
 @pytest.mark.parametrize("kind", [rules.SGDHD, rules.HypergradientAdamW])
