@@ -1,14 +1,19 @@
 """Steps of hypergrad.torch beside those of other optimizers: `python validation/bench_torch.py`, or make bench-torch.
 
 The model has 10 million float32 parameters in 60 tensors, as a transformer divides them; torch runs 2 threads. The two
-steps of a ratio take turns, and the figure is the median over the turns, with its quartiles. A package that is not
-installed is named and not measured, as is the engine "opencl" without a device, and compile() without a compiler.
+steps of a ratio take turns, and the figure is the median over the turns, with its quartiles. Rows that begin with
+"training:" time the forward and backward passes of a transformer with 3 million parameters, too: after them threads of
+torch go on spinning for a while, which takes cores from OpenCL, unless OMP_WAIT_POLICY=PASSIVE is set.
+
+A package that is not installed is named and not measured, as is the engine "opencl" without a device, and compile()
+without a compiler.
 
 Each ratio is measured in a process of its own, so that it does not depend on those before. From one process to the next
 it may still change by half: the heap decides whether torch's AdamW finds its 39 MB of temporary arrays there, or asks
 the system for them in each step, with 10 000 page faults.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -68,6 +73,8 @@ STEPS: dict[str, Make] = {
     "AutoHypergradientAdamW": AutoHypergradientAdamW,
     "AutoHypergradientAdamW, delay=1": lambda params: AutoHypergradientAdamW(params, delay=1),
     "AutoHypergradientAdamW, propagate": lambda params: AutoHypergradientAdamW(params, nonfinite="propagate"),
+    "AutoHypergradientAdamW, opencl": lambda params: AutoHypergradientAdamW(params, engine="opencl"),
+    "AutoHypergradientAdamW, opencl, delay=1": lambda params: AutoHypergradientAdamW(params, engine="opencl", delay=1),
     "AutoHypergradientAdamW, compiled": compile_step(AutoHypergradientAdamW),
     "TuningFreeAdamW": TuningFreeAdamW,
     "TuningFreeAdamW, compiled": compile_step(TuningFreeAdamW),
@@ -94,12 +101,15 @@ class Target(NamedTuple):
     over: str
     under: str
     limit: float | None = None
+    trains: bool = False  # with the forward and backward passes
 
 
 TARGETS = [
     Target("AutoHypergradientAdamW", "torch foreach AdamW", 1.6),
     Target("AutoHypergradientAdamW, delay=1", "torch foreach AdamW", 1.3),
     Target("AutoHypergradientAdamW", "prodigyopt", 0.6),
+    Target("AutoHypergradientAdamW, opencl", "prodigyopt", 0.6),
+    Target("AutoHypergradientAdamW, opencl, delay=1", "prodigyopt", 0.6),
     Target("AutoHypergradientAdamW, compiled", "prodigyopt", 0.6),
     Target("torch fused AdamW", "prodigyopt"),  # what a step costs that learns nothing
     Target("AutoHypergradientAdamW", "schedulefree", 1.1),
@@ -109,6 +119,18 @@ TARGETS = [
     Target("HypergradientAdamW, delay=1", "torch foreach AdamW", 1.3),
     Target("AdamHD", "torch foreach AdamW"),
     Target("SGDHD", "torch foreach SGD"),
+    *(
+        Target(name, "torch foreach AdamW", trains=True)
+        for name in (
+            "torch fused AdamW",
+            "prodigyopt",
+            "AutoHypergradientAdamW",
+            "AutoHypergradientAdamW, opencl",
+            "AutoHypergradientAdamW, opencl, delay=1",
+            "TuningFreeAdamW",
+            "TuningFreeAdamW, opencl, delay=1",
+        )
+    ),
 ]
 
 
@@ -125,17 +147,34 @@ def bind(make: Make) -> Run:
     return step
 
 
+def bind_training(make: Make) -> Run:
+    """A step of training, past the first ones: a new transformer on a batch of 4 sequences of 32 vectors."""
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(256, 4, 512, dropout=0.0, batch_first=True)
+    model, batch = torch.nn.TransformerEncoder(layer, 6), torch.randn(4, 32, 256)
+    optimizer = make(list(model.parameters()))
+
+    def train() -> None:
+        optimizer.zero_grad()
+        model(batch).square().mean().backward()
+        optimizer.step()
+
+    for _ in range(12):
+        train()
+    return train
+
+
 def measure(target: Target, repeats: int) -> Row | None:
     """The ratio of a target; None, with a word of why, where an optimizer is not there."""
     torch.set_num_threads(THREADS)
-    over, under, limit = target
-    what = f"{over} / {under}"
+    over, under, limit, trains = target
+    what = f"{'training: ' if trains else ''}{over} / {under}"
     missing = [NEEDS[name] for name in (over, under) if name in NEEDS and find_spec(NEEDS[name]) is None]
     if missing:
         print(f"not measured, {missing[0]} is not installed: {what}", file=sys.stderr)
         return None
     try:
-        runs = {name: bind(STEPS[name]) for name in (over, under)}
+        runs = {name: (bind_training if trains else bind)(STEPS[name]) for name in (over, under)}
     except (DeviceNotFoundError, InductorError) as error:
         print(f"not measured, {str(error).splitlines()[0]}: {what}", file=sys.stderr)
         return None
@@ -147,7 +186,8 @@ def measure(target: Target, repeats: int) -> Row | None:
 def main(repeats: str = str(REPEATS)) -> None:
     """Print the table. Each ratio has a process of its own."""
     packages = ["torch", *(name for name in NEEDS.values() if find_spec(name))]
-    print(*(f"{name} {version(name)}" for name in packages), f"{THREADS} threads", sep=", ")
+    waiting = f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', '')}"
+    print(*(f"{name} {version(name)}" for name in packages), f"{THREADS} threads", waiting, sep=", ")
     print("\n| step / step, time | target | median | quartiles | met |\n|---|---|---|---|---|")
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as process:
         for row in process.map(measure, TARGETS, repeat(int(repeats))):
