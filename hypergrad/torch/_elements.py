@@ -65,6 +65,10 @@ def cast(scalars: Any, dtype: torch.dtype) -> Any:
     return type(scalars)(*(s.to(dtype) if isinstance(s, Tensor) else s for s in scalars))
 
 
+LENDS = 1024
+"""So many kinds of lends are remembered."""
+
+
 class Scratch:
     """Memory of a CPU for results that live no longer than a batch.
 
@@ -74,19 +78,28 @@ class Scratch:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, torch.dtype], Tensor] = {}
+        self._lent: dict[tuple[int, torch.dtype, tuple[torch.Size, ...]], list[Tensor]] = {}
 
     def lend(self, number: int, like: Sequence[Tensor]) -> list[Tensor] | None:
         """Arrays like those given, with whatever stands in them; None for another device, or more than a batch.
 
         number    lends with different numbers do not overlap
         """
-        sizes = [x.numel() for x in like]
-        if like[0].device.type != "cpu" or sum(sizes) > LIMITS["cpu"]:
+        if like[0].device.type != "cpu":
             return None
-        kept = self._kept.get((number, like[0].dtype))
-        if kept is None or kept.numel() < sum(sizes):
-            kept = self._kept[number, like[0].dtype] = torch.empty(sum(sizes), dtype=like[0].dtype)
-        return [part.view(x.shape) for part, x in zip(kept[: sum(sizes)].split(sizes), like, strict=True)]
+        key = number, like[0].dtype, tuple([x.shape for x in like])
+        if key not in self._lent:
+            sizes = [x.numel() for x in like]
+            if sum(sizes) > LIMITS["cpu"]:
+                return None
+            kept = self._kept.get(key[:2])
+            if kept is None:
+                kept = self._kept[key[:2]] = torch.empty(LIMITS["cpu"], dtype=like[0].dtype)
+            if len(self._lent) == LENDS:  # where each step has other gradients, they would be more and more
+                self._lent.clear()
+            parts = kept[: sum(sizes)].split(sizes)
+            self._lent[key] = [part.view(x.shape) for part, x in zip(parts, like, strict=True)]
+        return self._lent[key]
 
 
 def form(name: str, *operands: list[Tensor], out: list[Tensor] | None) -> list[Tensor]:
