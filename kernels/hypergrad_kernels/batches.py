@@ -25,6 +25,7 @@ class Room:
     """
 
     def __init__(self, counts: Sequence[int], products: int, dtype: DType) -> None:
+        self.counts = counts
         total = sum(counts)
         self._memory = np.empty(products * total, dtype)
         ends = np.cumsum(counts)
@@ -56,12 +57,20 @@ class Planned(NamedTuple):
     products: tuple[str, ...]
 
 
+Key = tuple[Any, ...]
+"""A kernel without its numbers, and the position of the first tensor of a batch."""
+
+
 class Batches:
-    """Runs the loops over batches; what was made for one is kept until another has its first tensor."""
+    """Runs the loops over batches. What was made for one is kept while its lists of tensors are given again.
+
+    Gradients are held of the latest launches alone: a kernel that was passed over gets those of its next launch.
+    """
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
-        self._ready: dict[tuple[Any, ...], Ready] = {}
+        self._sums: dict[Key, Ready] = {}
+        self._updates: dict[Key, Ready] = {}
 
     def inner_products(self, work: Sequence[tuple[Batch, tuple[str, ...], Operands]]) -> list[dict[str, Vector]]:
         """Block sums of the products asked for over each batch, with one wait for all.
@@ -75,16 +84,17 @@ class Batches:
         for ready, reals, _ in planned:
             self._launcher.run(ready.launches, reals)
         self._launcher.arrays.collect()
+        self._let_go(self._sums, planned)
         return [_read(one) for one in planned]
 
     def _plan_sums(self, batch: Batch, products: tuple[str, ...], o: Operands) -> Planned:
         lags = "grad_lag" in products
         form = adamw_free.form_lags(o) if lags else sums.form_sums(products, o)
-        ready = self._find(form, batch)
+        ready = self._find(self._sums, form, batch)
         if ready is None:
             others = [o._replace(**own) for own in batch.list_own()]
             arrays = [adamw_free.list_lags(one) if lags else sums.list_operands(products, one) for one in others]
-            ready = self._make(form, batch, arrays, len(products))
+            ready = self._make(self._sums, form, batch, arrays, len(products))
         return Planned(ready, form.reals, products)
 
     def plan_update(
@@ -98,10 +108,11 @@ class Batches:
         """
         updater = UPDATERS[type(u.scalars)]
         form = updater.form_update(u, clear_grad) if o is None else form_delayed(products, o, u, clear_grad)
-        ready = self._find(form, batch)
+        ready = self._find(self._updates, form, batch)
         if ready is None:
             others = [u._replace(**own) for own in batch.list_own()]
-            ready = self._make(form, batch, [updater.list_arrays(one) for one in others], len(products))
+            arrays = [updater.list_arrays(one) for one in others]
+            ready = self._make(self._updates, form, batch, arrays, len(products))
         return Planned(ready, form.reals, products)
 
     def update(self, work: Sequence[Planned]) -> list[dict[str, Vector]]:
@@ -109,34 +120,55 @@ class Batches:
         for ready, reals, _ in work:
             self._launcher.run(ready.launches, reals)
         self._launcher.arrays.collect()
+        self._let_go(self._updates, work)
         return [_read(one) for one in work]
 
-    def _find(self, form: Form, batch: Batch) -> Ready | None:
+    def _find(self, kept: dict[Key, Ready], form: Form, batch: Batch) -> Ready | None:
         """What was made for a batch, led to its gradients where these alone are others; None where more has changed."""
         key = form[:4], batch.positions[0]
-        ready = self._ready.get(key)
+        ready = kept.get(key)
         if ready is None or ready.batch is batch:
             return ready
         if ready.batch.thetas is not batch.thetas or ready.batch.arrays is not batch.arrays:
             return None
         self._launcher.exchange(ready.launches, "grad", dict(zip(batch.positions, batch.grads, strict=True)))
-        ready = self._ready[key] = Ready(batch, ready.launches, ready.room)
+        ready = kept[key] = Ready(batch, ready.launches, ready.room)
         return ready
 
-    def _make(self, form: Form, batch: Batch, arrays: Sequence[tuple[Vector, ...]], products: int) -> Ready:
+    def _make(
+        self,
+        kept: dict[Key, Ready],
+        form: Form,
+        batch: Batch,
+        arrays: Sequence[tuple[Vector, ...]],
+        products: int,
+    ) -> Ready:
         key = form[:4], batch.positions[0]
-        known, room = self._ready.get(key), None
+        known, room = kept.get(key), None
         if products:
-            fits = known is not None and known.batch.positions == batch.positions
-            room = known.room if known is not None and fits else Room(batch.blocks, products, form.dtype)
+            room, counts = None if known is None else known.room, batch.blocks
+            if room is None or room.counts != counts:
+                room = Room(counts, products, form.dtype)
         calls = []
         for number, (position, theta) in enumerate(zip(batch.positions, batch.thetas, strict=True)):
             if theta.size:
                 sizes = (theta.size,) if form.per_item is None else (theta.size, -(-theta.size // form.per_item))
                 out = () if room is None else (room.outs[number],)
                 calls.append((position, Call(form, sizes, (*out, *arrays[number]))))
-        ready = self._ready[key] = Ready(batch, self._launcher.plan(calls), room)
+        ready = kept[key] = Ready(batch, self._launcher.plan(calls), room)
         return ready
+
+    def _let_go(self, kept: dict[Key, Ready], latest: Sequence[Planned]) -> None:
+        """Forget batches that are not given any more, and of other kernels over the latest ones the gradients."""
+        given = {id(planned.ready.batch.thetas) for planned in latest}
+        launched = {id(planned.ready) for planned in latest}
+        for key, ready in list(kept.items()):
+            if id(ready.batch.thetas) not in given:
+                self._launcher.forget(ready.launches)
+                del kept[key]
+            elif id(ready) not in launched and ready.batch.grads:
+                self._launcher.release(ready.launches, "grad")
+                kept[key] = ready._replace(batch=ready.batch._replace(grads=()))
 
 
 def _read(planned: Planned) -> dict[str, Vector]:

@@ -32,10 +32,10 @@ class Single(NamedTuple):
     """What launches of a kernel for one tensor share; other arrays may take the place of those in its lists."""
 
     variant: tuple[Any, ...]  # of the kernel: file, name, dtype and macros
-    arrays: list[Vector]
+    arrays: list[Any]  # None for one that was released
     prepared: Prepared
     items: int
-    buffers: list[cl.Buffer] | None  # None where what they hold crosses to the device each time
+    buffers: list[Any] | None  # None where what they hold crosses to the device each time
     anywhere: bool  # where the arrays begin does not count
 
     def serves(self, call: Call) -> bool:
@@ -150,6 +150,25 @@ class Launcher:
             else:
                 together = (*work.arrays[:index], arrays[name], *work.arrays[index + 1 :])
                 launches[number] = self._plan([(name, call._replace(arrays=together))], self._plan_one)
+
+    def release(self, launches: Sequence[Launch], part: str) -> None:
+        """Hold the arrays of one part no longer; `exchange` gives others before the next run."""
+        for _, call, work in launches:
+            index = call.form.arrays.index(part)
+            if not isinstance(work, Single):
+                work[1].release(index)
+            else:
+                work.arrays[index] = None
+                if work.buffers is not None:
+                    work.buffers[index] = None
+
+    def forget(self, launches: Sequence[Launch]) -> None:
+        """Keep nothing for launches that will not run again; what other launches share with them goes on."""
+        for name, call, work in launches:
+            if not isinstance(work, Single):
+                self._tables.pop((*call.form[:4], name), None)
+            elif self._singles.get((name, call.form.kernel)) is work:
+                del self._singles[name, call.form.kernel]
 
     def _plan(self, entries: Entries, make: Callable[[Entries], Launch]) -> Launch:
         """A launch, with the safe shape where the remembered one does not compile: a cache never breaks a step."""

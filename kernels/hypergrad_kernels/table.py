@@ -49,15 +49,21 @@ class Table:
         if all(map(is_, arrays, self._held)):
             return
         places = self._rows[:, self._start :]
-        for index, (array, held) in enumerate(zip(arrays, self._held, strict=True)):
+        before, self._held = self._held, [None] * len(arrays)  # an interrupt leaves rows of which nothing is known
+        for index, (array, held) in enumerate(zip(arrays, before, strict=True)):
             if array is not held:
                 places[divmod(index, places.shape[1])] = array.ctypes.data
         self._held = arrays
 
     def exchange(self, index: int, part: str, arrays: Mapping[Hashable, Any]) -> None:
         """Write the addresses of other arrays of a part, at its index in the calls, by the names of tensors."""
+        self.release(index)
         others = [arrays[name] for name in self._names]
         find = self._arrays.find_address
         places = [find((name, part), array) for name, array in zip(self._names, others, strict=True)]
         self._rows[:, self._start + index] = places
         self._held[index :: self._rows.shape[1] - self._start] = others
+
+    def release(self, index: int) -> None:
+        """Hold the arrays at an index in the calls no longer."""
+        self._held[index :: self._rows.shape[1] - self._start] = [None] * len(self._names)

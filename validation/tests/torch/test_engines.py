@@ -179,13 +179,19 @@ def test_a_tensor_is_flattened_once_while_its_memory_stays(engine, monkeypatch):
     assert flattened == ["a gradient"] * 2
 
 
-@pytest.mark.parametrize(("engine", "kept"), [("numpy", 1), ("opencl", 2)])
-def test_old_gradients_are_not_kept(engine, kept):
-    # A kernel keeps what it saw last, and the first ten steps, which learn nothing, have one of their own.
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (rules.AutoHypergradientAdamW, {}),
+        (rules.TuningFreeAdamW, {"every": 8}),
+    ],  # which looks, by other kernels, at each of 100 steps
+)
+def test_old_gradients_are_not_kept(kind, options, engine):
     params = [torch.nn.Parameter(torch.ones(size)) for size in (5, 50_000)]
-    optimizer = open_engine(rules.AutoHypergradientAdamW, params, engine)
+    optimizer = open_engine(kind, params, engine, **options)
     memories = []
-    for _ in range(20):
+    for _ in range(125):
         for p in params:
             memory = np.ones(p.shape, np.float32)
             p.grad = torch.from_numpy(memory)
@@ -193,7 +199,7 @@ def test_old_gradients_are_not_kept(engine, kept):
         del memory
         optimizer.step()
     gc.collect()
-    assert sum(ref() is not None for ref in memories) <= kept * len(params)
+    assert sum(ref() is not None for ref in memories) <= len(params)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

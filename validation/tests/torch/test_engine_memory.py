@@ -1,0 +1,137 @@
+"""engine="numpy" and "opencl": what they keep from step to step is neither stale nor more than they need."""
+
+import copy
+import gc
+import random
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from hypergrad import torch as rules
+from hypergrad.errors import DeviceNotFoundError
+
+ENGINES = ["numpy", "opencl"]
+
+
+def open_engine(kind, params, engine, **options):
+    try:
+        return kind(params, engine=engine, **options)
+    except DeviceNotFoundError as error:
+        pytest.skip(f"no OpenCL device: {error}")
+
+
+def make_params(*sizes, dtype=torch.float64):
+    return [torch.nn.Parameter(torch.ones(size, dtype=dtype)) for size in sizes]
+
+
+def give_gradients(params, step):
+    for number, p in enumerate(params):
+        p.grad = torch.sin(torch.arange(p.numel()) + step + number).to(p.dtype) + p.detach()
+
+
+def read_all(params, optimizer):
+    arrays = [value for p in params for value in optimizer.state[p].values() if isinstance(value, torch.Tensor)]
+    return torch.cat([x.detach().reshape(-1).double() for x in (*params, *arrays)]), optimizer.learned_lr
+
+
+def are_equal(one, other):
+    return torch.equal(one[0], other[0]) and one[1] == other[1]
+
+
+# Gradients that come and go, and memory that others take.
+
+
+def change_memory(params, chance):
+    """What a user may do between steps without a change of any number."""
+    p = chance.choice(params)
+    what = chance.randrange(5)
+    if what == 0:
+        p.data = p.detach().clone()
+    elif what == 1:  # where nothing is aligned
+        memory = torch.empty(p.numel() + 1, dtype=p.dtype)
+        p.data = memory[1:].copy_(p.detach())
+    elif what == 2:
+        p.share_memory_()
+    elif what == 3 and p.grad is not None:
+        p.grad = torch.cat([p.grad, p.grad])[p.numel() :]
+    else:
+        p.data.resize_(p.numel())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (rules.SGDHD, {"hyper_lr": 1e-6, "momentum": 0.9, "delay": 1}),
+        (rules.HypergradientAdamW, {"hyper_lr": 1e-6, "lr_scope": "tensor", "nonfinite": "propagate", "delay": 1}),
+        (rules.AutoHypergradientAdamW, {"hyper_lr": 1e-2, "track_surprise": True}),
+        (rules.TuningFreeAdamW, {"every": 8, "delay": 1}),
+    ],
+)
+def test_a_run_with_other_tensors_in_each_step_has_the_bits_of_new_optimizers(kind, options, engine):
+    chance = random.Random(0)
+    sizes = (5, 0, 5000, 33, 33, 70_000)
+    params, others = make_params(*sizes), make_params(*sizes)
+    optimizer, fresh = open_engine(kind, params, engine, **options), kind(others, engine="numpy", **options)
+    for step in range(40):
+        give_gradients(params, step)
+        for p, q in zip(params, others, strict=True):
+            if chance.random() < 0.4:
+                p.grad = None
+            q.grad = None if p.grad is None else p.grad.clone()
+        change_memory(params, chance)
+        if step % 5 == 4:  # two tensors change places
+            params[3].data, params[4].data = params[4].data, params[3].data
+            others[3].data, others[4].data = others[4].data.clone(), others[3].data.clone()
+        if step:
+            fresh._settle()
+            state = copy.deepcopy(torch.optim.Optimizer.state_dict(fresh))
+            fresh = kind(others, engine="numpy", **options)
+            fresh.load_state_dict(state)
+        optimizer.step()
+        fresh.step()
+        assert are_equal(read_all(params, optimizer), read_all(others, fresh))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(rules.AutoHypergradientAdamW, {}), (rules.TuningFreeAdamW, {"every": 8}), (rules.SGDHD, {"delay": 1})],
+)
+def test_no_more_than_two_old_gradients_of_a_tensor_are_kept(kind, options, engine):
+    # Its buffer has one, and a kernel that it was launched with last may have another.
+    chance = random.Random(0)
+    params = make_params(*[50] * 10, *[70_000] * 4, dtype=torch.float32)
+    optimizer = open_engine(kind, params, engine, **options)
+    memories = []
+    for step in range(60):
+        for p in params[chance.randrange(12) :]:
+            memory = np.full(p.shape, np.cos(step), np.float32)
+            p.grad = torch.from_numpy(memory) if chance.random() < 0.5 else None
+            memories.append(weakref.ref(memory))
+        del memory
+        optimizer.step()
+        for p in params:
+            p.grad = None
+    gc.collect()
+    assert sum(ref() is not None for ref in memories) <= 2 * len(params)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_parameter_that_grows_with_its_state_has_room_for_its_sums(engine):
+    ends = []
+    for who in ("numpy", engine):
+        (p,) = params = make_params(7000)
+        optimizer = open_engine(rules.HypergradientAdamW, params, who, hyper_lr=1e-9)
+        for step in range(8):
+            if step == 3:
+                p.data = p.detach().repeat(5)
+                for name in ("exp_avg", "exp_avg_sq"):
+                    optimizer.state[p][name] = optimizer.state[p][name].repeat(5)
+            p.grad = p.detach() / 2
+            optimizer.step()
+        ends.append(read_all(params, optimizer))
+    assert are_equal(*ends)
+    assert ends[0][1] != 1e-3
