@@ -21,7 +21,7 @@ from hypergrad.torch._items import SHARDED, Item
 from hypergrad.torch._plan import Plan
 from hypergrad_reference.loops import Arrays, Batch, Operands, Update
 from hypergrad_reference.rule import Averages
-from hypergrad_reference.sums import total
+from hypergrad_reference.sums import BLOCK, total
 
 Vector = NDArray[Any]
 
@@ -61,7 +61,7 @@ def check_engine(plan: Plan, groups: Sequence[Mapping[str, Any]]) -> None:
 
 def flatten(tensor: Tensor, name: str) -> Vector:
     """The memory of a tensor as a flat array. Raises ArgumentError for a tensor that is none, or not contiguous."""
-    fit = tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64) and tensor.is_contiguous()
+    fit = tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64) and _is_plain(tensor)
     if not fit or isinstance(tensor, SHARDED):
         raise ArgumentError(
             f"{name} is {tensor.dtype} on {tensor.device}: engine='numpy' and 'opencl' work on contiguous float32 or "
@@ -69,6 +69,20 @@ def flatten(tensor: Tensor, name: str) -> Vector:
         )
     array: Vector = tensor.detach().numpy().reshape(-1)
     return array
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether the memory of a tensor holds its numbers one after another."""
+    return tensor.is_contiguous() and not tensor.is_neg()
+
+
+def _flatten_gradient(item: Item) -> Vector:
+    if item.grad.dtype != item.theta.dtype:
+        raise ArgumentError(
+            f"the gradient of parameter {item.position} is {item.grad.dtype} and the parameter {item.theta.dtype}: "
+            "give p.grad = p.grad.to(p.dtype), or engine='torch'"
+        )
+    return flatten(item.grad, "a gradient")
 
 
 Place = tuple[int, int, torch.dtype, bool]
@@ -183,19 +197,30 @@ class ArrayEngine:
         kept = [item.find(name) for name in names]
         places = [_locate(tensor) for tensor in (item.theta, *kept, item.grad)]
         if known is None or known.places[:-1] != places[:-1]:
-            theta, grad = flatten(item.theta, "a parameter"), flatten(item.grad, "a gradient")
+            theta, grad = flatten(item.theta, "a parameter"), _flatten_gradient(item)
             arrays = Arrays(**{name: flatten(array, name) for name, array in zip(names, kept, strict=True)})
+            self._check_left(item, arrays)
             flat = Flat(item, names, places, theta, grad, arrays)
         elif known.places[-1] != places[-1]:
-            flat = known._replace(item=item, places=places, grad=flatten(item.grad, "a gradient"))
+            flat = known._replace(item=item, places=places, grad=_flatten_gradient(item))
         else:
             flat = known._replace(item=item)
         self._flat[item.position] = flat
         return flat
 
+    def _check_left(self, item: Item, arrays: Arrays) -> None:
+        """Raise ArgumentError for block sums in another number than the loops write, which would go past their end."""
+        if arrays.left is not None and self._averages is not None:
+            count = len(self._averages.left) * -(-item.theta.numel() // BLOCK)
+            if arrays.left.size != count:
+                raise ArgumentError(
+                    f"'left' of parameter {item.position} has {arrays.left.size} numbers, {count} are written to it: "
+                    "del opt.state[p]['left'], and the step makes it"
+                )
+
 
 def _locate(tensor: Tensor) -> Place:
-    return tensor.data_ptr(), tensor.numel(), tensor.dtype, tensor.is_contiguous()
+    return tensor.data_ptr(), tensor.numel(), tensor.dtype, _is_plain(tensor)
 
 
 def _keep_lists(batch: Batch, before: Batch | None) -> Batch:

@@ -112,14 +112,12 @@ class HostStep(NamedTuple):
         return {scope: self.numbers.schedule(scope, self.steps, readings, ready.present) for scope in scopes}
 
     def _open(self, ready: Ready, used: Mapping[int, Any]) -> Ready:
-        """Plan how each item moves, and make its state complete."""
+        """Plan how each item moves, and what is kept of it."""
         moves = self.numbers.plan_moves(ready.items, ready.present, used)
         keeps = [self.plan.adapt(now.momentum).traits.keeps for now in ready.present]
         observed = ["grad_ema" in item.state for item in ready.items]
         if self.plan.is_watching(self.steps):
             keeps = [(*names, "grad_ema") for names in keeps]
-        for item in ready.items:
-            self.numbers.open(item.param, self.numbers.groups[item.group], keeps[item.group])
         return ready._replace(moves=moves, keeps=keeps, observed=observed)
 
     def _keep(
@@ -211,6 +209,19 @@ class HostStep(NamedTuple):
     # Loop 2.
 
     def _update(self, ready: Ready) -> OwnCells:
+        """Run loop 2 with complete states; what was added to them goes again if it raises. Returns as `_run_update`."""
+        sizes = [len(item.state) for item in ready.items]
+        try:
+            for item in ready.items:
+                self.numbers.open(item.param, self.numbers.groups[item.group], ready.keeps[item.group])
+            return self._run_update(ready)
+        except BaseException:
+            for item, size in zip(ready.items, sizes, strict=True):
+                while len(item.state) > size:
+                    item.state.popitem()
+            raise
+
+    def _run_update(self, ready: Ready) -> OwnCells:
         """Write the parameters, and the arrays that are kept of them. Returns the sums that are formed on the way."""
         plan, watch = self.plan, self.plan.watch
         order = {id(item): index for index, item in enumerate(ready.items)}

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hypergrad._core.checks import Choice, Number
 from hypergrad._core.files import PathName
+from hypergrad._core.interrupt import defer_interrupt
 from hypergrad._core.options import check_options
 from hypergrad._core.series import Records, Series
 from hypergrad._core.state import RECORDS, Skipped
@@ -206,8 +207,11 @@ class Optimizer(torch.optim.Optimizer):
                 loss = closure()
         if self._plan.capturable:
             self._take_captured_step()
-        else:
+        elif self._plan.engine == "torch":
             self._take_step()
+        else:
+            with defer_interrupt():  # other loops keep what they prepared, and it must agree with what they wrote
+                self._take_step()
         return loss
 
     def compile(self, **options: Any) -> None:

@@ -3,6 +3,7 @@
 import copy
 import gc
 import random
+import signal
 import weakref
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from hypergrad import torch as rules
-from hypergrad.errors import DeviceNotFoundError
+from hypergrad.errors import ArgumentError, DeviceNotFoundError
 
 ENGINES = ["numpy", "opencl"]
 
@@ -135,3 +136,77 @@ def test_a_parameter_that_grows_with_its_state_has_room_for_its_sums(engine):
         ends.append(read_all(params, optimizer))
     assert are_equal(*ends)
     assert ends[0][1] != 1e-3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sums_left_behind_in_another_length_are_refused_and_made_again(engine):
+    (p,) = params = make_params(70_000)
+    optimizer = open_engine(rules.TuningFreeAdamW, params, engine)
+    give_gradients(params, 0)
+    optimizer.step()
+    length = optimizer.state[p]["left"].numel()
+    optimizer.state[p]["left"] = torch.zeros(1, dtype=torch.float64)
+    with pytest.raises(ArgumentError, match=f"has 1 numbers, {length} are written to it: del opt.state"):
+        optimizer.step()
+    del optimizer.state[p]["left"]
+    optimizer.step()
+    assert optimizer.state[p]["left"].numel() == length > 1
+
+
+# Steps that raise.
+
+
+def transpose(p):
+    p.grad = p.grad.reshape(2, -1).t().contiguous().t().view_as(p)
+
+
+def narrow(p):
+    gradient, p.grad, p.grad_dtype = p.grad.float(), None, None
+    p.grad = gradient
+
+
+def negate(p):
+    p.grad = torch._neg_view(p.grad)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("delay", [0, 1])
+@pytest.mark.parametrize("spoil", [transpose, narrow, negate])
+def test_a_gradient_that_the_loops_cannot_read_is_refused_with_nothing_changed(spoil, delay, engine):
+    ends = []
+    for refused in (False, True):
+        params = [torch.nn.Parameter(torch.ones(2, 3, dtype=torch.float64)) for _ in range(2)]
+        options = {"hyper_lr": 0.1, "track_surprise": True, "delay": delay, "nonfinite": "propagate"}
+        optimizer = open_engine(rules.AutoHypergradientAdamW, params, engine, **options)
+        for step in range(20):
+            for number, p in enumerate(params):
+                p.grad = torch.sin(torch.arange(6.0).double() + step + number).view(2, 3) + p.detach()
+            if refused and step in (0, 10, 15):  # at step 10 the first mean of gradients is kept
+                before, kept = [p.detach().clone() for p in params], params[1].grad
+                spoil(params[1])
+                with pytest.raises(ArgumentError, match="engine='torch'"):
+                    optimizer.step()
+                assert all(map(torch.equal, params, before))
+                params[1].grad = None
+                params[1].grad = kept
+            optimizer.step()
+        ends.append(read_all(params, optimizer))
+    assert are_equal(*ends)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_interrupt_waits_until_a_step_is_whole(engine, monkeypatch):
+    (p,) = params = make_params(5)
+    optimizer = open_engine(rules.HypergradientAdamW, params, engine)
+    give_gradients(params, 0)
+    optimizer.step()
+    loops = optimizer._array_engine
+
+    def interrupt(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return type(loops).update(loops, *arguments)
+
+    monkeypatch.setattr(loops, "update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step()
+    assert optimizer.steps == optimizer.state[p]["step"] == 2
