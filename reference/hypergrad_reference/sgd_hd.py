@@ -119,11 +119,11 @@ def form(lr: float, steps: int, momentum: float, dampening: float, nesterov: boo
     (HeavyBall(lr=0.5, momentum=0.5, undamped=1), HeavyBall(lr=0.5, momentum=0.5, undamped=0.25), \
 Nesterov(lr=0.5, momentum=0.5))
     """
+    if not momentum:
+        return Plain(lr)
     if nesterov:
         return Nesterov(lr, momentum)
-    if momentum:
-        return HeavyBall(lr, momentum, 1 - dampening if steps else 1)
-    return Plain(lr)
+    return HeavyBall(lr, momentum, 1 - dampening if steps else 1)
 
 
 class Kept(NamedTuple):

@@ -210,3 +210,14 @@ def test_an_interrupt_waits_until_a_step_is_whole(engine, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         optimizer.step()
     assert optimizer.steps == optimizer.state[p]["step"] == 2
+
+
+@pytest.mark.parametrize("engine", ["torch", *ENGINES])
+def test_momentum_that_a_scheduler_takes_to_0_is_none_with_nesterov_too(engine):
+    (p,) = params = make_params(5)
+    optimizer = open_engine(rules.SGDHD, params, engine, lr=0.25, hyper_lr=0, momentum=0.5, nesterov=True)
+    for momentum, way in ((0.5, 1.5), (0.0, 1.0), (0.5, 1.75)):  # v is 1, stays, and becomes 1.5
+        before, optimizer.param_groups[0]["momentum"] = p.detach().clone(), momentum
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+        assert torch.equal(p, before - 0.25 * way)
