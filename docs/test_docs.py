@@ -15,7 +15,9 @@ import pytest
 
 import hypergrad
 from extensions import docstrings, optax_pages, pictures, printed, reference, torch_pages
-from hypergrad_reference import sums
+from hypergrad._core.array_schedules import REASONS
+from hypergrad_reference import adamw_free_schedule, sums
+from hypergrad_reference.adamw_rule import Record as AdamWRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -61,6 +63,15 @@ def test_page_shows_what_happens(page, tmp_path, monkeypatch):
             run_python(body, names, page.name)
         elif language == "console":
             run_console(body)
+
+
+def test_page_on_records_explains_every_reason():
+    free = inspect.getsource(adamw_free_schedule)
+    own = re.findall(r'_stay\([\w, ]+"(.+?)"\)|\breason = .*?"(.+?)"', free)
+    reasons = {*REASONS, AdamWRecord._field_defaults["reason"], *("".join(found) for found in own)}
+    assert {"guard", "annealing", "no average yet", "between two looks", "limited", "fixed rate"} <= reasons
+    page = (DOCS / "howto/read_a_record.md").read_text("utf-8")
+    assert [reason for reason in sorted(reasons) if f"`{reason}`" not in page] == []
 
 
 EXTRAS = ("torch", "optax")
