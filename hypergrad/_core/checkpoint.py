@@ -17,6 +17,7 @@ WITHOUT_OPTIONS = 2
 """The oldest schema that is read."""
 UNREAD = "grad_grad"
 ZIP = b"PK\3\4"
+REMEDY = "give one that opt.save wrote; hypergrad explain also reads one of records_to, and in torch that alone"
 
 
 def save(path: PathName, state: Mapping[str, Any]) -> None:
@@ -65,11 +66,11 @@ def read(path: PathName) -> dict[str, Any]:
 
 def _parse(file: BinaryIO) -> dict[str, Any]:
     if file.read(len(ZIP)) != ZIP:
-        raise CheckpointError("is not a saved optimizer: it is no .npz file; give one that save wrote")
+        raise CheckpointError(f"is not a saved optimizer: it is no .npz file; {REMEDY}")
     file.seek(0)
     with np.load(file, allow_pickle=False) as members:
         if not {"document", "sha256"} <= set(members.files):
-            raise CheckpointError("is not a saved optimizer: it holds other arrays; give a file that save wrote")
+            raise CheckpointError(f"is not a saved optimizer: it holds other arrays; {REMEDY}")
         arrays = {member: members[member] for member in members.files}
     document, checksum = str(arrays.pop("document")), str(arrays.pop("sha256"))
     if _digest(document, arrays) != checksum:

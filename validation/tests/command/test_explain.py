@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -119,6 +120,17 @@ def test_run_without_records_is_refused(tmp_path, capsys):
     assert main(["explain", str(tmp_path / "run.npz"), "--plot", str(tmp_path / "a.svg")]) == 2
     assert "take some steps first" in capsys.readouterr().err
     assert not (tmp_path / "a.svg").exists()
+
+
+@pytest.mark.parametrize("content", ["", "a model of torch"])
+def test_file_of_something_else_is_refused_with_what_can_be_read_of_torch(content, tmp_path, capsys):
+    name = tmp_path / "model.pt"
+    name.touch()
+    if content:
+        with zipfile.ZipFile(name, "w") as file:  # as torch.save writes it
+            file.writestr("model/data.pkl", content)
+    assert main(["explain", str(name)]) == 2
+    assert "hypergrad explain also reads one of records_to, and in torch that alone" in capsys.readouterr().err
 
 
 def test_file_that_no_optimizer_streamed_is_refused(tmp_path):
