@@ -41,6 +41,7 @@ class Number:
     high: float = math.inf
     open_low: bool = False
     open_high: bool = False
+    bounds: str = ""  # what a message says about the ends of the interval
 
     def __call__(self, name: str, value: Any) -> float:
         """The number, if it is one: a bool, text and arrays of one dimension or more are not."""
@@ -58,7 +59,7 @@ class Number:
             and (number < self.high if self.open_high else number <= self.high)
         )
         if not inside:
-            raise ArgumentError(f"{name}={show(value)}: give a number in {self.show_range()}")
+            raise ArgumentError(f"{name}={show(value)}: give a number in {self.show_range()}{self.bounds}")
         return number
 
     def show_range(self) -> str:
@@ -66,6 +67,11 @@ class Number:
         left = "(" if self.open_low or math.isinf(self.low) else "["
         right = ")" if self.open_high or math.isinf(self.high) else "]"
         return f"{left}{self.low}, {self.high}{right}"
+
+
+def bound_rate(low: float, high: float) -> Number:
+    """The check of a rate that is learned within bounds; its message names the options that hold them."""
+    return Number(low, high, bounds=", between lr_min and lr_max" if math.isfinite(high) else "")
 
 
 @dataclass(frozen=True)

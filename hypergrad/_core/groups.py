@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hypergrad._core.checks import Number
+from hypergrad._core.checks import Number, bound_rate
 from hypergrad._core.options import OPTIONS
 from hypergrad._core.policy import Policy
 from hypergrad._core.tensors import Tensor
@@ -44,7 +44,8 @@ def _read_group(where: str, group: Mapping[str, Any], names: Iterable[str]) -> G
     """
     if group.keys() - {"params"} != set(names):
         wanted = ", ".join(names)
-        raise ArgumentError(f"{where}has the keys {sorted(map(str, group))}: give params, {wanted}, and no other")
+        keys = sorted(map(str, group))
+        raise ArgumentError(f"{where}the keys of the group are {keys}: give params, {wanted}, and no other")
     options = {name: OPTIONS[name].check(where + name, group[name]) for name in names if name != "lr"}
     return GroupOptions(lr=Number(-math.inf)(f"{where}lr", group["lr"]), **options)
 
@@ -70,7 +71,7 @@ def read_groups(
         if number < len(known) and one.lr == known[number]:
             continue
         if one.lr or alone:  # a group that shares the base rate may stand still
-            Number(policy.lr_min, policy.lr_max)(f"{place}lr", one.lr)
+            bound_rate(policy.lr_min, policy.lr_max)(f"{place}lr", one.lr)
         _check_not_lost(place, one.lr, [tensor for tensor in tensors if tensor.group == number])
     for dtype, number in {(tensor.theta.dtype, tensor.group) for tensor in tensors}:
         _check_eps(where[number], options[number].eps, dtype)

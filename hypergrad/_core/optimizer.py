@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad._core import checkpoint, saved
-from hypergrad._core.checks import Number
+from hypergrad._core.checks import bound_rate
 from hypergrad._core.defaults import choose_device, choose_name
 from hypergrad._core.device_arrays import is_device_array
 from hypergrad._core.files import PathName
@@ -56,7 +56,7 @@ class Optimizer(Guarded):
         defaults = {name: options.pop(name) for name in OF_GROUPS if name in options}
         self._kind, self._settings = kind, kind.settings(**options)
         plan = form_plan(kind, self._settings)
-        Number(plan.policy.lr_min, plan.policy.lr_max)("lr", defaults["lr"])
+        bound_rate(plan.policy.lr_min, plan.policy.lr_max)("lr", defaults["lr"])
         self._run = Run(params, defaults, plan, choose_device(given.get("use_gpu"), given.get("device")))
         self.records_to = given.get("records_to")
 

@@ -110,7 +110,8 @@ def collect_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
     groups = [dict(entry) for entry in entries] if any(dicts) else [{"params": entries}]
     for number, group in enumerate(groups):
         if "params" not in group:
-            raise ArgumentError(f"params[{number}] has no key 'params': it has {sorted(map(show, group))}")
+            keys = ", ".join(sorted(map(show, group)))
+            raise ArgumentError(f"params[{number}] has no key 'params': it has {keys or 'none'}")
         members = group["params"]
         _check_order(members, f"params[{number}]['params']")
         if isinstance(members, np.ndarray) or not isinstance(members, Iterable):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypergrad._core.checks import Choice, Number
+from hypergrad._core.checks import Choice, bound_rate
 from hypergrad._core.files import PathName
 from hypergrad._core.interrupt import defer_interrupt
 from hypergrad._core.options import check_options
@@ -93,7 +93,7 @@ class Optimizer(torch.optim.Optimizer):
         self._numbers.adopt(groups)
         for group in groups:
             if group["base_lr"]:  # of groups that share a rate, that of the first
-                Number(self._plan.lr_min, self._plan.lr_max)("lr", group["base_lr"])
+                bound_rate(self._plan.lr_min, self._plan.lr_max)("lr", group["base_lr"])
 
     # What can be read.
 
@@ -176,7 +176,7 @@ class Optimizer(torch.optim.Optimizer):
 
         Raises ArgumentError for a value out of range, or a group under lr_scope="global", where all share one rate.
         """
-        rate = Number(self._plan.lr_min, self._plan.lr_max)("value", value)
+        rate = bound_rate(self._plan.lr_min, self._plan.lr_max)("value", value)
         if group is not None and self._numbers.shares_rate:
             raise ArgumentError(f"group={group!r}: all groups share one rate, call set_rate({value!r})")
         if group is not None and group not in range(len(self.param_groups)):

@@ -262,11 +262,16 @@ def _open_named(wanted: str) -> Device:
     matches = [d for d in devices if part in d.platform.name.lower() or part in d.name.lower()]
     index = None if parts["index"] is None else int(parts["index"])
     if (index or 0) >= len(matches):
-        names = "; ".join(map(find_name, devices))
-        raise DeviceNotFoundError(
-            f"device={wanted!r}: {len(matches)} devices match, index {index or 0} is not there; found: {names}"
-        )
+        raise DeviceNotFoundError(f"device={wanted!r}: {_explain_no_match(parts['part'], matches, devices)}")
     return _open_first(matches) if index is None else _open_device(matches[index])
+
+
+def _explain_no_match(part: str, matches: list[cl.Device], devices: list[cl.Device]) -> str:
+    """Why none of the devices is the one asked for, and what would be."""
+    if not matches:
+        return f"no device has {part!r} in its name; give a part of one of these: {'; '.join(map(find_name, devices))}"
+    names = "; ".join(map(find_name, matches))
+    return f"the devices with {part!r} in their names are numbered from 0 to {len(matches) - 1}: {names}"
 
 
 def name_device(device: cl.Device | cl.Context) -> str:
