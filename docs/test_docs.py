@@ -134,7 +134,8 @@ def test_command_that_is_not_run_exists(document):
         for extra in re.findall(r"\[([\w,]+)\]", command):
             assert set(extra.split(",")) <= extras, command
         assert re.match(
-            r"make |pip install |cd |git |(\S*/)?(python|hypergrad|torchrun|mpiexec|sbatch|srun) ", command
+            r"make |pip install |cd |git |\. \S+/bin/activate$|(\S*/)?(python|hypergrad|torchrun|mpiexec|sbatch|srun) ",
+            command,
         ), command
 
 
