@@ -75,6 +75,7 @@ bench: $(VENV)/ready
 bench-torch: .cache/torch/ready
 	$(RIVALS)
 	.cache/torch/bin/python validation/bench_torch.py
+	OMP_WAIT_POLICY=PASSIVE .cache/torch/bin/python validation/bench_torch.py
 
 # A GPU and its driver, within eight minutes: bits, each kernel beside a copy, steps of all sizes; out/gpu.json.
 gpu:

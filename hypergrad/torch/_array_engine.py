@@ -61,19 +61,14 @@ def check_engine(plan: Plan, groups: Sequence[Mapping[str, Any]]) -> None:
 
 def flatten(tensor: Tensor, name: str) -> Vector:
     """The memory of a tensor as a flat array. Raises ArgumentError for a tensor that is none, or not contiguous."""
-    fit = tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64) and _is_plain(tensor)
-    if not fit or isinstance(tensor, SHARDED):
+    fit = tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64)
+    if not (fit and tensor.is_contiguous() and not tensor.is_neg()) or isinstance(tensor, SHARDED):
         raise ArgumentError(
             f"{name} is {tensor.dtype} on {tensor.device}: engine='numpy' and 'opencl' work on contiguous float32 or "
             "float64 tensors of the CPU; make it contiguous, or give engine='torch'"
         )
     array: Vector = tensor.detach().numpy().reshape(-1)
     return array
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    """Whether the memory of a tensor holds its numbers one after another."""
-    return tensor.is_contiguous() and not tensor.is_neg()
 
 
 def _flatten_gradient(item: Item) -> Vector:
@@ -220,7 +215,7 @@ class ArrayEngine:
 
 
 def _locate(tensor: Tensor) -> Place:
-    return tensor.data_ptr(), tensor.numel(), tensor.dtype, _is_plain(tensor)
+    return tensor.data_ptr(), tensor.numel(), tensor.dtype, tensor.is_contiguous() and not tensor.is_neg()
 
 
 def _keep_lists(batch: Batch, before: Batch | None) -> Batch:
