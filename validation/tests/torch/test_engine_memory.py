@@ -195,6 +195,17 @@ def test_a_gradient_that_the_loops_cannot_read_is_refused_with_nothing_changed(s
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_negative_view_of_the_gradient_of_the_step_before_is_seen(engine):
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer = open_engine(rules.HypergradientAdamW, [p], engine)
+    p.grad = torch.ones(3)
+    optimizer.step()
+    negate(p)
+    with pytest.raises(ArgumentError, match="engine='torch'"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_an_interrupt_waits_until_a_step_is_whole(engine, monkeypatch):
     (p,) = params = make_params(5)
     optimizer = open_engine(rules.HypergradientAdamW, params, engine)
