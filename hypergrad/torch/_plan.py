@@ -152,7 +152,7 @@ class Plan(NamedTuple):
 
 
 def read_engine(engine: str) -> str:
-    """Who runs the loops. "auto" is torch: measured, no other engine was faster beside torch's own threads."""
+    """Who runs the loops. "auto" is torch: what is faster depends on how its threads wait, see docs/explanation."""
     if engine not in ("auto", "torch", "numpy") and not str(engine).startswith("opencl"):
         raise ArgumentError(f"engine={engine!r}: give 'auto', 'torch', 'numpy', 'opencl' or 'opencl:PART[:INDEX]'")
     return "torch" if engine == "auto" else engine
