@@ -9,18 +9,10 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from engines import ENGINES, open_engine
 
 from hypergrad import torch as rules
-from hypergrad.errors import ArgumentError, DeviceNotFoundError
-
-ENGINES = ["numpy", "opencl"]
-
-
-def open_engine(kind, params, engine, **options):
-    try:
-        return kind(params, engine=engine, **options)
-    except DeviceNotFoundError as error:
-        pytest.skip(f"no OpenCL device: {error}")
+from hypergrad.errors import ArgumentError
 
 
 def make_params(*sizes, dtype=torch.float64):

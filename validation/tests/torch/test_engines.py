@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from engines import ENGINES, open_engine
 
 import hypergrad
 from hypergrad import torch as rules
@@ -104,16 +105,6 @@ def test_a_run_has_the_bits_of_the_numpy_class(name, engine, dtype):
     except DeviceNotFoundError as error:
         pytest.skip(f"no OpenCL device: {error}")
     assert found == run_numpy(name, dtype)
-
-
-ENGINES = ["numpy", "opencl"]
-
-
-def open_engine(kind, params, engine, **options):
-    try:
-        return kind(params, engine=engine, **options)
-    except DeviceNotFoundError as error:
-        pytest.skip(f"no OpenCL device: {error}")
 
 
 def replace_parameter(p, optimizer):
