@@ -20,7 +20,7 @@ from hypergrad_reference.adamw_free_schedule import VARIANTS, G
 if TYPE_CHECKING:
     from hypergrad._core.backend import DeviceChoice
 
-STARTS = {"G": ((0.7, 0.999), 1e-4), "K": ((0.9, 0.999), 1e-5)}
+STARTS = {"G": ((0.7, 0.995), 1e-4), "K": ((0.9, 0.999), 1e-5)}
 """The betas and the lr_start of a variant, where the caller gives none."""
 BETAS = STARTS["G"][0]
 

@@ -31,7 +31,7 @@ class TuningFreeAdamW(AveragingOptimizer):
     params                 the parameters, as torch.optim.AdamW takes them: any shape; complex numbers count as pairs of
                            reals. A group has no "lr"
     betas                  the shares that the running means of g and of g^2 keep in a step; (0.9, 0.999) with
-                           variant="K". Two numbers in [0, 1), in their order, default (0.7, 0.999)
+                           variant="K". Two numbers in [0, 1), in their order, default (0.7, 0.995)
     eps                    is added to the root of the mean of g^2, in units of the gradient. A number in (0, inf),
                            default 1e-08
     weight_decay           decoupled, theta (1 - lr weight_decay), in units of 1 / lr; lr weight_decay stays below 1/2.

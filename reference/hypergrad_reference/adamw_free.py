@@ -33,7 +33,7 @@ from hypergrad_reference.rule import Sums
 from hypergrad_reference.sums import block_sums, total
 from hypergrad_reference.types import Vector
 
-ADAMW_G = adamw.Constants(beta1=0.7, weight_decay=0.0)
+ADAMW_G = adamw.Constants(beta1=0.7, beta2=0.995, weight_decay=0.0)
 ADAMW_K = adamw.Constants(beta1=0.9, weight_decay=0.0)
 
 

@@ -37,13 +37,20 @@ VARIANTS = {
     "start 1e-5": Variant(lr_start=1e-5),
     "start 1e-3": Variant(lr_start=1e-3),
     "b 0.5": _change(interpolation=0.5),
+    "b 0.6": _change(interpolation=0.6),
     "b 0.9": _change(interpolation=0.9),
     "rho 0.9": _change(rho=0.9),
     "rho 1": _change(rho=1.0),
     "gamma2 4": _change(gamma_fast=4.0),
     "gamma2 8": _change(gamma_fast=8.0),
     "gamma2 12": _change(gamma_fast=12.0),
+    "gamma1 0": _change(gamma_slow=0.0),
+    "gamma1 2": _change(gamma_slow=2.0),
+    "beta1 0.5": Variant(of_adamw=ADAMW_G._replace(beta1=0.5)),
+    "beta1 0.8": Variant(of_adamw=ADAMW_G._replace(beta1=0.8)),
+    "beta2 0.98": Variant(of_adamw=ADAMW_G._replace(beta2=0.98)),
     "beta2 0.99": Variant(of_adamw=ADAMW_G._replace(beta2=0.99)),
+    "beta2 0.999": Variant(of_adamw=ADAMW_G._replace(beta2=0.999)),
 }
 """By the name in the table; the letters are those of `hypergrad_reference.adamw_free`."""
 

@@ -200,7 +200,7 @@ def test_start_of_a_variant_is_its_own_unless_given():
         opt = TuningFreeAdamW([np.ones(3)], device="numpy", **options)
         return opt.current_lr, opt.param_groups[0]["betas"]
 
-    assert start() == (1e-4, (0.7, 0.999))
+    assert start() == (1e-4, (0.7, 0.995))
     assert start(variant="K") == (1e-5, (0.9, 0.999))
     assert start(variant="K", lr_start=1e-3, betas=(0.5, 0.9)) == (1e-3, (0.5, 0.9))
 

@@ -14,7 +14,7 @@ def test_rosenbrock_from_afar_is_not_solved():
     problem = make_problem("Rosenbrock, far", 0)
     ours = run(problem, FreeRunner("TuningFreeAdamW", problem.start), 0).endings["TuningFreeAdamW"]
     tuned = run(problem, Adam(problem.start, 0.3, problem.steps, cosine=True), 0).endings["cosine"]
-    assert ours.train > 100 * tuned.train
+    assert ours.train > 10 * tuned.train
 
 
 def test_loss_of_an_exact_fit_is_the_penalty_of_its_weights():
@@ -25,7 +25,7 @@ def test_loss_of_an_exact_fit_is_the_penalty_of_its_weights():
     tuned = run(problem, Adam(problem.start, 1e-2, problem.steps, cosine=True), 1).endings["cosine"].train
     weights = runner.answers["TuningFreeAdamW"]
     assert 1e-5 / 2 * weights @ weights > 0.9 * train
-    assert train > 1.5 * tuned
+    assert train > 1.2 * tuned
 
 
 def test_point_of_training_is_not_the_answer():
