@@ -1,24 +1,26 @@
 """What each part of TuningFreeAdamW is good for: `python -m paper_figs.variants`.
 
 Prints, for the rule with a part left out or another constant, training losses over those of the best of eleven cosine
-schedules, on the problems of the arena whose data are bundled. A run that is done is kept, and not run again.
+schedules, on the problems of the arena whose data are bundled; and what these schedules reach with the rule's beta2. A
+run that is done is kept, and not run again.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hypergrad_problems.arena.problems import PROBLEMS
 from hypergrad_problems.arena.runs import RATES, run_grid
-from hypergrad_problems.arena.variants import VARIANTS, run_variant
+from hypergrad_problems.arena.variants import VARIANTS, run_cosine, run_variant
 from paper_figs.cells import Runner
 from paper_figs.tuning_data import describe
 
 SHORT = 500
+COSINE = "the best cosine, with this beta2"
 CHOSEN = [name for name, entry in PROBLEMS.items() if not entry.needs and entry.group != "later"]
 """Those whose data are bundled, Rosenbrock's valley excepted, which no variant solves."""
 
@@ -40,17 +42,23 @@ def main() -> int:
 
 
 def find_ratios(runner: Runner, seeds: int, steps: int | None) -> dict[str, NDArray[np.float64]]:
-    """The loss of every variant over that of the best cosine, problem by problem; means over the seeds come first."""
+    """The loss of every variant, and of COSINE, over that of the best cosine, by problem; of means over the seeds."""
     pairs = [(name, seed) for name in CHOSEN for seed in range(seeds)]
     length = {"steps": steps} if steps else {}
     grid = [{"name": name, "seed": seed, "rate": rate, **length} for name, seed in pairs for rate in RATES]
-    cosines = np.array([ends["cosine"][0] for ends in runner.run(run_grid, grid)])
-    at_rates = cosines.reshape(len(CHOSEN), seeds, len(RATES)).mean(axis=1)
-    best = np.where(np.isfinite(at_rates), at_rates, np.inf).min(axis=1)
+    best = _find_best([ends["cosine"][0] for ends in runner.run(run_grid, grid)], seeds)
+    others = _find_best([ending.train for ending in runner.run(run_cosine, grid)], seeds)
     runs = [{"name": name, "seed": seed, "variant": variant, **length} for variant in VARIANTS for name, seed in pairs]
     losses = np.array([ending.train for ending in runner.run(run_variant, runs)])
     ratios = losses.reshape(len(VARIANTS), len(CHOSEN), seeds).mean(axis=2) / best
-    return dict(zip(VARIANTS, ratios, strict=True))
+    return dict(zip(VARIANTS, ratios, strict=True)) | {COSINE: others / best}
+
+
+def _find_best(losses: Sequence[float], seeds: int) -> NDArray[np.float64]:
+    """For each problem that of the best rate."""
+    at_rates = np.array(losses).reshape(len(CHOSEN), seeds, len(RATES)).mean(axis=1)
+    least: NDArray[np.float64] = np.where(np.isfinite(at_rates), at_rates, np.inf).min(axis=1)
+    return least
 
 
 def tabulate(

@@ -37,10 +37,10 @@ class Adam:
     Zhang 2013, section 4).
     """
 
-    def __init__(self, start: Vector, rate: float, steps: int, cosine: bool) -> None:
+    def __init__(self, start: Vector, rate: float, steps: int, cosine: bool, beta2: float = BETA2) -> None:
         self.theta, self.average = start.copy(), start.copy()
         self.m, self.v = np.zeros_like(start), np.zeros_like(start)
-        self.base, self.steps, self.cosine = rate, steps, cosine
+        self.base, self.steps, self.cosine, self.beta2 = rate, steps, cosine, beta2
         self.rate, self.t = rate, 0
 
     @property
@@ -59,8 +59,8 @@ class Adam:
             self.rate = self.base * (1 + math.cos(math.pi * self.t / self.steps)) / 2
         self.t += 1
         self.m += (1 - BETA1) * (gradient - self.m)
-        self.v += (1 - BETA2) * (gradient * gradient - self.v)
-        root = np.sqrt(self.v / (1 - BETA2**self.t)) + EPS
+        self.v += (1 - self.beta2) * (gradient * gradient - self.v)
+        root = np.sqrt(self.v / (1 - self.beta2**self.t)) + EPS
         self.theta -= self.rate / (1 - BETA1**self.t) * self.m / root
         if not self.cosine:
             self.average += 9 / (self.t + 9) * (self.theta - self.average)

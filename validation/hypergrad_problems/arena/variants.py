@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from hypergrad_problems.arena.problems import make_problem
+from hypergrad_problems.arena.rivals import Adam
 from hypergrad_problems.arena.runs import Ending, run
 from hypergrad_reference import adamw
 from hypergrad_reference.adamw_free import ADAMW_G, average, init, step
@@ -86,3 +87,11 @@ def run_variant(name: str, seed: int, variant: str, steps: int | None = None) ->
     """How a variant, a key of VARIANTS, ends on a problem."""
     problem = make_problem(name, seed)
     return run(problem, VariantRunner(variant, problem.start), seed, steps).endings["average"]
+
+
+def run_cosine(name: str, seed: int, rate: float, steps: int | None = None) -> Ending:
+    """How AdamW by a cosine schedule ends, with the beta2 of TuningFreeAdamW instead of its own."""
+    problem = make_problem(name, seed)
+    steps = steps or problem.steps
+    runner = Adam(problem.start, rate, steps, cosine=True, beta2=ADAMW_G.beta2)
+    return run(problem, runner, seed, steps).endings["cosine"]

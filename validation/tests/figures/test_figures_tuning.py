@@ -10,10 +10,12 @@ import pytest
 pytest.importorskip("joblib")
 
 from hypergrad_papers.claims import Extent
+from hypergrad_problems import arena
 from hypergrad_problems.arena.contenders import OURS
 from hypergrad_problems.arena.packages import PACKAGES, find_missing
 from hypergrad_problems.arena.problems import PROBLEMS
-from hypergrad_problems.arena.runs import RATES
+from hypergrad_problems.arena.runs import RATES, run_grid
+from hypergrad_reference import adamw
 from paper_figs import tuning_data, tuning_plot, tuning_rates_data, tuning_rates_plot, variants
 
 FEW = ("quadratic", "diabetes", "Rosenbrock", "random rows")
@@ -141,6 +143,13 @@ def test_variants_are_compared_with_the_best_cosine(monkeypatch):
     losses = tuning_data.collect(ShortRunner(), list(FEW), 1)
     expected = [losses[name]["TuningFreeAdamW"].train / losses[name]["cosine"].train for name in FEW]
     assert ratios["TuningFreeAdamW"].tolist() == pytest.approx(expected, rel=1e-12)  # another order of sums
+    assert not np.allclose(ratios[variants.COSINE], 1.0, rtol=1e-6)  # another beta2
+
+
+def test_cosine_of_the_variants_is_that_of_the_arena_with_another_beta2(monkeypatch):
+    monkeypatch.setattr(arena.variants, "ADAMW_G", adamw.Constants(beta2=0.999))
+    one = {"name": "quadratic", "seed": 0, "rate": 0.01, "steps": 20}
+    assert tuple(arena.variants.run_cosine(**one)) == pytest.approx(run_grid(**one)["cosine"], nan_ok=True)
 
 
 def test_table_of_variants_keeps_exact_fits_apart():
