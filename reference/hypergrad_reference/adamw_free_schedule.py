@@ -27,7 +27,7 @@ class Constants(NamedTuple):
     rho: float = 0.95
     gain: float = 0.3
     climb: float = 0.15  # largest change of log lr by the climb rule; 0: no such rule
-    guard: float = 0.03  # of the largest gradient norm: below it the rate rises less; 0: no guard
+    guard: float = 0.03  # of the largest gradient norm: below it the rate has a ceiling; 0: no guard
     stale: float = 1 / 3  # phi below it: averages no longer describe the present; 0: never
     moved: float = 20.0  # sum of deviations above it: the target has moved; inf: never
     lr_min: float = 1e-12
@@ -131,7 +131,7 @@ def schedule(step: int, learned: Learned, sums: Sums | None, constants: Constant
 
         q          as above; q_mean follows it by a tenth of the difference, q_peak is the largest q_mean of the climb
         climb      from the 6th step on: w = 0.15 clip(q / q_peak, -1, 1), which counts instead of u if it is larger
-        guard      if u > 0: u = u min(1, norm_mean / (0.03 norm_peak))
+        guard      lr <= lr_peak sqrt(norm_mean / (0.03 norm_peak)); a norm of 0 is passed over
         peak       the climb ends where lr < lr_peak / 2
         restart    of the averages, if phi < 1/3: n = 0.9 n
         restart    of the climb, if the target moved: n = 0.05 n
@@ -161,7 +161,7 @@ def schedule(step: int, learned: Learned, sums: Sums | None, constants: Constant
     if not all(map(math.isfinite, (*needed, sums.step_step))):
         return after, _stay(step, after, "non-finite sum")
     norm = math.sqrt(sums.grad_grad)
-    norm_mean = learned.norm_mean + SMOOTHING * (norm - learned.norm_mean)
+    norm_mean = learned.norm_mean + (SMOOTHING * (norm - learned.norm_mean) if norm > 0 else 0.0)
     norm_peak = max(learned.norm_peak, norm_mean)
     after = after._replace(norm_mean=norm_mean, norm_peak=norm_peak)
     cosine = phi = u = math.nan
@@ -211,9 +211,12 @@ def _move(step: int, learned: Learned, q: float, constants: Constants, gap: int)
     elif step >= FIRST_CLIMB and q_peak > 0:
         w = c.climb * _clip(q / q_peak, -1.0, 1.0)
         u = w if abs(w) > abs(u) else u
-    if u > 0 and learned.norm_mean < c.guard * learned.norm_peak:
-        u, reason = u * (learned.norm_mean / (c.guard * learned.norm_peak)), "guard"
+    lr_peak, gone = max(learned.lr_peak, learned.lr), c.guard * learned.norm_peak
+    if learned.norm_mean < gone:
+        ceiling = max(c.lr_min, lr_peak * math.sqrt(learned.norm_mean / gone))
+        if u > (rise := math.log(ceiling / learned.lr)):
+            u, reason = rise, "guard"
     lr = _clip(learned.lr * math.exp(u), c.lr_min, c.lr_max)
-    lr_peak = max(learned.lr_peak, learned.lr, lr)
+    lr_peak = max(lr_peak, lr)
     peak_step = step if climbing and lr < lr_peak / 2 else learned.peak_step
     return learned._replace(lr=lr, lr_peak=lr_peak, peak_step=peak_step, q_mean=q_mean, q_peak=q_peak), u, reason
