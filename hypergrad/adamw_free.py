@@ -74,8 +74,9 @@ class TuningFreeAdamW(AveragingOptimizer, Options):
     While training the parameters hold the points where gradients are to be taken, between the iterate and its average.
     The loss there says little; `averages`, `averaged_weights` and `use_averages` give the answer.
 
-    Where it fails: data that can be fitted exactly, runs of 500 steps and fewer, fine-tuning, batches of 4 and fewer.
-    It was measured on runs of 1500 to 4000 steps. Not from a paper: found by experiment, and measured by `make arena`.
+    Where it fails: runs of 500 steps and fewer, fine-tuning, batches of 4 and fewer. Where data can be fitted exactly,
+    stop by validation. It was measured on runs of 1000 to 4000 steps. Not from a paper: found by experiment, and
+    measured by `make arena`.
 
     >>> x = np.array([4.0, -2.0])
     >>> opt = TuningFreeAdamW([x], device="numpy")

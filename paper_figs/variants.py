@@ -22,7 +22,7 @@ from paper_figs.tuning_data import describe
 SHORT = 500
 COSINE = "the best cosine, with this beta2"
 CHOSEN = [name for name, entry in PROBLEMS.items() if not entry.needs and entry.group != "later"]
-"""Those whose data are bundled, Rosenbrock's valley excepted, which no variant solves."""
+"""Those of T1 to T3, and the exact fits, whose data are bundled."""
 
 
 def main() -> int:
