@@ -9,7 +9,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("joblib")
 
 from hypergrad_problems.arena.packages import PACKAGES
-from hypergrad_problems.arena.torch import runs
+from hypergrad_problems.arena.torch import runs, tasks
 from hypergrad_problems.arena.torch.runs import METHODS, Ending, Outcome, make_trainer, run
 from hypergrad_problems.arena.torch.tasks import TASKS, find_loss, load_small
 from paper_figs import larger
@@ -17,24 +17,31 @@ from paper_figs import larger
 HERE = [name for name in METHODS if name not in PACKAGES or find_spec(PACKAGES[name].module)]
 
 
-@pytest.fixture(autouse=True)
-def bundled_data(monkeypatch):
-    """The data that come with the packages, wherever the tests run."""
-    monkeypatch.setattr("hypergrad_problems.arena.torch.tasks.data.has", lambda name: False)
+def test_a_task_says_which_data_it_reads(monkeypatch):
+    """Its runs are kept by its name: they must not depend on what is there."""
+
+    def refuse(*_):
+        raise AssertionError("MNIST is read")
+
+    monkeypatch.setattr(tasks, "load_pooled", refuse)
     load_small.cache_clear()
-    yield
-    load_small.cache_clear()
+    for entry in TASKS.values():
+        if "mnist" not in entry.needs:
+            entry.task.draw(torch.Generator().manual_seed(0))
+    with pytest.raises(AssertionError, match="MNIST is read"):
+        TASKS["residual, batch norm"].task.draw(torch.Generator().manual_seed(0))
 
 
 def test_training_and_validation_images_are_different_ones():
-    train, validation = load_small()
+    train, validation = load_small("digits")
     assert (len(train.targets), len(validation.targets)) == (1437, 360)
     seen = {image.numpy().tobytes() for image in train.inputs}
     assert not any(image.numpy().tobytes() in seen for image in validation.inputs)
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("convolution", 134_826), ("perceptron", 669_706), ("residual, batch norm", 77_754)]
+    ("name", "parameters"),
+    [("convolution", 134_826), ("perceptron", 669_706), ("residual, batch norm, digits", 77_754)],
 )
 def test_a_network_has_the_parameters_that_are_told(name, parameters):
     assert sum(p.numel() for p in TASKS[name].task.make().parameters()) == parameters
@@ -52,7 +59,7 @@ def test_a_task_is_differentiable_and_sees_targets_that_belong_to_its_inputs(nam
 
 @pytest.mark.parametrize("method", HERE)
 def test_a_run_depends_on_its_seed_alone(method):
-    first, again, other = (run("residual, batch norm", method, seed, steps=8) for seed in (0, 0, 1))
+    first, again, other = (run("residual, batch norm, digits", method, seed, steps=8) for seed in (0, 0, 1))
     assert first.ending == again.ending != other.ending
     assert first.rates.tolist() == again.rates.tolist()
     assert all(rate > 0 for rate in first.rates[:7])
@@ -60,7 +67,7 @@ def test_a_run_depends_on_its_seed_alone(method):
 
 @pytest.mark.parametrize("method", [name for name in HERE if name in runs.OURS or name == "schedulefree"])
 def test_a_look_at_the_averages_leaves_parameters_and_statistics_alone(method):
-    task = TASKS["residual, batch norm"].task
+    task = TASKS["residual, batch norm, digits"].task
     model = task.make()
     trainer = make_trainer(method, list(model.parameters()), 10, 0.0)
     for seed in range(3):
