@@ -42,9 +42,7 @@ OPTIONS: dict[str, Option] = {
     "lr_start": Option(POSITIVE, "where the search for a rate starts; a tenth or ten times as much changes little"),
     "delay": Option(check_delay, "1: what a step sees moves the rate of the next step, in one pass over the arrays"),
     "every": Option(check_every, "steps from look to look, once a hundred steps are done: 8 saves memory traffic"),
-    "variant": Option(
-        _list_words(Variant), '"G", or "K": gradients at the iterate, for smooth problems of few variables'
-    ),
+    "variant": Option(_list_words(Variant), '"G", or "K": gradients at the iterate; it fits wrong labels less'),
     "momentum": Option(BELOW_ONE, "mu, the share of the velocity that is kept in a step"),
     "dampening": Option(SHARE, "tau, of heavy-ball momentum; the first step of a tensor is not dampened"),
     "nesterov": Option(check_flag, "Nesterov's momentum, which needs momentum > 0 and dampening 0"),

@@ -42,7 +42,7 @@ class TuningFreeAdamW(AveragingOptimizer):
                            two. 0 or 1, default 0
     every                  8: look at the averages at every eighth step only, once they have 100 steps. A whole number
                            >= 1, default 1
-    variant                "G", or "K" for smooth problems of few variables. Default "G"
+    variant                "G", or "K": gradients at the iterate; it fits wrong labels less. Default "G"
     maximize               climb instead of descend. True or False, default False
     nonfinite              NaN or inf in a gradient or its sums: "raise" NonFiniteError, "skip" the step and count it in
                            `skipped`, or "propagate" it. Default "raise"

@@ -14,8 +14,8 @@ Two polynomial averages of the iterates tell whether the rate is too small. E_j 
     E_j    = (n + 1) / (n + gamma_j + 2) (E_j + step),   n = n + 1
 
 `adamw_free_schedule.py` has the scalars: the change of the rate, and the climb, guard and restarts that make it safe.
-G is `Constants()`; K is the plain relative, for smooth problems of few variables. Nothing is proved for Adam. The
-variants with less memory traffic are in `adamw_free_variants.py`.
+G is `Constants()`; K is its plain relative, with gradients at the iterate. Nothing is proved for Adam. The variants
+with less memory traffic are in `adamw_free_variants.py`.
 
 Source: derived here. Averages: Shamir and Zhang 2013, section 4; gradients between iterate and average: Defazio et
 al. 2024 (schedule-free).

@@ -11,7 +11,7 @@ pytest.importorskip("joblib")
 from hypergrad_problems.arena.packages import PACKAGES
 from hypergrad_problems.arena.torch import runs, tasks
 from hypergrad_problems.arena.torch.runs import METHODS, Ending, Outcome, make_trainer, run
-from hypergrad_problems.arena.torch.tasks import TASKS, find_loss, load_small
+from hypergrad_problems.arena.torch.tasks import TASKS, find_loss, load_small_digits, load_small_mnist
 from paper_figs import larger
 
 HERE = [name for name in METHODS if name not in PACKAGES or find_spec(PACKAGES[name].module)]
@@ -24,7 +24,7 @@ def test_a_task_says_which_data_it_reads(monkeypatch):
         raise AssertionError("MNIST is read")
 
     monkeypatch.setattr(tasks, "load_pooled", refuse)
-    load_small.cache_clear()
+    load_small_mnist.cache_clear()
     for entry in TASKS.values():
         if "mnist" not in entry.needs:
             entry.task.draw(torch.Generator().manual_seed(0))
@@ -33,7 +33,7 @@ def test_a_task_says_which_data_it_reads(monkeypatch):
 
 
 def test_training_and_validation_images_are_different_ones():
-    train, validation = load_small("digits")
+    train, validation = load_small_digits()
     assert (len(train.targets), len(validation.targets)) == (1437, 360)
     seen = {image.numpy().tobytes() for image in train.inputs}
     assert not any(image.numpy().tobytes() in seen for image in validation.inputs)

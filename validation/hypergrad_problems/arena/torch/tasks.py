@@ -83,9 +83,19 @@ def load_mnist() -> Images:
 
 
 @cache
-def load_small(name: str) -> Images:
-    """MNIST's first 10000 training images as 14 x 14, or the digits as 8 x 8; four fifths train."""
-    pixels, labels = load_pooled(10_000, 14) if name == "mnist" else load_digits()
+def load_small_mnist() -> Images:
+    """MNIST's first 10000 training images as 14 x 14."""
+    return _divide(*load_pooled(10_000, 14))
+
+
+@cache
+def load_small_digits() -> Images:
+    """scikit-learn's digits as 8 x 8."""
+    return _divide(*load_digits())
+
+
+def _divide(pixels: Array, labels: Array) -> Images:
+    """Four fifths to train on, the others to validate on."""
     order = np.random.default_rng(0).permutation(len(labels))
     cut = len(order) * 4 // 5
     first, second = order[:cut], order[cut:]
@@ -197,10 +207,8 @@ class Entry(NamedTuple):
 
 
 TASKS: dict[str, Entry] = {
-    "residual, batch norm": Entry(MNIST, classify(networks.make_residual, lambda: load_small("mnist"), 64, 1000)),
-    "residual, batch norm, digits": Entry(
-        (), classify(networks.make_residual, lambda: load_small("digits"), 64, 1000)
-    ),
+    "residual, batch norm": Entry(MNIST, classify(networks.make_residual, load_small_mnist, 64, 1000)),
+    "residual, batch norm, digits": Entry((), classify(networks.make_residual, load_small_digits, 64, 1000)),
     "convolution": Entry(MNIST, classify(networks.make_convolution, load_mnist, 64, 2000)),
     "perceptron": Entry(MNIST, classify(networks.make_perceptron, load_mnist, 128, 2000)),
     "0-4 to 5-9": Entry(
